@@ -1,0 +1,61 @@
+"""Fill detector gaps in Bragg coherent diffraction scans.
+
+>>> import bcdi_inpaint as bi
+>>> mask = bi.detector("maxipix_2x2").mask()
+>>> out = bi.inpaint(stack, mask)  # doctest: +SKIP
+
+Names are loaded on first use, so that importing the package (which Tiled does for every
+client that has the plugin installed) costs milliseconds and pulls in neither torch nor Bluesky.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .filling import Inpainted, Report, SelfCheck, inpaint
+    from .geometry import Detector, detector, detectors
+    from .scans import RockingScan, ScanMetadata
+
+_HOME = {
+    "Detector": ".geometry",
+    "detector": ".geometry",
+    "detectors": ".geometry",
+    "Inpainted": ".filling",
+    "Report": ".filling",
+    "SelfCheck": ".filling",
+    "inpaint": ".filling",
+    "RockingScan": ".scans",
+    "ScanMetadata": ".scans",
+}
+
+__all__ = [
+    "Detector",
+    "Inpainted",
+    "Report",
+    "RockingScan",
+    "ScanMetadata",
+    "SelfCheck",
+    "detector",
+    "detectors",
+    "inpaint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("bcdi-inpaint")
+    try:
+        home = _HOME[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

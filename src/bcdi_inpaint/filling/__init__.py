@@ -1,0 +1,6 @@
+"""Filling the missing voxels of a stack: ``inpaint`` and its methods."""
+
+from .inpaint import METHODS, inpaint
+from .result import Inpainted, Report, SelfCheck
+
+__all__ = ["METHODS", "Inpainted", "Report", "SelfCheck", "inpaint"]

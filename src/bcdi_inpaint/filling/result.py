@@ -1,0 +1,108 @@
+"""What a fill is: the stack, its uncertainty, what was filled, and a report of how."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheck:
+    """How well the same method fills artificial gaps laid over measured voxels of the same scan.
+
+    Attributes
+    ----------
+    voxels
+        Number of measured voxels that were hidden and predicted.
+    pcc, pcc_kriging, pcc_linear
+        Pearson correlation of log(1 + counts) between prediction and measurement.
+    pcc_ceiling
+        The same for a perfect predictor of the rate, estimated from the fill's own expectation;
+        counts are Poisson, so it is below 1.
+    counts_ratio, counts_ratio_kriging, counts_ratio_linear
+        Predicted over measured sum of counts.
+    verdict
+        ``"trusted"``, ``"doubtful"`` or ``"kriging used instead"``.
+    """
+
+    voxels: int
+    pcc: float
+    pcc_kriging: float
+    pcc_linear: float
+    pcc_ceiling: float
+    counts_ratio: float
+    counts_ratio_kriging: float
+    counts_ratio_linear: float
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a fill was made.
+
+    Attributes
+    ----------
+    method
+        The method that filled (after a fallback: the one that was used in the end).
+    voxels_missing
+        Number of missing voxels; all of them were filled.
+    gap_share
+        ``voxels_missing`` over all voxels.
+    seconds
+        Wall time of the fill, self-check included.
+    device
+        ``"cpu"`` or the CUDA device's name.
+    model_name, model_hash
+        The network's name and the sha256 of its weights; empty for methods without one.
+    notes
+        Plain sentences on what was unusual (no gap, fallback, frames wholly missing, ...).
+    self_check
+        Figures on artificial gaps, or None where none could be laid.
+    """
+
+    method: str
+    voxels_missing: int
+    gap_share: float
+    seconds: float
+    device: str = "cpu"
+    model_name: str = ""
+    model_hash: str = ""
+    notes: tuple[str, ...] = ()
+    self_check: SelfCheck | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Flat dictionary of plain values; self-check figures as ``self_check_<name>``."""
+        flat = asdict(self)
+        check = flat.pop("self_check")
+        flat["notes"] = "; ".join(self.notes)
+        if check is not None:
+            flat.update({f"self_check_{name}": value for name, value in check.items()})
+        return flat
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inpainted:
+    """A filled stack.
+
+    Attributes
+    ----------
+    intensity
+        ``(frame, row, col)`` float32, or float64 when counts exceed 2**24. Measured voxels are the
+        input's, bit for bit; missing ones are expected counts.
+    sigma
+        ``(frame, row, col)`` float32: one standard deviation of the expected counts in missing
+        voxels, 0 elsewhere.
+    mask
+        ``(frame, row, col)`` bool, True = was missing and has been filled.
+    report
+        How it was made.
+    """
+
+    intensity: NDArray[np.floating[Any]]
+    sigma: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    report: Report = field(repr=True)
