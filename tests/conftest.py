@@ -1,0 +1,102 @@
+"""Real parts that several rooms' tests share: a Tiled server, a RunEngine, detector files."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bluesky import RunEngine
+    from tiled.client.container import Container
+
+
+THIRD_PARTY_WARNINGS = (
+    # Tiled's in-process client uses starlette's TestClient, which would rather have httpx2.
+    "ignore:Using `httpx` with `starlette.testclient`",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for warning in THIRD_PARTY_WARNINGS:
+        config.addinivalue_line("filterwarnings", warning)
+
+
+@pytest.fixture(scope="session")
+def _readable_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("detector-files")
+
+
+@pytest.fixture(scope="session")
+def tiled_server(
+    tmp_path_factory: pytest.TempPathFactory, _readable_storage: Path
+) -> Iterator[Container]:
+    """The root of a real Tiled server in this process, as a client sees it.
+
+    One for the whole session, since starting it takes seconds. The catalogue is in memory, arrays
+    go to Zarr and tables to SQLite. It has no streaming cache.
+    """
+    from tiled.catalog import in_memory
+    from tiled.client import Context, from_context
+    from tiled.server.app import build_app
+
+    storage = tmp_path_factory.mktemp("tiled-storage")
+    catalog = in_memory(
+        writable_storage=[str(storage), f"sqlite:///{storage / 'tables.db'}"],
+        readable_storage=[str(_readable_storage)],
+    )
+    with Context.from_app(build_app(catalog)) as context:
+        context.show_progress = False
+        yield from_context(context)
+
+
+@pytest.fixture
+def detector_files(_readable_storage: Path) -> Path:
+    """A fresh folder that simulated detectors write to and the Tiled server may read from."""
+    return Path(tempfile.mkdtemp(dir=_readable_storage))
+
+
+@pytest.fixture
+def beamline(tiled_server: Container) -> Container:
+    """A fresh container with an empty ``raw`` (for runs) and an empty ``processed``."""
+    from tiled.structures.core import Spec
+
+    beamline = tiled_server.create_container(f"beamline-{uuid.uuid4().hex[:8]}")
+    beamline.create_container("raw", specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
+    beamline.create_container("processed")
+    return beamline
+
+
+@pytest.fixture
+def raw(beamline: Container) -> Container:
+    """The catalogue of Bluesky runs, empty."""
+    return beamline["raw"]
+
+
+@pytest.fixture
+def processed(beamline: Container) -> Container:
+    """Where derived data go, empty."""
+    return beamline["processed"]
+
+
+@pytest.fixture
+def RE() -> Iterator[RunEngine]:  # noqa: N802 (its name everywhere)
+    """A RunEngine of its own, idle and with its loop closed afterwards."""
+    from bluesky import RunEngine
+
+    engine = RunEngine({}, call_returns_result=True)
+    yield engine
+    if engine.state not in ("idle", "panicked"):
+        engine.halt()
+    loop = engine.loop
+    loop.call_soon_threadsafe(loop.stop)
+    engine._th.join()
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    asyncio.set_event_loop(None)
