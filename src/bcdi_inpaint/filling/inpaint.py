@@ -1,0 +1,265 @@
+"""``inpaint``: the contract every method is held to, and the registry of methods."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import interpolation
+from .bands import bands
+from .method import Method
+from .result import Inpainted, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+REGISTRY: dict[str, Method] = {
+    "biharmonic": Method(interpolation.biharmonic, margin=8),
+    "linear": Method(interpolation.linear, margin=8),
+    "cubic": Method(interpolation.cubic, margin=8),
+    "nearest": Method(interpolation.nearest, margin=8),
+    "inverse_distance": Method(
+        interpolation.inverse_distance,
+        margin=interpolation.REACH_MAX,
+        options={"reach": 8, "exponent": 2},
+    ),
+}
+"""Every method by its name; a new one is one entry here."""
+
+METHODS = tuple(REGISTRY)
+
+LARGEST_MISSING_SHARE = 0.9
+"""A mask that marks more than this as missing has almost surely the other polarity."""
+
+
+def inpaint(
+    stack: ArrayLike,
+    mask: ArrayLike,
+    method: str = "biharmonic",
+    device: str = "auto",
+    **options: Any,
+) -> Inpainted:
+    """Fill the missing voxels of a rocking scan with their expected counts.
+
+    A pure function: it changes neither `stack` nor `mask`, the same inputs give the same bits on one
+    machine, and nothing in a missing voxel (NaN, inf, -1, 65535, 2**32 - 1) changes the result.
+
+    Parameters
+    ----------
+    stack
+        ``(frame, row, col)`` counts of any real dtype, byte order and layout; whatever
+        ``numpy.asarray`` reads (memory maps, HDF5 data sets, dask arrays). Measured voxels must be
+        finite. Negative ones are refused in integer data, where they are flags; in floating data
+        (background subtracted) they stay as they are and count as 0 for the fill.
+    mask
+        bool, True = missing, ``(row, col)`` for all frames or ``(frame, row, col)``. Numbers that are
+        all 0 or 1 are taken as bool.
+    method
+        One of `METHODS`.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, for methods with a network; the others
+        run on the CPU.
+    **options
+        What the method takes: `reach` and `exponent` for ``"inverse_distance"``.
+
+    Returns
+    -------
+    Inpainted
+        ``intensity`` is float32, or float64 when counts exceed 2**24 or float32 can't hold a measured
+        value exactly: measured voxels are the input's, bit for bit. Where gaps cross, the fills along
+        each are averaged.
+
+    Raises
+    ------
+    ValueError
+        For everything that can't be filled; the message names the argument, what it got and
+        what it takes.
+    """
+    start = time.perf_counter()
+    chosen = _method(method)
+    settings = _settings(method, chosen.options, options)
+    notes = _device_notes(device, method)
+    counts = _stack(stack)
+    missing = _mask(mask, counts.shape)
+    intensity = _measured(counts, missing, notes)
+    sigma = np.zeros(counts.shape, np.float32)
+    voxels = int(np.count_nonzero(missing))
+    if voxels == 0:
+        notes.append("no gap: the mask marks no voxel as missing, the stack is returned unchanged")
+    else:
+        _note_empty_frames(missing, notes)
+        _fill(intensity, sigma, missing, chosen, settings)
+    report = Report(
+        method=method,
+        voxels_missing=voxels,
+        gap_share=voxels / missing.size,
+        seconds=time.perf_counter() - start,
+        notes=tuple(notes),
+    )
+    return Inpainted(intensity, sigma, missing, report)
+
+
+def _fill(
+    intensity: NDArray[np.floating],
+    sigma: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    method: Method,
+    options: Mapping[str, Any],
+) -> None:
+    """Fill `intensity` and `sigma`, which are 0 in missing voxels, in place and band by band."""
+    work = bands(mask, method.margin)
+    owners = np.zeros(mask.shape, np.uint8)
+    for band in work:
+        owners[band.slices] += band.own
+    for band in work:
+        around = mask[band.slices]
+        # The voxels of other bands may be filled already: here they are unknown.
+        known = np.where(around, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
+        rate, deviation = method.fill(known, around, **options)
+        share = owners[band.slices][band.own]
+        intensity[band.slices][band.own] += rate[band.own] / share
+        sigma[band.slices][band.own] += deviation[band.own] / share
+
+
+def _method(name: str) -> Method:
+    try:
+        return REGISTRY[name]
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"method={name!r} is unknown{_like(name, METHODS)}; there are {', '.join(METHODS)}"
+        ) from None
+
+
+def _settings(
+    method: str, defaults: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    for name in options:
+        if name not in defaults:
+            takes = ", ".join(f"{key}={value!r}" for key, value in defaults.items()) or "no options"
+            raise ValueError(
+                f"option {name!r} is unknown to method {method!r}{_like(name, defaults)}; "
+                f"it takes {takes}"
+            )
+    return {**defaults, **options}
+
+
+def _like(name: object, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name).lower(), known, n=2)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def _device_notes(device: str, method: str) -> list[str]:
+    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise ValueError(f"device={device!r}: takes 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    if device.startswith("cuda"):
+        return [f"{method} has no network and ran on the CPU"]
+    return []
+
+
+def _stack(stack: ArrayLike) -> NDArray[Any]:
+    if np.ma.isMaskedArray(stack):
+        raise ValueError(
+            "stack is a masked array, whose own mask would be lost: give stack.data, and its mask "
+            "merged into the argument mask"
+        )
+    array = np.asarray(stack)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"stack has dtype {array.dtype}: takes real numbers (counts)")
+    if array.ndim != 3:
+        hint = "; a single image is stack[numpy.newaxis]" if array.ndim == 2 else ""
+        raise ValueError(
+            f"stack is {array.ndim}-D with shape {array.shape}: takes (frame, row, col){hint}"
+        )
+    if array.size == 0:
+        raise ValueError(f"stack is empty: it has shape {array.shape}")
+    return array
+
+
+def _mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The mask as ``(frame, row, col)``: read-only, and no longer the caller's."""
+    given = np.asarray(mask)
+    if given.shape not in (shape, shape[1:]):
+        hint = "; rows and cols look swapped" if given.shape == shape[:0:-1] else ""
+        raise ValueError(
+            f"mask has shape {given.shape}: takes {shape[1:]} or {shape} for this stack{hint}"
+        )
+    if given.dtype.kind not in "biuf" or not np.isin(given, (0, 1)).all():
+        raise ValueError(
+            f"mask has dtype {given.dtype} with values other than 0 and 1: takes bool, True = missing "
+            "(bcdi_inpaint.geometry.read_mask reads bit fields and flags)"
+        )
+    missing = given.astype(bool)
+    share = float(missing.mean())
+    if share == 1:
+        raise ValueError("mask marks every voxel as missing: nothing is left to learn from")
+    if share > LARGEST_MISSING_SHARE:
+        raise ValueError(
+            f"mask marks {share:.1%} of the voxels as missing; True means missing: "
+            "if it means measured here, give ~mask"
+        )
+    missing.flags.writeable = False
+    return np.broadcast_to(missing, shape)
+
+
+def _measured(
+    counts: NDArray[Any], mask: NDArray[np.bool_], notes: list[str]
+) -> NDArray[np.floating]:
+    """A float copy of `counts` with exactly the measured values, and 0 in missing voxels.
+
+    Frame by frame, so that nothing of the size of the stack is made but the result.
+    """
+    integer = counts.dtype.kind in "iu"
+    flag = np.iinfo(counts.dtype).max if integer else np.inf
+    dtype: type[np.floating] = np.float32
+    negative = flagged = 0
+    for frame, gap in zip(counts, mask, strict=True):
+        values = frame[~gap]
+        if not np.isfinite(values).all():
+            bad = int(np.count_nonzero(~np.isfinite(values)))
+            raise ValueError(
+                f"stack holds NaN or inf in measured voxels ({bad} in the first such frame): add them "
+                "to the mask, e.g. mask | bcdi_inpaint.geometry.flagged(stack)"
+            )
+        negative += int(np.count_nonzero(values < 0))
+        flagged += int(np.count_nonzero(values == flag)) if integer else 0
+        peak = values.max(initial=0)
+        if integer and peak > 2**53:
+            raise ValueError(
+                f"stack holds {peak} in a measured voxel, which no count is: add such flags to the mask, "
+                "e.g. mask | bcdi_inpaint.geometry.flagged(stack)"
+            )
+        if dtype is np.float32 and (
+            peak > 2**24 or (not integer and (values.astype(np.float32) != values).any())
+        ):
+            dtype = np.float64
+    if negative and integer:
+        raise ValueError(
+            f"stack holds negative counts in {negative} measured voxels; in {counts.dtype} data these "
+            "are flags: add them to the mask, e.g. mask | bcdi_inpaint.geometry.flagged(stack)"
+        )
+    if negative:
+        notes.append(
+            f"{negative} measured voxels are negative: they stay, and count as 0 for the fill"
+        )
+    if flagged:
+        notes.append(
+            f"{flagged} measured voxels hold {flag}, the largest {counts.dtype}: if they are flagged "
+            "or saturated, add them to the mask"
+        )
+    intensity = np.zeros(counts.shape, dtype)
+    np.copyto(intensity, counts, where=~mask, casting="unsafe")
+    return intensity
+
+
+def _note_empty_frames(mask: NDArray[np.bool_], notes: list[str]) -> None:
+    empty = np.flatnonzero(mask.all(axis=(1, 2)))
+    if empty.size:
+        notes.append(
+            f"{empty.size} frames are wholly missing: they are filled from their neighbours"
+        )

@@ -1,0 +1,43 @@
+"""What a way of filling is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Fill(NamedTuple):
+    """Expected counts of a band and their standard deviation.
+
+    Both float32 of the band's shape; what they hold in measured voxels is ignored.
+    """
+
+    rate: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way of filling; an entry in ``bcdi_inpaint.filling.inpaint.REGISTRY``.
+
+    Attributes
+    ----------
+    fill
+        ``fill(stack, mask, **options) -> Fill`` over one band: `stack` float32
+        ``(frame, row, col)``, not negative, 0 in missing voxels; `mask` bool of the same shape,
+        True = missing, with at least one measured voxel. It may not write to either.
+    margin
+        Voxels of surroundings that `fill` wants around a gap.
+    options
+        Names and defaults of what `fill` takes.
+    """
+
+    fill: Callable[..., Fill]
+    margin: int
+    options: Mapping[str, Any] = field(default_factory=dict)
