@@ -1,0 +1,145 @@
+"""From diffracted intensity to counts: background, neighbours, pixels, photons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+Volume = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The detector's imperfections.
+
+    Attributes
+    ----------
+    efficiency
+        (row, col) float32, 1 on average, 0 in a dead pixel.
+    hot
+        (row, col) float32 counts that a pixel adds to every frame.
+    """
+
+    efficiency: NDArray[np.float32]
+    hot: NDArray[np.float32]
+
+    @property
+    def bad(self) -> NDArray[np.bool_]:
+        """(row, col): True where a pixel is hot or dead."""
+        return np.asarray((self.hot > 0) | (self.efficiency == 0))
+
+
+def draw_pixels(recipe: Recipe, rng: np.random.Generator) -> Pixels:
+    """Draw efficiencies and the places of hot and dead pixels."""
+    plane = recipe.shape[1:]
+    efficiency = np.ones(plane, np.float32)
+    if recipe.flat_field:
+        spread = rng.normal(size=plane) + gaussian_filter(rng.normal(size=plane), 12) * 20
+        efficiency += np.float32(recipe.flat_field) * spread.astype(np.float32)
+        efficiency = np.clip(efficiency, 0.3, 1.7)
+    hot = np.zeros(plane, np.float32)
+    places = rng.choice(efficiency.size, recipe.hot_pixels + recipe.dead_pixels, replace=False)
+    hot.flat[places[: recipe.hot_pixels]] = np.exp(rng.uniform(0, 8, recipe.hot_pixels))
+    efficiency.flat[places[recipe.hot_pixels :]] = 0
+    return Pixels(efficiency, hot)
+
+
+def add_surroundings(rate: Volume, recipe: Recipe, rng: np.random.Generator) -> None:
+    """Add in place what isn't the crystal's own: background, streaks, aliens."""
+    rate += recipe.background
+    if recipe.scatter:
+        rate += _scatter(recipe, rng)
+    for _ in range(recipe.streaks):
+        rate += _streak(recipe, rng)
+    for _ in range(recipe.aliens):
+        _add_alien(rate, recipe, rng)
+
+
+def _distances(recipe: Recipe) -> list[NDArray[np.float32]]:
+    """Coordinates from the brightest point, in voxels, to be broadcast."""
+    return [
+        (np.arange(n) - n // 2 - offset)
+        .astype(np.float32)
+        .reshape([-1 if j == axis else 1 for j in range(3)])
+        for axis, (n, offset) in enumerate(zip(recipe.shape, recipe.peak_offset, strict=True))
+    ]
+
+
+def _scatter(recipe: Recipe, rng: np.random.Generator) -> Any:
+    """Diffuse scattering about the peak, a power law, on a slope across the detector."""
+    x, y, z = _distances(recipe)
+    stretch = np.exp(rng.normal(scale=0.3, size=3)).astype(np.float32)
+    core = np.float32(rng.uniform(3, 20))
+    power = np.float32(rng.uniform(0.5, 1.5))  # of the squared distance: slopes -1 to -3
+    squares = (x * stretch[0]) ** 2 + (y * stretch[1]) ** 2 + (z * stretch[2]) ** 2
+    tilt = rng.normal(scale=0.4, size=2) / np.array(recipe.shape[1:])
+    slope = np.exp(np.float32(tilt[0]) * y + np.float32(tilt[1]) * z)
+    return np.float32(recipe.scatter) * slope * (1 + squares / core**2) ** -power
+
+
+def _streak(recipe: Recipe, rng: np.random.Generator) -> Any:
+    """A neighbour's facet streak: a line with a Gaussian profile that fades from a far point."""
+    shape = np.array(recipe.shape)
+    direction = rng.normal(size=3)
+    direction /= np.linalg.norm(direction)
+    start = shape * rng.uniform(-0.6, 0.6, 3)
+    axes = [
+        np.arange(n).astype(np.float32).reshape([-1 if j == axis else 1 for j in range(3)])
+        - np.float32(n / 2 + start[axis])
+        for axis, n in enumerate(recipe.shape)
+    ]
+    along = sum(np.float32(d) * axis for d, axis in zip(direction, axes, strict=True))
+    across = sum(axis * axis for axis in axes) - along * along
+    width = rng.uniform(0.8, 3.0)
+    fade = rng.uniform(10, 60)
+    height = np.exp(rng.uniform(np.log(0.1), np.log(max(1.0, 1e-3 * recipe.peak_counts))))
+    return (
+        np.float32(height)
+        * np.exp(across * np.float32(-0.5 / width**2))
+        / (1 + (along / np.float32(fade)) ** 2)
+    )
+
+
+def _add_alien(rate: Volume, recipe: Recipe, rng: np.random.Generator) -> None:
+    """Another crystal's peak, in a few frames: a Gaussian core with finite-size fringes."""
+    size = 24
+    offsets = rng.uniform(-0.5, 0.5, 3)
+    places = [int(rng.integers(0, n)) for n in recipe.shape]
+    periods = np.array([rng.uniform(1.2, 4), rng.uniform(2.5, 8), rng.uniform(2.5, 8)])
+    turn, _ = np.linalg.qr(np.eye(3) + 0.4 * rng.normal(size=(3, 3)))
+    grid = np.stack(np.meshgrid(*[np.arange(-size, size) + o for o in offsets], indexing="ij"))
+    along = np.tensordot(turn, grid, 1) / periods[:, None, None, None]
+    height = np.exp(rng.uniform(np.log(1.0), np.log(max(3.0, 0.03 * recipe.peak_counts))))
+    pattern = height * np.prod(np.sinc(along) ** 2, axis=0)
+    ranges = [
+        (max(0, place - size), min(n, place + size))
+        for place, n in zip(places, recipe.shape, strict=True)
+    ]
+    target = tuple(slice(low, high) for low, high in ranges)
+    source = tuple(
+        slice(low - place + size, high - place + size)
+        for (low, high), place in zip(ranges, places, strict=True)
+    )
+    rate[target] += pattern[source].astype(np.float32)
+
+
+def expose(rate: Volume, recipe: Recipe, pixels: Pixels, rng: np.random.Generator) -> Volume:
+    """Expected counts: the beam's fluctuations, the pixels' efficiencies, saturation."""
+    flux = np.float32(1) + np.float32(recipe.flux_spread) * rng.normal(size=len(rate)).astype(
+        np.float32
+    )
+    seen = rate * np.clip(flux, 0.5, 1.5)[:, None, None] * pixels.efficiency + pixels.hot
+    return np.asarray(np.minimum(seen, np.float32(recipe.saturation)))
+
+
+def count(rate: Volume, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Draw photons, up to what a pixel can report."""
+    counts = rng.poisson(rate)
+    return np.minimum(counts, min(recipe.saturation, 2**31 - 1)).astype(np.int32)

@@ -1,0 +1,205 @@
+"""What is drawn for one simulated scan, and from which stream of random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+Split = Literal["training", "evaluation"]
+Stage = Literal["recipe", "geometry", "crystal", "strain", "detector", "noise"]
+
+TRAINING_FAMILIES = (
+    "wulff",
+    "winterbottom",
+    "cube",
+    "octahedron",
+    "truncated_octahedron",
+    "random_polyhedron",
+)
+TRAINING_STRAINS = (
+    "none",
+    "smooth",
+    "surface_relaxation",
+    "strong",
+    "screw_dislocation",
+    "edge_dislocation",
+    "stacking_fault",
+    "two_domains",
+)
+#: Kept out of training, so that an evaluation shows whether a model generalises.
+EVALUATION_FAMILIES = (*TRAINING_FAMILIES, "hexagonal_prism")
+EVALUATION_STRAINS = (*TRAINING_STRAINS, "inclusion")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a simulated scan; `render` is a function of it alone.
+
+    Details that no one needs to pin (facet distances, waves of a random field, places of hot
+    pixels) come from streams of random numbers of their own, one for each stage, keyed by `seed` and
+    `split`: changing one parameter with `dataclasses.replace` leaves everything else as it was.
+
+    Attributes
+    ----------
+    seed, split
+        Key of the streams. Equal seeds of different splits have nothing in common.
+    shape
+        Voxels (frame, row, col).
+    family, strain
+        Shape of the crystal and kind of its displacement field.
+    diameter
+        Size of the crystal in nm: the diameter of the sphere of its mean facet distance.
+    oversampling
+        Fringe period in voxels along each axis, which is the inverse of the crystal's extent in
+        units of the real-space field of view.
+    peak_offset
+        Brightest point minus the centre of the window, ``shape // 2``, in voxels; need not be whole.
+    peak_counts
+        Expected counts at the brightest point in a fully coherent beam.
+    rounding
+        0 leaves corners sharp; 1 cuts the crystal with the sphere that touches its nearest facet.
+    curvature
+        Bulging of the facets: sagitta over half the diameter, at half the diameter from the centre.
+    roughness
+        Standard deviation of the surface's correlated waviness, over the diameter.
+    interface_width
+        Standard deviation of the graded interface, in units of the resolution element (the inverse
+        of the window's full width in reciprocal space). Damps streaks towards the window's edge.
+    density_spread
+        Standard deviation of a smooth variation of the crystal's density.
+    strain_strength
+        Of the displacement field, 0 to 1 from barely visible to strong for its kind.
+    blur
+        Standard deviation in voxels of partial coherence, along each axis.
+    angle_jitter
+        Standard deviation of the rocking angle's error, in steps.
+    flux_spread
+        Standard deviation of the beam's intensity from frame to frame.
+    background, scatter
+        Counts in a voxel: flat, and at the height of the scattered background's maximum.
+    aliens, streaks, hot_pixels, dead_pixels
+        How many.
+    flat_field
+        Standard deviation of the pixels' efficiencies.
+    saturation
+        Highest count that a pixel can report.
+    """
+
+    seed: int
+    split: Split
+    shape: tuple[int, int, int]
+    family: str
+    strain: str
+    diameter: float
+    oversampling: tuple[float, float, float]
+    peak_offset: tuple[float, float, float]
+    peak_counts: float
+    rounding: float
+    curvature: float
+    roughness: float
+    interface_width: float
+    density_spread: float
+    strain_strength: float
+    blur: tuple[float, float, float]
+    angle_jitter: float
+    flux_spread: float
+    background: float
+    scatter: float
+    aliens: int
+    streaks: int
+    hot_pixels: int
+    dead_pixels: int
+    flat_field: float
+    saturation: float
+
+    def stream(self, stage: Stage) -> np.random.Generator:
+        """Random numbers of one stage of the simulation."""
+        return _stream(self.seed, self.split, stage)
+
+
+def _stream(seed: int, split: Split, stage: Stage) -> np.random.Generator:
+    key = (get_args(Split).index(split), get_args(Stage).index(stage))
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def draw_recipe(
+    seed: int,
+    shape: tuple[int, int, int] = (128, 128, 128),
+    *,
+    split: Split = "training",
+    **pinned: Any,
+) -> Recipe:
+    """Draw the parameters of a simulated scan.
+
+    Parameters
+    ----------
+    seed
+        Not negative.
+    shape
+        Voxels (frame, row, col).
+    split
+        ``"evaluation"`` draws from streams that training never sees, and from more families.
+    **pinned
+        Fields of `Recipe` that keep the value given here; the others are drawn as without them.
+
+    Raises
+    ------
+    ValueError
+        If `split` isn't one of the two, or the seed is negative.
+    TypeError
+        If a pinned name isn't a field of `Recipe`.
+    """
+    if split not in get_args(Split):
+        raise ValueError(f"split is {split!r}; it must be one of {', '.join(get_args(Split))}")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be 0 or more")
+    rng = _stream(seed, split, "recipe")
+    training = split == "training"
+    families = TRAINING_FAMILIES if training else EVALUATION_FAMILIES
+    strains = TRAINING_STRAINS if training else EVALUATION_STRAINS
+
+    def log_uniform(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    def sometimes(probability: float, value: float) -> float:
+        return value if rng.random() < probability else 0.0
+
+    off_centre = 0.08 if rng.random() < 0.7 else 0.3
+    recipe = Recipe(
+        seed=seed,
+        split=split,
+        shape=shape,
+        family=str(rng.choice(families)),
+        strain=str(rng.choice(strains)),
+        diameter=log_uniform(60, 800),
+        # Rocking scans are often stepped finer than pixels sample: up to 12 steps a fringe.
+        oversampling=(log_uniform(2.5, 12), log_uniform(2.5, 8), log_uniform(2.5, 8)),
+        peak_offset=(
+            shape[0] * rng.uniform(-off_centre, off_centre),
+            shape[1] * rng.uniform(-off_centre, off_centre),
+            shape[2] * rng.uniform(-off_centre, off_centre),
+        ),
+        peak_counts=log_uniform(1e2, 1e7),
+        rounding=sometimes(0.6, rng.uniform(0, 0.6)),
+        curvature=sometimes(0.4, rng.uniform(0, 0.15)),
+        roughness=sometimes(0.6, log_uniform(0.002, 0.03)),
+        interface_width=rng.uniform(0, 0.5),
+        density_spread=sometimes(0.4, rng.uniform(0, 0.25)),
+        strain_strength=rng.uniform(0, 1),
+        blur=(rng.uniform(0, 0.7), rng.uniform(0, 0.7), rng.uniform(0, 0.7)),
+        angle_jitter=sometimes(0.5, rng.uniform(0, 0.15)),
+        flux_spread=sometimes(0.5, rng.uniform(0, 0.02)),
+        background=sometimes(0.8, log_uniform(1e-4, 0.3)),
+        scatter=sometimes(0.5, log_uniform(1e-3, 3)),
+        aliens=int(rng.choice(4, p=(0.7, 0.2, 0.07, 0.03))),
+        streaks=int(rng.choice(3, p=(0.8, 0.15, 0.05))),
+        hot_pixels=int(sometimes(0.5, rng.poisson(6))),
+        dead_pixels=int(sometimes(0.5, rng.poisson(6))),
+        flat_field=sometimes(0.7, rng.uniform(0, 0.04)),
+        saturation=float(
+            rng.choice((np.inf, 2**14 - 1, 2**16 - 1, 2**20 - 1), p=(0.85, 0.05, 0.05, 0.05))
+        ),
+    )
+    return replace(recipe, **pinned)
