@@ -1,0 +1,1 @@
+"""The bench: metrics, gap cases, and tables for every filling method beside its noise ceiling."""

@@ -1,0 +1,286 @@
+"""What is measured on a filled gap. Plain numpy; every function is tested against cases by hand.
+
+Arguments named ``fill`` are expected counts of the gap's voxels, ``rate`` the noise-free
+expectation there and ``counts`` the measured numbers of photons. They are arrays of the gap voxels
+alone, in any shape but all in the same one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.special import betainc, gammainc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike, NDArray
+
+BAND_EDGES = (0.0, 0.3, 1.0, 3.0, 10.0, 100.0, np.inf)
+"""Edges of the half-open intensity bands, in counts."""
+
+BAND_NAMES = ("0-0.3", "0.3-1", "1-3", "3-10", "10-100", ">100")
+
+BandedBy = Literal["fill", "rate"]
+
+
+def pcc(fill: ArrayLike, truth: ArrayLike) -> float:
+    """Pearson correlation of log(1 + I), equation (1) of Masto et al. (2024).
+
+    Parameters
+    ----------
+    fill, truth
+        Counts, at least 0; ``truth`` is either the measured counts or the noise-free rate.
+
+    Returns
+    -------
+    float
+        NaN where one of the two does not vary (no photon in the gap): there is nothing to correlate.
+    """
+    a, b = (np.log1p(x) - np.log1p(x).mean() for x in _same_shape(fill, truth))
+    norm = np.sqrt((a @ a) * (b @ b))
+    # A constant leaves rounding errors of its mean behind; they are not a variation.
+    if norm <= 1e-12 * a.size:
+        return float("nan")
+    return float((a @ b) / norm)
+
+
+def pcc_ceiling(rate: ArrayLike, counts: ArrayLike) -> float:
+    """PCC that a perfect predictor of the rate reaches: below 1, since counts are Poisson."""
+    return pcc(rate, counts)
+
+
+def amplitude_residual(fill: ArrayLike, truth: ArrayLike) -> float:
+    """R_amp = sum|sqrt(fill) - sqrt(truth)| / sum sqrt(truth).
+
+    Bright voxels decide it, as they decide a reconstruction; dim ones decide the PCC.
+    """
+    a, b = (np.sqrt(x) for x in _same_shape(fill, truth))
+    total = b.sum()
+    return float(np.abs(a - b).sum() / total) if total > 0 else float("nan")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BandSums:
+    """Voxels, filled counts and true counts in each intensity band; they add up over gaps.
+
+    Attributes
+    ----------
+    voxels, filled, true
+        ``(6,)`` float64, one entry for each of `BAND_NAMES`.
+    """
+
+    voxels: NDArray[np.float64]
+    filled: NDArray[np.float64]
+    true: NDArray[np.float64]
+
+    @property
+    def ratio(self) -> NDArray[np.float64]:
+        """``(6,)`` filled over true counts; NaN in a band without true counts."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.true > 0, self.filled / self.true, np.nan)
+
+
+def band_sums(fill: ArrayLike, truth: ArrayLike, by: BandedBy = "fill") -> BandSums:
+    """Sum filled and true counts over the voxels of each intensity band.
+
+    Parameters
+    ----------
+    fill, truth
+        Expected counts of the fill; the rate (or, on real data, the counts).
+    by
+        Which of the two decides a voxel's band. ``"fill"`` asks for calibration: where the fill says
+        1-3 counts, are there 1-3 counts on average? A perfect fill and the best one that can be
+        had from the measured voxels, E[rate | measured], both give 1 in every band. ``"rate"``
+        sorts by the truth; any fill that is uncertain then looks too high in the dim bands and too
+        low in the bright ones (regression to the mean), the best possible one included. On real
+        data ``"rate"`` would sort by the counts themselves, which is meaningless for single photons.
+    """
+    f, t = _same_shape(fill, truth)
+    band = np.digitize(f if by == "fill" else t, BAND_EDGES[1:-1])
+
+    def sums(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(band, weights, len(BAND_NAMES)).astype(np.float64)
+
+    return BandSums(sums(np.ones_like(f)), sums(f), sums(t))
+
+
+def pooled(sums: Iterable[BandSums]) -> BandSums:
+    """Add the bands of several gaps."""
+    each = list(sums)
+    zero = np.zeros(len(BAND_NAMES))
+    return BandSums(
+        sum((s.voxels for s in each), zero),
+        sum((s.filled for s in each), zero),
+        sum((s.true for s in each), zero),
+    )
+
+
+def coverage(mean: ArrayLike, sigma: ArrayLike, rate: ArrayLike, level: float) -> float:
+    """Share of voxels whose rate lies in the central interval of probability `level`.
+
+    The interval is that of a gamma distribution with the fill's mean and standard deviation: expected
+    counts are positive, and a normal interval would reach below zero in every dim voxel. Where sigma
+    is 0 the interval is one point.
+    """
+    m, s, r = _same_shape(mean, sigma, rate)
+    certain = (s <= 0) | (m <= 0)
+    inside = certain & (m == r)
+    m, s, r = (x[~certain] for x in (m, s, r))
+    probability = gammainc((m / s) ** 2, r * m / s**2)
+    inside[~certain] = np.abs(probability - 0.5) <= level / 2
+    return float(inside.mean())
+
+
+def coverage_of_counts(mean: ArrayLike, sigma: ArrayLike, counts: ArrayLike, level: float) -> float:
+    """Share of measured counts in the central predictive interval: for data without a known rate.
+
+    A gamma-distributed rate seen through Poisson noise gives negative-binomial counts. They are
+    whole numbers, so an interval of exactly this probability does not exist: each voxel counts with
+    the part of its own probability step that lies inside (the non-randomised probability integral
+    transform of Czado, Gneiting & Held 2009, Biometrics 65, 1254). A calibrated fill gives `level`.
+    """
+    m, s, n = _same_shape(mean, sigma, counts)
+    m = np.maximum(m, 1e-12)
+    # sigma 0 is Poisson, the negative binomial's limit at a large shape; 1e8 is near enough.
+    shape = np.minimum((m / np.maximum(s, 1e-12)) ** 2, 1e8)
+    n = np.rint(n)
+    upper = _negative_binomial_cdf(n, shape, m)
+    lower = np.where(n > 0, _negative_binomial_cdf(n - 1, shape, m), 0.0)
+    low, high = (1 - level) / 2, (1 + level) / 2
+    overlap = np.clip(np.minimum(upper, high) - np.maximum(lower, low), 0, None)
+    step = upper - lower
+    # A count so unlikely that its step vanishes lies in a tail.
+    share = np.divide(overlap, step, out=np.zeros_like(step), where=step > 1e-300)
+    return float(share.mean())
+
+
+@dataclass(frozen=True, slots=True)
+class RealSpaceErrors:
+    """Errors of the inverse transform with the true phases, inside the particle.
+
+    Attributes
+    ----------
+    phase_std_gap, phase_std_fill
+        Standard deviation of the phase error with the gap left at zero and after filling, rad.
+    modulus_rmse_gap, modulus_rmse_fill
+        Root mean square error of the modulus over the true mean modulus.
+    strain_rmse_gap, strain_rmse_fill
+        Root mean square error of the phase gradient over the three axes, rad a voxel. Times
+        ``d / (2 pi voxel)``, with the lattice spacing d of the reflection, it is a strain.
+    """
+
+    phase_std_gap: float
+    phase_std_fill: float
+    modulus_rmse_gap: float
+    modulus_rmse_fill: float
+    strain_rmse_gap: float
+    strain_rmse_fill: float
+
+    @property
+    def phase_ratio(self) -> float:
+        """How many times smaller the phase error becomes by filling (5 in the paper's 2.6.1)."""
+        return self.phase_std_gap / self.phase_std_fill
+
+    @property
+    def strain_ratio(self) -> float:
+        """How many times smaller the strain error becomes by filling."""
+        return self.strain_rmse_gap / self.strain_rmse_fill
+
+
+def real_space_errors(
+    fill: NDArray[np.floating],
+    rate: NDArray[np.floating],
+    phase: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    *,
+    support_threshold: float = 0.3,
+) -> RealSpaceErrors:
+    """Compare inverse transforms with true phases: gap at zero, gap filled, no gap (paper 2.6.1).
+
+    Outside the gap all three take the noise-free rate, so that the gap alone makes the difference.
+
+    Parameters
+    ----------
+    fill
+        ``(frame, row, col)`` filled counts; only the voxels in `mask` are used.
+    rate
+        Same shape, the noise-free expected counts.
+    phase
+        Same shape, phase of the scattered amplitude in rad.
+    mask
+        bool, same shape, True = gap.
+    support_threshold
+        The particle is where the true modulus exceeds this share of its maximum.
+    """
+    wave = np.exp(1j * phase)
+
+    def object_of(intensity: NDArray[np.floating]) -> NDArray[np.complex128]:
+        # Shifts in either space would cancel in the comparison (a common ramp, a common roll).
+        return np.fft.ifftn(np.sqrt(intensity) * wave)
+
+    truth = object_of(rate)
+    with_gap = object_of(np.where(mask, 0.0, rate))
+    filled = object_of(np.where(mask, fill, rate))
+    modulus = np.abs(truth)
+    support = modulus > support_threshold * modulus.max()
+    errors = [
+        error
+        for compared in (with_gap, filled)
+        for error in (
+            _phase_std(compared, truth, support),
+            _modulus_rmse(compared, truth, support),
+            _gradient_rmse(compared, truth, support),
+        )
+    ]
+    gap, full = errors[:3], errors[3:]
+    return RealSpaceErrors(gap[0], full[0], gap[1], full[1], gap[2], full[2])
+
+
+def _phase_std(
+    compared: NDArray[np.complex128], truth: NDArray[np.complex128], support: NDArray[np.bool_]
+) -> float:
+    relative = (compared * truth.conj())[support]
+    # A constant phase has no meaning: take it out before angles are cut at +-pi.
+    return float(np.angle(relative * np.exp(-1j * np.angle(relative.sum()))).std())
+
+
+def _modulus_rmse(
+    compared: NDArray[np.complex128], truth: NDArray[np.complex128], support: NDArray[np.bool_]
+) -> float:
+    a, b = np.abs(compared[support]), np.abs(truth[support])
+    return float(np.sqrt(np.mean((a - b) ** 2)) / b.mean())
+
+
+def _gradient_rmse(
+    compared: NDArray[np.complex128], truth: NDArray[np.complex128], support: NDArray[np.bool_]
+) -> float:
+    relative = compared * truth.conj()
+    squares = []
+    for axis in range(3):
+        neighbours = support & np.roll(support, -1, axis)
+        step = np.angle(np.roll(relative, -1, axis) * relative.conj())
+        squares.append(step[neighbours] ** 2)
+    return float(np.sqrt(np.concatenate(squares).mean()))
+
+
+def _negative_binomial_cdf(
+    n: NDArray[np.float64], shape: NDArray[np.float64], mean: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """P(N <= n) for negative-binomial counts of a gamma rate with this shape and mean."""
+    return np.asarray(betainc(shape, n + 1, shape / (shape + mean)))
+
+
+def _same_shape(*arrays: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    flat = tuple(np.asarray(a, np.float64).ravel() for a in arrays)
+    shapes = [np.shape(a) for a in arrays]
+    if len(set(shapes)) > 1 or flat[0].size == 0:
+        raise ValueError(f"arrays of the gap's voxels must have one non-empty shape; got {shapes}")
+    for a in flat:
+        if not (np.isfinite(a).all() and (a >= 0).all()):
+            raise ValueError(
+                "counts must be finite and at least 0; the fill holds NaN, inf or less"
+            )
+    return flat
