@@ -85,7 +85,8 @@ def fly(
         )
 
     run = {"plan_name": "fly", "detectors": [detector.name], **(md or {})}
-    return (yield from bpp.stage_wrapper(bpp.run_wrapper(collect(), md=run), [detector]))
+    plan = bpp.run_wrapper(collect(), md=run)  # type: ignore[no-untyped-call]
+    return (yield from bpp.stage_wrapper(plan, [detector]))  # type: ignore[no-untyped-call]
 
 
 class _Acquisition:
