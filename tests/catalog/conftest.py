@@ -1,0 +1,113 @@
+"""A small scan and its fill, and a server that enforces access tags."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from bcdi_inpaint.filling.result import Inpainted, Report, SelfCheck
+from bcdi_inpaint.scans.rocking_scan import RockingScan, ScanMetadata
+
+if TYPE_CHECKING:
+    from tiled.client.container import Container
+
+MakeScan = Callable[..., tuple[RockingScan, Inpainted]]
+
+METADATA = ScanMetadata(
+    raw_path="cdi/raw/uid",
+    scan_id=54,
+    sample="Pt_a",
+    plan_name="rel_scan",
+    time=1.7e9,
+    data_key="maxipix_image",
+    detector="maxipix_2x2",
+    motor="eta",
+    energy=8994.0,
+    distance=1.2,
+    pixel_size=(55e-6, 56e-6),
+    direct_beam=(250.5, 261.25),
+    sample_angles={"phi": 12.5},
+    detector_angles={"delta": 33.4, "nu": 0.25},
+    roi=((240, 264), (250, 270)),
+    exit_status="success",
+    frames_expected=12,
+    notes=("one frame was repeated", "read from the file"),
+    extra={"proposal": "hc-1234", "attenuation": 3.5},
+)
+
+SELF_CHECK = SelfCheck(
+    voxels=240,
+    pcc=0.96,
+    pcc_kriging=0.95,
+    pcc_linear=0.91,
+    pcc_ceiling=0.98,
+    counts_ratio=1.01,
+    counts_ratio_kriging=1.05,
+    counts_ratio_linear=1.2,
+    verdict="trusted",
+)
+
+
+@pytest.fixture
+def make_scan() -> MakeScan:
+    """Build a scan with a Bragg peak beside a gap, and its fill (the truth, where it is missing)."""
+
+    def make(
+        *,
+        shape: tuple[int, int, int] = (12, 24, 20),
+        method: str = "kriging",
+        dtype: Any = np.float32,
+        report: dict[str, Any] | None = None,
+        **metadata: Any,
+    ) -> tuple[RockingScan, Inpainted]:
+        frame, row, col = np.ogrid[tuple(slice(0, n) for n in shape)]
+        centre = [n / 2 for n in shape]
+        distance = (frame - centre[0]) ** 2 + (row - centre[1]) ** 2 + (col - centre[2]) ** 2
+        rate = 3000 * np.exp(-distance / 18)
+        counts = np.random.default_rng(7).poisson(rate).astype(np.uint32)
+        mask = np.zeros(shape[1:], bool)
+        mask[15:19] = True
+        missing = np.broadcast_to(mask, shape)
+        scan = RockingScan(
+            frames=np.where(missing, 0, counts),
+            mask=mask,
+            angles=np.linspace(17.0, 17.6, shape[0]),
+            metadata=replace(METADATA, **{"raw_uid": str(uuid.uuid4()), **metadata}),
+        )
+        filled = Inpainted(
+            intensity=np.where(missing, rate, counts).astype(dtype),
+            sigma=np.where(missing, np.sqrt(rate) / 2, 0).astype(np.float32),
+            mask=missing.copy(),
+            report=Report(
+                **{
+                    "method": method,
+                    "voxels_missing": int(missing.sum()),
+                    "gap_share": float(missing.mean()),
+                    "seconds": 0.5,
+                    "notes": ("the gap is near the peak",),
+                    "self_check": SELF_CHECK,
+                    **(report or {}),
+                }
+            ),
+        )
+        return scan, filled
+
+    return make
+
+
+@pytest.fixture
+def scan_and_fill(make_scan: MakeScan) -> tuple[RockingScan, Inpainted]:
+    return make_scan()
+
+
+@pytest.fixture
+def written(processed: Container, scan_and_fill: tuple[RockingScan, Inpainted]) -> Container:
+    """The node of `scan_and_fill`."""
+    from bcdi_inpaint.catalog import write
+
+    return write(processed, *scan_and_fill)
