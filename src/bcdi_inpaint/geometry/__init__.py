@@ -1,0 +1,34 @@
+"""Which pixels of a detector are missing, and why. Needs numpy only.
+
+A mask is a bool array, ``(row, col)`` or ``(frame, row, col)``; True means missing. It can come from
+the detector's geometry (`detector`, `recognise`), from a file (`read_mask`), from values that are
+no counts (`flagged`) and from pixels that misbehave (`hot_pixels`, `dead_pixels`); `merge` puts
+them together and keeps account of each one's share.
+"""
+
+from __future__ import annotations
+
+from .detector import Detector, Lines, Module
+from .faults import dead_pixels, flagged, hot_pixels
+from .files import CXI_BITS, NEXUS_BITS, read_mask
+from .lookup import detector, detectors, recognise
+from .merging import MissingPixels, merge
+from .recorded import as_recorded
+
+__all__ = [
+    "CXI_BITS",
+    "NEXUS_BITS",
+    "Detector",
+    "Lines",
+    "MissingPixels",
+    "Module",
+    "as_recorded",
+    "dead_pixels",
+    "detector",
+    "detectors",
+    "flagged",
+    "hot_pixels",
+    "merge",
+    "read_mask",
+    "recognise",
+]

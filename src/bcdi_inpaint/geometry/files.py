@@ -1,0 +1,260 @@
+"""Masks that users bring: npy, npz, tif, edf, HDF5, NeXus, CXI."""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+NEXUS_BITS = 0x0000_FFFF
+"""Bits of NXdetector's ``pixel_mask`` that reject a pixel; the upper ones only tag it
+(31: virtual pixel). NeXus definitions, NXdetector."""
+
+CXI_BITS = 0x16DF
+"""Bits of a CXI mask that reject a pixel: invalid 1, saturated 2, hot 4, dead 8, shadowed 16, to be
+ignored 64, bad 128, missing 512, noisy 1024, failed correction 4096. Not rejected: in a peak 32,
+out of resolution limits 256, corrected 2048, hit-finder peak 8192, background-corrected 16384."""
+
+
+def read_mask(
+    path: str | Path,
+    *,
+    dataset: str | None = None,
+    missing: Literal["nonzero", "zero"] = "nonzero",
+    bits: int | None = None,
+) -> NDArray[np.bool_]:
+    """Read a mask from a file.
+
+    Parameters
+    ----------
+    path
+        ``.npy``, ``.npz``, ``.tif``, ``.edf`` (also ``.edf.gz``; needs ``bcdi-inpaint[edf]``), or
+        HDF5 by any of its names (``.h5``, ``.hdf5``, ``.nxs``, ``.nx``, ``.cxi``).
+    dataset
+        Which array of an npz or HDF5 file. By itself are found: a file's only array (npz); the
+        datasets ``pixel_mask``, as in a Dectris master file, together with ``pixel_mask_1``, ... of
+        the same group; else the one dataset with "mask" in its name.
+    missing
+        Polarity: which values mean missing. Most packages write 1 for missing, cohere writes 1 for
+        pixels to keep (``missing="zero"``).
+    bits
+        For bit fields: a pixel is missing if any of these bits is set. By default `NEXUS_BITS` for
+        integer datasets named ``pixel_mask``, `CXI_BITS` for integer masks of CXI files, and any
+        bit otherwise.
+
+    Returns
+    -------
+    bool array
+        ``(row, col)``, or ``(frame, row, col)`` if the file holds several frames; True = missing.
+        NaN is missing with either polarity.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file can't be read or holds no mask, several, or an array that isn't 2-D or 3-D.
+    ImportError
+        If fabio is needed and not installed.
+
+    Warns
+    -----
+    UserWarning
+        If more than half of the pixels are missing, as with the wrong polarity.
+    """
+    path = Path(path)
+    if missing not in ("nonzero", "zero"):
+        raise ValueError(f"missing must be 'nonzero' or 'zero'; got {missing!r}")
+    if bits is not None and missing == "zero":
+        raise ValueError("bits say what is missing; they don't go with missing='zero'")
+    if not path.is_file():
+        raise FileNotFoundError(f"no mask file {path}")
+    suffix = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    read = next((reader for names, reader in _READERS.items() if suffix in names), None)
+    if read is None:
+        known = ", ".join(f".{name}" for names in _READERS for name in names)
+        raise ValueError(f"{path}: a mask file ends in {known}")
+    masks = [
+        _is_missing(values, missing, convention if bits is None else bits, path)
+        for values, convention in read(path, dataset)
+    ]
+    mask = masks[0]
+    for other in masks[1:]:
+        if other.shape[-2:] != mask.shape[-2:]:
+            raise ValueError(f"{path}: masks of one detector differ in shape; give dataset=")
+        mask = mask | other
+    if mask.mean() > 0.5:
+        warnings.warn(
+            f"{path}: {mask.mean():.0%} of the pixels are missing; if this mask marks the pixels "
+            f"to keep, read it with missing={'zero' if missing == 'nonzero' else 'nonzero'!r}",
+            stacklevel=2,
+        )
+    return mask
+
+
+Stored = tuple["NDArray[Any]", int | None]
+"""An array, and which bits reject a pixel where the file's convention says so."""
+
+
+def _numpy(path: Path, dataset: str | None) -> list[Stored]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _unreadable(path, "NumPy", error) from error
+    if isinstance(loaded, np.ndarray):
+        _refuse(dataset, path)
+        return [(loaded, None)]
+    with loaded:
+        try:
+            if dataset is None and len(loaded.files) == 1:
+                dataset = loaded.files[0]
+            if dataset is None:
+                masks = [name for name in loaded.files if "mask" in name.lower()]
+                if len(masks) != 1:
+                    raise _undecided(path, masks, loaded.files)
+                dataset = masks[0]
+            if dataset not in loaded.files:
+                raise ValueError(f"{path} has no {dataset!r}; it has {', '.join(loaded.files)}")
+            return [(loaded[dataset], None)]
+        except zipfile.BadZipFile as error:
+            raise _unreadable(path, "NumPy", error) from error
+
+
+def _tif(path: Path, dataset: str | None) -> list[Stored]:
+    import tifffile
+
+    _refuse(dataset, path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            colour, values = "S" in series.axes, series.asarray()
+    except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
+        raise _unreadable(path, "TIFF", error) from error
+    if colour:
+        raise ValueError(f"{path} is a colour image; a mask has one value a pixel")
+    return [(values, None)]
+
+
+def _edf(path: Path, dataset: str | None) -> list[Stored]:
+    try:
+        import fabio
+    except ImportError:
+        raise ImportError(f"reading {path} needs fabio: pip install 'bcdi-inpaint[edf]'") from None
+
+    _refuse(dataset, path)
+    try:
+        with fabio.open(str(path)) as image:
+            frames = [image.get_frame(index).data for index in range(image.nframes)]
+        return [(np.stack(frames), None)]
+    except Exception as error:  # fabio has no common class for what a damaged file raises
+        raise _unreadable(path, "EDF", error) from error
+
+
+def _hdf5(path: Path, dataset: str | None) -> list[Stored]:
+    import h5py
+    import hdf5plugin  # noqa: F401  # Dectris compresses pixel_mask with its filters
+
+    try:
+        with h5py.File(path, "r") as file:
+            names = [dataset] if dataset else _mask_names(path, file)
+            cxi = path.suffix.lower() == ".cxi" or "cxi_version" in file
+            return [_hdf5_mask(path, file, name, cxi=cxi) for name in names]
+    except OSError as error:
+        raise _unreadable(path, "HDF5", error) from error
+
+
+def _hdf5_mask(path: Path, file: Any, name: str, *, cxi: bool) -> Stored:
+    import h5py
+
+    if file.get(name, getclass=True) is not h5py.Dataset:
+        what = "is a group" if name in file else "isn't there"
+        raise ValueError(f"{path}: {name!r} {what}; dataset= takes a dataset's full path")
+    last = name.rpartition("/")[2]
+    bits = None
+    if _PIXEL_MASK.fullmatch(last):
+        bits = NEXUS_BITS
+    elif cxi and last == "mask":
+        bits = CXI_BITS
+    return file[name][()], bits
+
+
+def _mask_names(path: Path, file: Any) -> list[str]:
+    """Paths of the dataset or datasets that are the one mask in a file."""
+    import h5py
+
+    found: dict[Any, str] = {}  # a dataset with several names (links) counts once
+    images: list[str] = []
+
+    def look(name: str) -> None:
+        item = file.get(name)  # follows links; None where one leads nowhere
+        if isinstance(item, h5py.Dataset) and item.ndim >= 2:
+            images.append(name)
+            if "mask" in name.rpartition("/")[2].lower():
+                found.setdefault(item, name)
+
+    file.visit_links(look)
+    names = list(found.values())
+    nexus = [name for name in names if _PIXEL_MASK.fullmatch(name.rpartition("/")[2])]
+    if nexus and len({name.rpartition("/")[0] for name in nexus}) == 1:
+        return nexus
+    if len(names) != 1:
+        raise _undecided(path, names, images)
+    return names
+
+
+_PIXEL_MASK = re.compile(r"pixel_mask(_\d+)?")
+
+_READERS: dict[tuple[str, ...], Callable[[Path, str | None], list[Stored]]] = {
+    ("npy", "npz"): _numpy,
+    ("tif", "tiff"): _tif,
+    ("edf",): _edf,
+    ("h5", "hdf5", "hdf", "nxs", "nx", "cxi"): _hdf5,
+}
+
+
+def _is_missing(
+    values: NDArray[Any], missing: str, bits: int | None, path: Path
+) -> NDArray[np.bool_]:
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{path}: a mask holds numbers or booleans; this is {values.dtype}")
+    if values.ndim > 2 and all(length == 1 for length in values.shape[:-2]):
+        values = values.reshape(values.shape[-2:])
+    if values.ndim not in (2, 3) or values.size == 0:
+        raise ValueError(
+            f"{path}: a mask is (row, col) or (frame, row, col); this has shape {values.shape}"
+        )
+    if missing == "zero":
+        mask = values == 0
+    elif bits is not None and values.dtype.kind in "iu":
+        # int64: an int8 mask can't be compared with bits beyond its own.
+        mask = (values.astype(np.int64) & bits) != 0
+    else:
+        mask = values != 0
+    if values.dtype.kind == "f":
+        mask |= np.isnan(values)
+    return np.asarray(mask)
+
+
+def _refuse(dataset: str | None, path: Path) -> None:
+    if dataset is not None:
+        raise ValueError(f"{path} has no datasets; dataset= is for npz and HDF5 files")
+
+
+def _undecided(path: Path, masks: list[str], everything: list[str]) -> ValueError:
+    if masks:
+        return ValueError(f"{path} has several masks; choose with dataset=: {', '.join(masks)}")
+    listed = ", ".join(everything[:10]) or "none"
+    return ValueError(f"{path} has no mask by name; choose with dataset= among: {listed}")
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> ValueError:
+    return ValueError(f"{path} can't be read as {kind}: {error}")
