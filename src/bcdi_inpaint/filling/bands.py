@@ -89,6 +89,9 @@ def _clusters(rest: NDArray[np.bool_], margin: int) -> Iterator[Box]:
 def _cut(mask: NDArray[np.bool_], core: Box, margin: int, max_voxels: int) -> Iterator[Band]:
     """Give `core` its margin; halve it along its longest axis while it is too large."""
     slices = _grow(core, margin, mask.shape)
+    while mask[slices].all():  # shut in by wider gaps
+        margin *= 2
+        slices = _grow(core, margin, mask.shape)
     lengths = [s.stop - s.start for s in core]
     longest = int(np.argmax(lengths))
     if np.prod([s.stop - s.start for s in slices]) > max_voxels and lengths[longest] > 4 * margin:

@@ -34,6 +34,9 @@ REGISTRY: dict[str, Method] = {
 
 METHODS = tuple(REGISTRY)
 
+BAND_VOXELS = 2**20
+"""Bands are cut to this size: methods take 50 to 150 bytes a voxel while they work."""
+
 LARGEST_MISSING_SHARE = 0.9
 """A mask that marks more than this as missing has almost surely the other polarity."""
 
@@ -113,12 +116,12 @@ def _fill(
     options: Mapping[str, Any],
 ) -> None:
     """Fill `intensity` and `sigma`, which are 0 in missing voxels, in place and band by band."""
-    work = bands(mask, method.margin)
+    work = bands(mask, method.margin, max_voxels=BAND_VOXELS)
     owners = np.zeros(mask.shape, np.uint8)
     for band in work:
         owners[band.slices] += band.own
     for band in work:
-        around = mask[band.slices]
+        around = mask[band.slices].copy()
         # The voxels of other bands may be filled already: here they are unknown.
         known = np.where(around, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
         rate, deviation = method.fill(known, around, **options)
@@ -228,7 +231,7 @@ def _measured(
             )
         negative += int(np.count_nonzero(values < 0))
         flagged += int(np.count_nonzero(values == flag)) if integer else 0
-        peak = values.max(initial=0)
+        peak = values.max(initial=0).item()
         if integer and peak > 2**53:
             raise ValueError(
                 f"stack holds {peak} in a measured voxel, which no count is: add such flags to the mask, "

@@ -31,7 +31,7 @@ class Method:
     fill
         ``fill(stack, mask, **options) -> Fill`` over one band: `stack` float32
         ``(frame, row, col)``, not negative, 0 in missing voxels; `mask` bool of the same shape,
-        True = missing, with at least one measured voxel. It may not write to either.
+        True = missing, with at least one measured voxel. Both are copies made for it.
     margin
         Voxels of surroundings that `fill` wants around a gap.
     options
