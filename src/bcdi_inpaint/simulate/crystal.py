@@ -10,10 +10,12 @@ import numpy as np
 from scipy.spatial import HalfspaceIntersection
 from scipy.spatial.transform import Rotation
 
-from .grid import EDGE, Floats, ObjectGrid
+from .grid import EDGE
 
 if TYPE_CHECKING:
+    from .grid import ObjectGrid
     from .recipe import Recipe
+    from .rocking import Floats
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def density(recipe: Recipe, facets: Facets, grid: ObjectGrid) -> Any:
 
     depth = None
     for normal, distance in zip(facets.normals, facets.distances, strict=True):
-        pitch = float(np.linalg.norm(grid.vectors @ normal))  # nm from voxel to voxel across it
+        pitch = grid.pitch(normal)
         plane = grid.linear(-normal / pitch, distance / pitch) - inwards / pitch
         depth = plane if depth is None else xp.minimum(depth, plane, out=depth)
     if recipe.rounding:

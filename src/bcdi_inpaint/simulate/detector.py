@@ -11,8 +11,12 @@ from scipy.ndimage import gaussian_filter
 
 if TYPE_CHECKING:
     from .recipe import Recipe
+    from .rocking import Floats
 
 Volume = NDArray[np.float32]
+
+#: Voxels from an alien's centre at which it is cut off.
+ALIEN_REACH = 24
 
 
 @dataclass(frozen=True)
@@ -62,19 +66,21 @@ def add_surroundings(rate: Volume, recipe: Recipe, rng: np.random.Generator) -> 
         _add_alien(rate, recipe, rng)
 
 
-def _distances(recipe: Recipe) -> list[NDArray[np.float32]]:
-    """Coordinates from the brightest point, in voxels, to be broadcast."""
-    return [
-        (np.arange(n) - n // 2 - offset)
-        .astype(np.float32)
-        .reshape([-1 if j == axis else 1 for j in range(3)])
-        for axis, (n, offset) in enumerate(zip(recipe.shape, recipe.peak_offset, strict=True))
-    ]
+def _coordinates(shape: tuple[int, int, int], centre: Floats) -> list[NDArray[np.float32]]:
+    """Offsets from a point along each axis, in voxels, to be broadcast."""
+    return list(
+        np.ix_(
+            *[
+                np.arange(n, dtype=np.float32) - np.float32(c)
+                for n, c in zip(shape, centre, strict=True)
+            ]
+        )
+    )
 
 
 def _scatter(recipe: Recipe, rng: np.random.Generator) -> Any:
     """Diffuse scattering about the peak, a power law, on a slope across the detector."""
-    x, y, z = _distances(recipe)
+    x, y, z = _coordinates(recipe.shape, np.array(recipe.shape) // 2 + recipe.peak_offset)
     stretch = np.exp(rng.normal(scale=0.3, size=3)).astype(np.float32)
     core = np.float32(rng.uniform(3, 20))
     power = np.float32(rng.uniform(0.5, 1.5))  # of the squared distance: slopes -1 to -3
@@ -86,15 +92,10 @@ def _scatter(recipe: Recipe, rng: np.random.Generator) -> Any:
 
 def _streak(recipe: Recipe, rng: np.random.Generator) -> Any:
     """A neighbour's facet streak: a line with a Gaussian profile that fades from a far point."""
-    shape = np.array(recipe.shape)
     direction = rng.normal(size=3)
     direction /= np.linalg.norm(direction)
-    start = shape * rng.uniform(-0.6, 0.6, 3)
-    axes = [
-        np.arange(n).astype(np.float32).reshape([-1 if j == axis else 1 for j in range(3)])
-        - np.float32(n / 2 + start[axis])
-        for axis, n in enumerate(recipe.shape)
-    ]
+    start = np.array(recipe.shape) * rng.uniform(-0.1, 1.1, 3)
+    axes = _coordinates(recipe.shape, start)
     along = sum(np.float32(d) * axis for d, axis in zip(direction, axes, strict=True))
     across = sum(axis * axis for axis in axes) - along * along
     width = rng.uniform(0.8, 3.0)
@@ -108,26 +109,21 @@ def _streak(recipe: Recipe, rng: np.random.Generator) -> Any:
 
 
 def _add_alien(rate: Volume, recipe: Recipe, rng: np.random.Generator) -> None:
-    """Another crystal's peak, in a few frames: a Gaussian core with finite-size fringes."""
-    size = 24
-    offsets = rng.uniform(-0.5, 0.5, 3)
-    places = [int(rng.integers(0, n)) for n in recipe.shape]
-    periods = np.array([rng.uniform(1.2, 4), rng.uniform(2.5, 8), rng.uniform(2.5, 8)])
-    turn, _ = np.linalg.qr(np.eye(3) + 0.4 * rng.normal(size=(3, 3)))
-    grid = np.stack(np.meshgrid(*[np.arange(-size, size) + o for o in offsets], indexing="ij"))
-    along = np.tensordot(turn, grid, 1) / periods[:, None, None, None]
-    height = np.exp(rng.uniform(np.log(1.0), np.log(max(3.0, 0.03 * recipe.peak_counts))))
-    pattern = height * np.prod(np.sinc(along) ** 2, axis=0)
-    ranges = [
-        (max(0, place - size), min(n, place + size))
-        for place, n in zip(places, recipe.shape, strict=True)
-    ]
-    target = tuple(slice(low, high) for low, high in ranges)
-    source = tuple(
-        slice(low - place + size, high - place + size)
-        for (low, high), place in zip(ranges, places, strict=True)
+    """Another crystal's peak, in a few frames: the fringes of a small cuboid."""
+    place = rng.uniform(0, recipe.shape)
+    near = [slice(max(0, int(p) - ALIEN_REACH), int(p) + ALIEN_REACH) for p in place]
+    x, y, z = np.ix_(
+        *[
+            axis.ravel()[part]
+            for axis, part in zip(_coordinates(recipe.shape, place), near, strict=True)
+        ]
     )
-    rate[target] += pattern[source].astype(np.float32)
+    turn, _ = np.linalg.qr(np.eye(3) + 0.4 * rng.normal(size=(3, 3)))
+    turn /= rng.uniform((1.2, 2.5, 2.5), (4, 8, 8))[:, None]  # over the fringes' periods
+    height = np.exp(rng.uniform(0, np.log(max(3.0, 0.1 * recipe.peak_counts))))
+    for weights in turn.astype(np.float32):
+        height = height * np.sinc(weights[0] * x + weights[1] * y + weights[2] * z) ** 2
+    rate[tuple(near)] += height
 
 
 def expose(rate: Volume, recipe: Recipe, pixels: Pixels, rng: np.random.Generator) -> Volume:
@@ -142,4 +138,4 @@ def expose(rate: Volume, recipe: Recipe, pixels: Pixels, rng: np.random.Generato
 def count(rate: Volume, recipe: Recipe, rng: np.random.Generator) -> NDArray[np.int32]:
     """Draw photons, up to what a pixel can report."""
     counts = rng.poisson(rate)
-    return np.minimum(counts, min(recipe.saturation, 2**31 - 1)).astype(np.int32)
+    return np.minimum(counts, recipe.saturation).astype(np.int32)

@@ -1,67 +1,30 @@
-"""Where the scan samples reciprocal space, and the real-space grid that is dual to it.
+"""The real-space grid that is dual to a scan's grid in reciprocal space.
 
-The step vectors of a rocking scan, one for the angle and two for the detector, aren't orthogonal.
-With reciprocal steps ``b_j`` (rows of a matrix ``B``) and the dual vectors ``a_j`` (columns of its
-inverse), a point ``q = sum k_j b_j`` and a point ``r = sum u_j a_j`` have ``q . r = sum k_j u_j``: sampled
-in the dual basis, the crystal's transform is separable although the scan's grid is skewed.
-Vectors are in nm or 1/nm without a factor of 2 pi.
+With reciprocal steps ``b_j`` and the dual vectors ``a_j`` (``a_i . b_j`` is 1 for i = j, else 0), a point
+``q = sum k_j b_j`` and a point ``r = sum u_j a_j`` have ``q . r = sum k_j u_j``: sampled in the dual basis,
+the crystal's transform is separable although the scan's grid is skewed. The shape is evaluated at the
+true, skewed positions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-#: Zone of the object's sampling over the range wanted; above 1, streaks that leave the window don't fold back.
+    from .rocking import Floats
+
+#: Sampled range of reciprocal space over the range wanted; the rest keeps streaks that leave the
+#: window from folding back into it.
 ZONE = 1.6
-#: Standard deviation in object voxels of the smooth step at a surface, divided out again in reciprocal space.
+#: Standard deviation in voxels of the smooth step at a surface; divided out in reciprocal space.
 EDGE = 0.6
-#: Object voxels left free around the crystal: the smooth step's tail.
+#: Voxels left free around the crystal, for the step's tail.
 MARGIN = 3
-
-
-@dataclass(frozen=True)
-class ScanGeometry:
-    """Directions of a rocking scan.
-
-    Attributes
-    ----------
-    directions
-        Unit vectors of the steps along (frame, row, col), as rows.
-    diffraction
-        Unit vector of the scattering vector.
-    lever
-        Length in 1/nm by which the scattering vector moves for one radian of the rocking angle.
-    """
-
-    directions: Floats
-    diffraction: Floats
-    lever: float
-
-
-def draw_geometry(rng: np.random.Generator) -> ScanGeometry:
-    """Draw energy, detector angles and rocking axis; the beam runs along z, y points up."""
-    wavelength = 1.2398 / rng.uniform(7.0, 13.0)
-    angles = np.radians([rng.uniform(15, 60), rng.uniform(0, 20)])
-    horizontal = rng.random() < 0.5
-    delta, gamma = angles if horizontal else angles[::-1]  # horizontal, vertical
-    out = np.array([np.sin(delta) * np.cos(gamma), np.sin(gamma), np.cos(delta) * np.cos(gamma)])
-    row = np.array([np.sin(delta) * np.sin(gamma), -np.cos(gamma), np.cos(delta) * np.sin(gamma)])
-    col = np.array([np.cos(delta), 0.0, -np.sin(delta)])
-    scattering = (out - [0.0, 0.0, 1.0]) / wavelength
-    axis = np.array([0.0, 1.0, 0.0]) if horizontal else np.array([1.0, 0.0, 0.0])
-    rocking = np.cross(axis, scattering)
-    lever = float(np.linalg.norm(rocking))
-    return ScanGeometry(
-        directions=np.stack([rocking / lever, row, col]),
-        diffraction=scattering / np.linalg.norm(scattering),
-        lever=lever,
-    )
 
 
 @dataclass(frozen=True)
@@ -71,9 +34,9 @@ class ObjectGrid:
     Attributes
     ----------
     vectors
-        Voxel edges in nm, as rows.
+        (3, 3) voxel edges in nm, as rows.
     origin
-        Position in nm of voxel (0, 0, 0).
+        (3,) position in nm of voxel (0, 0, 0).
     fractions
         For each axis the coordinates ``u`` of the voxels.
     xp, device
@@ -84,16 +47,21 @@ class ObjectGrid:
     origin: Floats
     fractions: tuple[Floats, Floats, Floats]
     xp: Any = np
-    device: Any = "cpu"
+    device: str = "cpu"
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
         a, b, c = (len(u) for u in self.fractions)
         return a, b, c
 
     def put(self, array: NDArray[Any]) -> Any:
         """`array` in the grid's library and on its device."""
         return self.xp.asarray(array, device=self.device)
+
+    def pitch(self, normal: Floats) -> float:
+        """Distance in nm, along a unit normal, that is one voxel in the grid's own index space."""
+        return float(np.linalg.norm(self.vectors @ normal))
 
     def linear(self, gradient: Floats, offset: float = 0.0) -> Any:
         """``gradient . r + offset`` at every voxel, float32."""
@@ -104,7 +72,7 @@ class ObjectGrid:
         return (x[:, None] + y)[:, :, None] + z
 
     def exponentials(self, weights: NDArray[Any], gradients: NDArray[Any]) -> Any:
-        """Sum over k of ``weights[k] exp(gradients[k] . r)``: one matrix product.
+        """Sum over k of ``weights[k] exp(gradients[k] . r)``, which is one matrix product.
 
         `gradients`: (k, 3) in 1/nm, real or complex; the result is float32 or complex64.
         """
@@ -118,7 +86,7 @@ class ObjectGrid:
         return plane @ self.put(z.astype(kind))
 
     def random_field(self, rng: np.random.Generator, correlation: float, waves: int = 48) -> Any:
-        """Gaussian-correlated random field of mean 0 and variance 1; `correlation` in nm."""
+        """Random field of mean 0, variance 1 and Gaussian correlation; its length is in nm."""
         gradients = 1j * rng.normal(size=(waves, 3)) / correlation
         weights = np.sqrt(2 / waves) * np.exp(2j * np.pi * rng.random(waves))
         return self.exponentials(weights, gradients).real
@@ -126,41 +94,43 @@ class ObjectGrid:
 
 def object_grid(
     steps: Floats,
-    vertices: Floats,
+    points: Floats,
     reach: tuple[float, float, float],
     slack: float = 0.0,
     *,
     xp: Any = np,
-    device: Any = "cpu",
+    device: str = "cpu",
 ) -> ObjectGrid:
-    """Grid for a crystal, fine enough for a window.
+    """Grid that holds a crystal, fine enough for a window.
 
     Parameters
     ----------
     steps
         (3, 3) reciprocal steps in 1/nm, as rows.
-    vertices
+    points
         (n, 3) corners of the crystal in nm.
     reach
-        Largest distance from the peak, in voxels of the scan, that is asked for along each axis.
+        Largest distance from the peak, in steps, that is asked for along each axis.
     slack
-        How far, in nm, the surface may lie outside the polyhedron.
+        How far, in nm, the surface may lie outside the corners' hull.
+    xp, device
+        See `ObjectGrid`.
     """
     dual = np.linalg.inv(steps).T
-    shadows = vertices @ steps.T
-    axes, edges = [], []
-    for j in range(3):
-        pitch = 1 / (2 * ZONE * reach[j])
-        extra = MARGIN * pitch + slack * float(np.linalg.norm(steps[j]))
-        low, high = shadows[:, j].min() - extra, shadows[:, j].max() + extra
+    shadows = points @ steps.T
+    fractions, vectors = [], []
+    for shadow, step, vector, far in zip(shadows.T, steps, dual, reach, strict=True):
+        pitch = 1 / (2 * ZONE * far)
+        extra = MARGIN * pitch + slack * float(np.linalg.norm(step))
+        low, high = shadow.min() - extra, shadow.max() + extra
         count = int(np.ceil((high - low) / pitch)) + 1
-        axes.append((low + high) / 2 + pitch * (np.arange(count) - (count - 1) / 2))
-        edges.append(dual[j] * pitch)
-    origin = sum(axis[0] * vector for axis, vector in zip(axes, dual, strict=True))
+        fractions.append((low + high) / 2 + pitch * (np.arange(count) - (count - 1) / 2))
+        vectors.append(vector * pitch)
+    first = np.array([u[0] for u in fractions])
     return ObjectGrid(
-        vectors=np.stack(edges),
-        origin=np.asarray(origin),
-        fractions=(axes[0], axes[1], axes[2]),
+        vectors=np.stack(vectors),
+        origin=first @ dual,
+        fractions=(fractions[0], fractions[1], fractions[2]),
         xp=xp,
         device=device,
     )

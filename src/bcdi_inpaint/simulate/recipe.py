@@ -8,7 +8,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 Split = Literal["training", "evaluation"]
-Stage = Literal["recipe", "geometry", "crystal", "strain", "detector", "noise"]
+Stage = Literal["recipe", "rocking", "crystal", "strain", "detector", "noise"]
+
+#: What counts are stored in: int32.
+COUNT_LIMIT = 2**31 - 1
 
 TRAINING_FAMILIES = (
     "wulff",
@@ -84,7 +87,7 @@ class Recipe:
     flat_field
         Standard deviation of the pixels' efficiencies.
     saturation
-        Highest count that a pixel can report.
+        Highest count that a pixel can report; `COUNT_LIMIT` where nothing saturates.
     """
 
     seed: int
@@ -112,7 +115,29 @@ class Recipe:
     hot_pixels: int
     dead_pixels: int
     flat_field: float
-    saturation: float
+    saturation: int
+
+    def __post_init__(self) -> None:
+        if self.split not in get_args(Split):
+            raise ValueError(
+                f"split is {self.split!r}; it must be one of {', '.join(get_args(Split))}"
+            )
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it must be 0 or more")
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise ValueError(f"shape is {self.shape}; it must be three sizes of 1 or more")
+        if min(self.oversampling) < 1:
+            raise ValueError(
+                f"oversampling is {self.oversampling}; it must be 1 or more on each axis"
+            )
+        if not 0 < self.peak_counts <= COUNT_LIMIT:
+            raise ValueError(
+                f"peak_counts is {self.peak_counts}; it must be above 0, up to {COUNT_LIMIT}"
+            )
+        if not 0 < self.saturation <= COUNT_LIMIT:
+            raise ValueError(
+                f"saturation is {self.saturation}; it must be above 0, up to {COUNT_LIMIT}"
+            )
 
     def stream(self, stage: Stage) -> np.random.Generator:
         """Random numbers of one stage of the simulation."""
@@ -147,14 +172,10 @@ def draw_recipe(
     Raises
     ------
     ValueError
-        If `split` isn't one of the two, or the seed is negative.
+        If a parameter is out of its range.
     TypeError
         If a pinned name isn't a field of `Recipe`.
     """
-    if split not in get_args(Split):
-        raise ValueError(f"split is {split!r}; it must be one of {', '.join(get_args(Split))}")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; it must be 0 or more")
     rng = _stream(seed, split, "recipe")
     training = split == "training"
     families = TRAINING_FAMILIES if training else EVALUATION_FAMILIES
@@ -188,18 +209,18 @@ def draw_recipe(
         interface_width=rng.uniform(0, 0.5),
         density_spread=sometimes(0.4, rng.uniform(0, 0.25)),
         strain_strength=rng.uniform(0, 1),
-        blur=(rng.uniform(0, 0.7), rng.uniform(0, 0.7), rng.uniform(0, 0.7)),
+        blur=(rng.uniform(0, 0.8), rng.uniform(0, 0.8), rng.uniform(0, 0.8)),
         angle_jitter=sometimes(0.5, rng.uniform(0, 0.15)),
         flux_spread=sometimes(0.5, rng.uniform(0, 0.02)),
         background=sometimes(0.8, log_uniform(1e-4, 0.3)),
-        scatter=sometimes(0.5, log_uniform(1e-3, 3)),
+        scatter=sometimes(0.5, log_uniform(1e-3, 10)),
         aliens=int(rng.choice(4, p=(0.7, 0.2, 0.07, 0.03))),
         streaks=int(rng.choice(3, p=(0.8, 0.15, 0.05))),
         hot_pixels=int(sometimes(0.5, rng.poisson(6))),
         dead_pixels=int(sometimes(0.5, rng.poisson(6))),
         flat_field=sometimes(0.7, rng.uniform(0, 0.04)),
-        saturation=float(
-            rng.choice((np.inf, 2**14 - 1, 2**16 - 1, 2**20 - 1), p=(0.85, 0.05, 0.05, 0.05))
+        saturation=int(
+            rng.choice((COUNT_LIMIT, 2**14 - 1, 2**16 - 1, 2**20 - 1), p=(0.85, 0.05, 0.05, 0.05))
         ),
     )
     return replace(recipe, **pinned)

@@ -9,15 +9,29 @@ from scipy.spatial.transform import Rotation
 
 if TYPE_CHECKING:
     from .crystal import Facets
-    from .grid import Floats, ObjectGrid
+    from .grid import ObjectGrid
     from .recipe import Recipe
+    from .rocking import Floats
 
 #: Poisson's ratio of gold; fields depend on it weakly.
 POISSON_RATIO = 0.42
 
 
-def phase(recipe: Recipe, facets: Facets, grid: ObjectGrid, diffraction: Floats) -> Any:
-    """Phase 2 pi Q.u of the displacement field in rad, float32 on the grid, or 0.0 without strain.
+def displace(solid: Any, recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Floats) -> Any:
+    """The complex object, ``solid * exp(2 pi i Q.u)``: what the Bragg peak sees of the crystal.
+
+    Parameters
+    ----------
+    solid
+        Density on the grid, float32.
+    recipe, facets, grid
+        The crystal; the recipe names the kind of strain.
+    q
+        Unit vector of the scattering vector.
+
+    Returns
+    -------
+    complex64 on the grid.
 
     Raises
     ------
@@ -25,10 +39,16 @@ def phase(recipe: Recipe, facets: Facets, grid: ObjectGrid, diffraction: Floats)
         If the recipe's kind of strain isn't known.
     """
     if recipe.strain == "none":
-        return 0.0
+        return solid + 0j
     if recipe.strain not in _FIELDS:
         raise ValueError(f"strain is {recipe.strain!r}; it must be none, {', '.join(_FIELDS)}")
-    return _FIELDS[recipe.strain](recipe, facets, grid, diffraction)
+    phase = _FIELDS[recipe.strain](recipe, facets, grid, q)
+    if recipe.strain in _DEFECTS:
+        rng = recipe.stream("strain").spawn(1)[0]
+        correlation = recipe.diameter * rng.uniform(0.2, 0.6)
+        phase = phase + 0.5 * recipe.strain_strength * grid.random_field(rng, correlation)
+    # real cosine and sine are several times faster than a complex exponential
+    return solid * grid.xp.cos(phase) + 1j * (solid * grid.xp.sin(phase))
 
 
 def _smooth(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Any:
@@ -50,9 +70,9 @@ def _strong(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> An
 def _surface_relaxation(recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Floats) -> Any:
     """Each facet moves along its normal, less so with depth below it."""
     rng = recipe.stream("strain")
-    depth = recipe.diameter * rng.uniform(0.04, 0.2)
+    depth = recipe.diameter * rng.uniform(0.06, 0.2)
     size = rng.choice((-1, 1)) * (0.2 + 2.0 * recipe.strain_strength)
-    # exp(-(distance - normal . r) / depth), bounded outside by the grid's narrow margin
+    # exp(-(distance - normal . r) / depth)
     weights = size * (facets.normals @ q) * np.exp(-facets.distances / depth)
     return grid.exponentials(weights, facets.normals / depth)
 
@@ -102,7 +122,7 @@ def _side(rng: np.random.Generator, recipe: Recipe, grid: ObjectGrid) -> Any:
     """0 on one side of a plane through the crystal, 1 on the other, smooth over a voxel."""
     normal = rng.normal(size=3)
     normal /= np.linalg.norm(normal)
-    pitch = float(np.linalg.norm(grid.vectors @ normal))
+    pitch = grid.pitch(normal)
     place = rng.uniform(-0.25, 0.25) * recipe.diameter
     return grid.xp.clip(0.5 + grid.linear(normal / pitch, -place / pitch), 0, 1)
 
@@ -131,3 +151,5 @@ _FIELDS = {
     "two_domains": _two_domains,
     "inclusion": _inclusion,
 }
+#: Kinds of fixed strength; a smooth field around them has the recipe's.
+_DEFECTS = frozenset({"screw_dislocation", "edge_dislocation", "stacking_fault"})
