@@ -58,10 +58,10 @@ def bands(mask: NDArray[np.bool_], margin: int, *, max_voxels: int = MAX_VOXELS)
         for run in _planes(mask, axis):
             core = _along(axis, run, mask.shape)
             covered[core] = True
-            found += _cut(mask, core, margin, max_voxels)
+            found += _cut(mask, mask, core, margin, max_voxels)
     rest = mask & ~covered
     for core in _clusters(rest, margin):
-        found += _cut(rest, core, margin, max_voxels)
+        found += _cut(mask, rest, core, margin, max_voxels)
     return found
 
 
@@ -86,7 +86,9 @@ def _clusters(rest: NDArray[np.bool_], margin: int) -> Iterator[Box]:
         yield (slice(int(frames[0]), int(frames[-1]) + 1), rows, cols)
 
 
-def _cut(mask: NDArray[np.bool_], core: Box, margin: int, max_voxels: int) -> Iterator[Band]:
+def _cut(
+    mask: NDArray[np.bool_], owned: NDArray[np.bool_], core: Box, margin: int, max_voxels: int
+) -> Iterator[Band]:
     """Give `core` its margin; halve it along its longest axis while it is too large."""
     slices = _grow(core, margin, mask.shape)
     while mask[slices].all():  # shut in by wider gaps
@@ -97,13 +99,13 @@ def _cut(mask: NDArray[np.bool_], core: Box, margin: int, max_voxels: int) -> It
     if np.prod([s.stop - s.start for s in slices]) > max_voxels and lengths[longest] > 4 * margin:
         middle = core[longest].start + lengths[longest] // 2
         for half in (slice(core[longest].start, middle), slice(middle, core[longest].stop)):
-            yield from _cut(mask, _replace(core, longest, half), margin, max_voxels)
+            yield from _cut(mask, owned, _replace(core, longest, half), margin, max_voxels)
         return
     inside = tuple(
         slice(c.start - s.start, c.stop - s.start) for c, s in zip(core, slices, strict=True)
     )
     own = np.zeros([s.stop - s.start for s in slices], bool)
-    own[inside] = mask[core]
+    own[inside] = owned[core]
     if own.any():
         yield Band(slices, own)
 

@@ -90,15 +90,15 @@ def inverse_distance(
     distance[distance == 0] = np.inf
     kernel = distance**-exponent
     measured = ~mask
-    weight = oaconvolve(measured.astype(np.float64), kernel, mode="same")
-    counts = oaconvolve(stack.astype(np.float64), kernel, mode="same")
-    reached = ndimage.maximum_filter(measured, size=kernel.shape, mode="constant", cval=False)
-    rate = np.maximum(counts, 0) / np.where(reached, weight, 1)
-    beyond = mask & ~reached
-    if beyond.any():
+    weight = oaconvolve(measured.astype(np.float64), kernel, mode="same")[mask]
+    counts = oaconvolve(stack.astype(np.float64), kernel, mode="same")[mask]
+    near = ndimage.maximum_filter(measured, size=kernel.shape, mode="constant", cval=False)[mask]
+    mean = np.maximum(counts, 0) / np.where(near, weight, 1)
+    if not near.all():
         closest = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
-        rate[beyond] = stack[tuple(closest[:, beyond])]
-    rate = rate.astype(np.float32)
+        mean = np.where(near, mean, stack[tuple(closest)][mask])
+    rate = np.zeros_like(stack)
+    rate[mask] = mean
     return Fill(rate, spread(stack, mask, rate))
 
 
