@@ -117,8 +117,16 @@ _SHAPES = {
 }
 
 
-def draw_facets(recipe: Recipe) -> Facets:
-    """Draw the crystal's facets, turned at random, distances scaled to its diameter.
+def draw_facets(recipe: Recipe, *, aligned: bool = False) -> Facets:
+    """Draw the crystal's facets; their mean distance from the centre is half its diameter.
+
+    Parameters
+    ----------
+    recipe
+        Names the family.
+    aligned
+        Keep the crystal's axes along those of space, instead of turning it at random and changing
+        its aspect: for atoms on a lattice.
 
     Raises
     ------
@@ -129,16 +137,15 @@ def draw_facets(recipe: Recipe) -> Facets:
         raise ValueError(f"family is {recipe.family!r}; it must be one of {', '.join(_SHAPES)}")
     rng = recipe.stream("crystal")
     normals, distances = _SHAPES[recipe.family](rng)
-    stretch = np.exp(rng.normal(scale=0.15, size=3))  # aspect: r -> stretch * r
-    normals = normals / stretch
-    lengths = np.linalg.norm(normals, axis=1)
-    normals, distances = normals / lengths[:, None], distances / lengths
-    normals = Rotation.random(rng=rng).apply(normals)
+    if not aligned:
+        normals = normals / np.exp(rng.normal(scale=0.15, size=3))
+        lengths = np.linalg.norm(normals, axis=1)
+        normals, distances = normals / lengths[:, None], distances / lengths
+        normals = Rotation.random(rng=rng).apply(normals)
     distances = distances * recipe.diameter / 2 / distances.mean()
-    corners = HalfspaceIntersection(
-        np.column_stack([normals, -distances]), np.zeros(3)
-    ).intersections
-    return Facets(normals, distances, np.asarray(corners))
+    half_spaces = np.column_stack([normals, -distances])
+    corners = HalfspaceIntersection(half_spaces, np.zeros(3)).intersections
+    return Facets(normals, distances, corners)
 
 
 def density(recipe: Recipe, facets: Facets, grid: ObjectGrid) -> Any:
