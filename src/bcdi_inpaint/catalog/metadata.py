@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bcdi_inpaint.filling.result import Report, SelfCheck
-from bcdi_inpaint.scans.rocking_scan import ScanMetadata
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from bcdi_inpaint.filling.result import Report, SelfCheck
+    from bcdi_inpaint.scans.rocking_scan import ScanMetadata
 
 SAMPLE_ANGLE = "sample_angle_"
 DETECTOR_ANGLE = "detector_angle_"
@@ -84,6 +84,12 @@ class FillMetadata(BaseModel):
         "Half-open rows and columns of the full, unbinned frame that the stack covers.",
         None,
         unit="px",
+    )
+    shape: tuple[int, int, int] | None = _field(
+        "Frames, rows and columns of the volumes.", None, unit="px"
+    )
+    peak: tuple[int, int, int] | None = _field(
+        "Frame, row and column of the maximum of the intensity.", None, unit="px"
     )
     binning: tuple[int, int] = _field("Pixels binned together along rows and columns.", (1, 1))
     scan_notes: str = _field("What was unusual in the raw run.", "")
@@ -214,6 +220,8 @@ def from_scan(scan: ScanMetadata) -> dict[str, Any]:
 
 def to_scan(flat: Mapping[str, Any], *, access_tags: tuple[str, ...] = ()) -> ScanMetadata:
     """The inverse of `from_scan`."""
+    from bcdi_inpaint.scans.rocking_scan import ScanMetadata
+
     get = flat.get
     roi = get("roi")
     return ScanMetadata(
@@ -250,6 +258,8 @@ def from_report(report: Report) -> dict[str, Any]:
 
 def to_report(flat: Mapping[str, Any]) -> Report:
     """The inverse of `from_report`."""
+    from bcdi_inpaint.filling.result import Report
+
     return Report(
         method=flat["method_used"],
         voxels_missing=flat["voxels_missing"],
@@ -265,6 +275,8 @@ def to_report(flat: Mapping[str, Any]) -> Report:
 
 def to_self_check(flat: Mapping[str, Any]) -> SelfCheck | None:
     """The self-check's figures, NaN where one could not be had; None where there was no check."""
+    from bcdi_inpaint.filling.result import SelfCheck
+
     if "self_check_verdict" not in flat:
         return None
     return SelfCheck(

@@ -22,7 +22,6 @@ from tiled.client.utils import ClientError
 from tiled.queries import Key
 from tiled.structures.core import StructureFamily
 
-from . import quicklook
 from .layout import (
     DIMS,
     INTENSITY,
@@ -37,6 +36,7 @@ from .layout import (
     node_key,
 )
 from .metadata import FillMetadata, from_report, from_scan
+from .quicklook import draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.filling.result import Inpainted, Report
     from bcdi_inpaint.scans.rocking_scan import RockingScan, ScanMetadata
+
+    from .quicklook import Quicklook
 
 LEASE = 300.0
 """Seconds after which a claim that was not renewed expires; every block written renews it."""
@@ -76,6 +78,7 @@ def claim(
     *,
     method: str,
     redo: bool = False,
+    owner: str = "",
     lease: float = LEASE,
 ) -> Fill:
     """Create the node of a fill, unless somebody is at it or it is done.
@@ -94,6 +97,9 @@ def claim(
         there is one complete and current node for each.
     redo
         Make a new node although there is a complete one; on `Fill.finish` that one is superseded.
+    owner
+        Who claims; by default host, process and a token. An owner takes over at once what it had
+        claimed itself, as a service does whose worker died.
     lease
         Seconds until the claim expires if it is not renewed.
 
@@ -101,6 +107,7 @@ def claim(
     ------
     ClaimedError, AlreadyFilledError, TagsRefusedError
     """
+    owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     if not scan.raw_uid:
         raise ValueError("scan.raw_uid is empty: a filled scan is filed under the run it came from")
     earlier = _attempts(processed, scan.raw_uid, scan.data_key, method)
@@ -108,7 +115,8 @@ def claim(
     for key, known in earlier.items():
         if known.complete and not known.superseded_by and not redo:
             raise AlreadyFilledError(f"{key} is complete already; ask for a redo to replace it")
-        if not known.complete and not known.failed and known.claim_expires > now:
+        theirs = known.claim_expires > now and known.claimed_by != owner
+        if not known.complete and not known.failed and theirs:
             raise ClaimedError(
                 f"{key} is being written by {known.claimed_by} "
                 f"(its claim expires in {known.claim_expires - now:.0f} s)"
@@ -119,7 +127,7 @@ def claim(
         method=method,
         attempt=attempt,
         failures=max((known.failures for known in earlier.values()), default=0),
-        claimed_by=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+        claimed_by=owner,
         claim_expires=now + lease,
         created=now,
         version=version("bcdi-inpaint"),
@@ -200,9 +208,7 @@ def write(
             )
             if progress is not None:
                 progress(stop, total)
-        return fill.finish(
-            filled.report, quicklook.draw(filled.intensity, filled.mask), angles=scan.angles
-        )
+        return fill.finish(filled.report, draw(filled.intensity, filled.mask), angles=scan.angles)
     except BaseException:
         fill.abandon()
         raise
@@ -279,6 +285,7 @@ class Fill:
         }
         self._blocks = blocks
         self._written = np.zeros(n, bool)
+        self._update(shape=blocks.shape, frames=0, claim_expires=time.time() + self._lease)
         return blocks
 
     def write_frames(
@@ -333,7 +340,7 @@ class Fill:
     def finish(
         self,
         report: Report,
-        picture: NDArray[np.uint8],
+        quicklook: Quicklook,
         *,
         angles: NDArray[np.float64] | None = None,
         scan: ScanMetadata | None = None,
@@ -344,8 +351,8 @@ class Fill:
         ----------
         report
             How the fill was made.
-        picture
-            ``(row, col, 3)`` as made by `bcdi_inpaint.catalog.quicklook.draw`.
+        quicklook
+            As made by `bcdi_inpaint.catalog.quicklook.draw`.
         angles
             ``(frame,)``, the rocking motor's readings in degrees.
         scan
@@ -364,11 +371,12 @@ class Fill:
         motor = provenance.get("motor", self._metadata.motor)
         if angles is not None and motor:
             self._write_whole(motor_key(motor), np.asarray(angles, np.float64), DIMS[:1])
-        self._write_whole(QUICKLOOK, picture, ("row", "col", "rgb"))
+        self._write_whole(QUICKLOOK, quicklook.picture, ("row", "col", "rgb"))
         self._update(
             **provenance,
             **from_report(report),
             version_torch=version("torch") if report.model_name else "",
+            peak=quicklook.peak,
             frames=self._written.size,
             seconds_behind=None,
             claimed_by="",
