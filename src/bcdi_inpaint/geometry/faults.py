@@ -22,8 +22,6 @@ HOT_SIGNIFICANCE = 4.0
 """Excess over the neighbours in standard deviations, in each block."""
 DEAD_EXPECTED = 25.0
 """Counts that the neighbours of a dead pixel must have: exp(-25) is the odds of none by chance."""
-CLUSTER = 3
-"""A faulty pixel may have up to two faulty neighbours; at least three must be fine."""
 
 
 def flagged(frames: NDArray[Any]) -> NDArray[np.bool_]:
@@ -77,8 +75,7 @@ def hot_pixels(
     In a dark, pixels above `level` are hot. In a scan, a pixel is hot if it has far more counts
     than its neighbours in at least six of eight consecutive parts of the scan, hence also far off
     the peak; a Bragg peak, or one of another crystal, is neither that sharp nor that lasting.
-    Found are single pixels and groups of up to three that count 20 or more in an eighth of the
-    scan.
+    Found are single pixels and pairs that count 20 or more in an eighth of the scan.
 
     Parameters
     ----------
@@ -111,14 +108,15 @@ def hot_pixels(
         )
     stands_out = np.zeros(frames.shape[1:], dtype=np.int64)
     for counts, measured in _blocks(frames, mask):
-        # The third largest neighbour: two of them may be hot, too.
-        neighbours = _neighbours(counts, measured, missing=-1.0)[-CLUSTER]
-        expected = neighbours * measured
-        excess = counts - expected
+        # The second largest: one neighbour may be hot itself, while along a streak or a fringe
+        # two are as bright.
+        neighbour = _neighbours(counts, measured, absent=-1.0)[-2]
+        expected = np.maximum(neighbour, 0.0) * measured
+        noise = np.sqrt(counts + expected + 1)
         stands_out += (
-            (neighbours >= 0)
+            (neighbour >= 0)
             & (counts > HOT_RATIO * expected)
-            & (excess > HOT_SIGNIFICANCE * np.sqrt(np.maximum(counts + expected, 0) + 1))
+            & (counts - expected > HOT_SIGNIFICANCE * noise)
         )
     return np.asarray(stands_out >= BLOCKS_HOT)
 
@@ -129,8 +127,8 @@ def dead_pixels(
     """Find pixels that never count while their neighbours clearly do.
 
     Only where the scan has light can a dead pixel be told from a dark place: at least 25 counts
-    over the scan must be expected from the neighbours. Found are single pixels and groups of up to
-    three; gaps and dead columns of several pixels' width are the geometry's or a mask file's.
+    over the scan must be expected from the neighbours. Found are single pixels and pairs; gaps and
+    dead columns are the geometry's or a mask file's.
 
     Parameters
     ----------
@@ -150,9 +148,9 @@ def dead_pixels(
     for block_counts, block_measured in _blocks(frames, mask):
         counts += block_counts
         measured += block_measured
-    # The third smallest neighbour: two of them may be dead, too.
-    neighbours = _neighbours(counts, measured, missing=np.inf)[CLUSTER - 1]
-    expected = np.where(np.isfinite(neighbours), neighbours, 0.0) * measured
+    # The second smallest: one neighbour may be dead itself, while along a dark fringe two are.
+    neighbour = _neighbours(counts, measured, absent=np.inf)[1]
+    expected = np.where(np.isinf(neighbour), 0.0, neighbour) * measured
     return np.asarray((counts == 0) & (expected >= DEAD_EXPECTED))
 
 
@@ -181,14 +179,14 @@ def _known(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]
 
 
 def _neighbours(
-    counts: NDArray[np.float64], measured: NDArray[Any], *, missing: float
+    counts: NDArray[np.float64], measured: NDArray[Any], *, absent: float
 ) -> NDArray[np.float64]:
     """Counts a frame of each pixel's eight neighbours in ascending order, (8, row, col).
 
-    `missing` stands for a neighbour that wasn't measured or is beyond the frame.
+    `absent` stands for a neighbour that wasn't measured or lies beyond the frame.
     """
-    rate = np.divide(counts, measured, out=np.full(counts.shape, missing), where=measured > 0)
-    framed = np.pad(rate, 1, constant_values=missing)
+    rate = np.divide(counts, measured, out=np.full(counts.shape, absent), where=measured > 0)
+    framed = np.pad(rate, 1, constant_values=absent)
     rows, cols = counts.shape
     shifts = [(row, col) for row in range(3) for col in range(3) if (row, col) != (1, 1)]
     ring = np.stack([framed[row : row + rows, col : col + cols] for row, col in shifts])

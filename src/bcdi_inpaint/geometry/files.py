@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .merging import merge
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -54,7 +57,7 @@ def read_mask(
     Returns
     -------
     bool array
-        ``(row, col)``, or ``(frame, row, col)`` if the file holds several frames; True = missing.
+        ``(row, col)``, or ``(frame, row, col)`` if the file holds frames that differ; True = missing.
         NaN is missing with either polarity.
 
     Raises
@@ -62,7 +65,7 @@ def read_mask(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file can't be read or holds no mask, several, or an array that isn't 2-D or 3-D.
+        If the file can't be read, or holds no mask, several, or an array that isn't 2-D or 3-D.
     ImportError
         If fabio is needed and not installed.
 
@@ -83,15 +86,12 @@ def read_mask(
     if read is None:
         known = ", ".join(f".{name}" for names in _READERS for name in names)
         raise ValueError(f"{path}: a mask file ends in {known}")
-    masks = [
-        _is_missing(values, missing, convention if bits is None else bits, path)
-        for values, convention in read(path, dataset)
-    ]
-    mask = masks[0]
-    for other in masks[1:]:
-        if other.shape[-2:] != mask.shape[-2:]:
-            raise ValueError(f"{path}: masks of one detector differ in shape; give dataset=")
-        mask = mask | other
+    mask = merge(
+        **{
+            name: _is_missing(values, missing, convention if bits is None else bits, path)
+            for name, (values, convention) in read(path, dataset).items()
+        }
+    ).mask
     if mask.mean() > 0.5:
         warnings.warn(
             f"{path}: {mask.mean():.0%} of the pixels are missing; if this mask marks the pixels "
@@ -101,78 +101,80 @@ def read_mask(
     return mask
 
 
-Stored = tuple["NDArray[Any]", int | None]
-"""An array, and which bits reject a pixel where the file's convention says so."""
+Stored = dict[str, tuple["NDArray[Any]", int | None]]
+"""Name -> an array, and which bits reject a pixel where the file's convention says so."""
 
 
-def _numpy(path: Path, dataset: str | None) -> list[Stored]:
+@contextmanager
+def _reading(path: Path, kind: str, *more: type[Exception]) -> Iterator[None]:
+    damaged: tuple[type[Exception], ...] = (OSError, ValueError, EOFError, zipfile.BadZipFile)
     try:
-        loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, "NumPy", error) from error
-    if isinstance(loaded, np.ndarray):
-        _refuse(dataset, path)
-        return [(loaded, None)]
-    with loaded:
-        try:
-            if dataset is None and len(loaded.files) == 1:
-                dataset = loaded.files[0]
-            if dataset is None:
-                masks = [name for name in loaded.files if "mask" in name.lower()]
-                if len(masks) != 1:
-                    raise _undecided(path, masks, loaded.files)
-                dataset = masks[0]
-            if dataset not in loaded.files:
-                raise ValueError(f"{path} has no {dataset!r}; it has {', '.join(loaded.files)}")
-            return [(loaded[dataset], None)]
-        except zipfile.BadZipFile as error:
-            raise _unreadable(path, "NumPy", error) from error
+        yield
+    except (*damaged, *more) as error:
+        raise ValueError(f"{path} can't be read as {kind}: {error}") from error
 
 
-def _tif(path: Path, dataset: str | None) -> list[Stored]:
+def _npy(path: Path, dataset: str | None) -> Stored:
+    _refuse(dataset, path)
+    with _reading(path, "npy"), path.open("rb") as file:
+        return {path.name: (np.lib.format.read_array(file, allow_pickle=False), None)}
+
+
+def _npz(path: Path, dataset: str | None) -> Stored:
+    with path.open("rb") as file:
+        with _reading(path, "npz"):
+            arrays = np.lib.npyio.NpzFile(file)
+        names = arrays.files
+        if dataset is None:
+            masks = names if len(names) == 1 else [n for n in names if "mask" in n.lower()]
+            if len(masks) != 1:
+                raise _undecided(path, masks, names)
+            dataset = masks[0]
+        if dataset not in names:
+            raise ValueError(f"{path} has no {dataset!r}; it has {', '.join(names)}")
+        with _reading(path, "npz"):
+            return {dataset: (arrays[dataset], None)}
+
+
+def _tif(path: Path, dataset: str | None) -> Stored:
     import tifffile
 
     _refuse(dataset, path)
-    try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            colour, values = "S" in series.axes, series.asarray()
-    except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
-        raise _unreadable(path, "TIFF", error) from error
+    damaged = (IndexError, tifffile.TiffFileError)
+    with _reading(path, "TIFF", *damaged), tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        colour, values = "S" in series.axes, series.asarray()
     if colour:
         raise ValueError(f"{path} is a colour image; a mask has one value a pixel")
-    return [(values, None)]
+    return {path.name: (values, None)}
 
 
-def _edf(path: Path, dataset: str | None) -> list[Stored]:
+def _edf(path: Path, dataset: str | None) -> Stored:
     try:
         import fabio
     except ImportError:
         raise ImportError(f"reading {path} needs fabio: pip install 'bcdi-inpaint[edf]'") from None
 
     _refuse(dataset, path)
-    try:
-        with fabio.open(str(path)) as image:
-            frames = [image.get_frame(index).data for index in range(image.nframes)]
-        return [(np.stack(frames), None)]
-    except Exception as error:  # fabio has no common class for what a damaged file raises
-        raise _unreadable(path, "EDF", error) from error
+    # fabio has no common class for what a damaged file raises.
+    with _reading(path, "EDF", Exception), fabio.open(str(path)) as image:
+        frames = [image.get_frame(index).data for index in range(image.nframes)]
+        return {path.name: (np.stack(frames), None)}
 
 
-def _hdf5(path: Path, dataset: str | None) -> list[Stored]:
+def _hdf5(path: Path, dataset: str | None) -> Stored:
     import h5py
     import hdf5plugin  # noqa: F401  # Dectris compresses pixel_mask with its filters
 
-    try:
-        with h5py.File(path, "r") as file:
-            names = [dataset] if dataset else _mask_names(path, file)
-            cxi = path.suffix.lower() == ".cxi" or "cxi_version" in file
-            return [_hdf5_mask(path, file, name, cxi=cxi) for name in names]
-    except OSError as error:
-        raise _unreadable(path, "HDF5", error) from error
+    with _reading(path, "HDF5"):
+        file = h5py.File(path, "r")
+    with file:
+        names = [dataset] if dataset else _mask_names(path, file)
+        cxi = path.suffix.lower() == ".cxi" or "cxi_version" in file
+        return {name: _hdf5_mask(path, file, name, cxi=cxi) for name in names}
 
 
-def _hdf5_mask(path: Path, file: Any, name: str, *, cxi: bool) -> Stored:
+def _hdf5_mask(path: Path, file: Any, name: str, *, cxi: bool) -> tuple[NDArray[Any], int | None]:
     import h5py
 
     if file.get(name, getclass=True) is not h5py.Dataset:
@@ -184,7 +186,8 @@ def _hdf5_mask(path: Path, file: Any, name: str, *, cxi: bool) -> Stored:
         bits = NEXUS_BITS
     elif cxi and last == "mask":
         bits = CXI_BITS
-    return file[name][()], bits
+    with _reading(path, "HDF5"):
+        return file[name][()], bits
 
 
 def _mask_names(path: Path, file: Any) -> list[str]:
@@ -213,8 +216,9 @@ def _mask_names(path: Path, file: Any) -> list[str]:
 
 _PIXEL_MASK = re.compile(r"pixel_mask(_\d+)?")
 
-_READERS: dict[tuple[str, ...], Callable[[Path, str | None], list[Stored]]] = {
-    ("npy", "npz"): _numpy,
+_READERS: dict[tuple[str, ...], Callable[[Path, str | None], Stored]] = {
+    ("npy",): _npy,
+    ("npz",): _npz,
     ("tif", "tiff"): _tif,
     ("edf",): _edf,
     ("h5", "hdf5", "hdf", "nxs", "nx", "cxi"): _hdf5,
@@ -254,7 +258,3 @@ def _undecided(path: Path, masks: list[str], everything: list[str]) -> ValueErro
         return ValueError(f"{path} has several masks; choose with dataset=: {', '.join(masks)}")
     listed = ", ".join(everything[:10]) or "none"
     return ValueError(f"{path} has no mask by name; choose with dataset= among: {listed}")
-
-
-def _unreadable(path: Path, kind: str, error: Exception) -> ValueError:
-    return ValueError(f"{path} can't be read as {kind}: {error}")
