@@ -114,7 +114,7 @@ def test_dead_pixels_are_pyfais_mask(key):
     np.testing.assert_array_equal(ours.mask(policy="dead"), mask != 0)
 
 
-def test_the_contract_of_the_first_line_of_the_readme():
+def test_the_cross_of_a_maxipix():
     mask = bi.detector("maxipix_2x2").mask()
     assert (mask.dtype, mask.shape, mask.sum()) == (np.bool_, (516, 516), 6156)
     assert bi.detector("maxipix_2x2").lines() == Lines(rows=((255, 261),), cols=((255, 261),))

@@ -51,7 +51,7 @@ def read_mask(
         pixels to keep (``missing="zero"``).
     bits
         For bit fields: a pixel is missing if any of these bits is set. By default `NEXUS_BITS` for
-        integer datasets named ``pixel_mask``, `CXI_BITS` for integer masks of CXI files, and any
+        datasets named ``pixel_mask``, `CXI_BITS` for those named ``mask`` in CXI files, and any
         bit otherwise.
 
     Returns
@@ -236,16 +236,13 @@ def _is_missing(
         raise ValueError(
             f"{path}: a mask is (row, col) or (frame, row, col); this has shape {values.shape}"
         )
+    nan = np.isnan(values)
     if missing == "zero":
-        mask = values == 0
-    elif bits is not None and values.dtype.kind in "iu":
-        # int64: an int8 mask can't be compared with bits beyond its own.
-        mask = (values.astype(np.int64) & bits) != 0
-    else:
-        mask = values != 0
-    if values.dtype.kind == "f":
-        mask |= np.isnan(values)
-    return np.asarray(mask)
+        return nan | (values == 0)
+    if bits is None:
+        return nan | (values != 0)
+    # int64: the values may be int8 or float, the bits are up to 32.
+    return nan | ((np.where(nan, 0, values).astype(np.int64) & bits) != 0)
 
 
 def _refuse(dataset: str | None, path: Path) -> None:

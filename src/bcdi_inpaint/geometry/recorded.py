@@ -25,7 +25,7 @@ def as_recorded(
 ) -> NDArray[np.bool_]:
     """Carry a full-frame mask over to frames that were flipped, cut and binned.
 
-    The order is that of areaDetector: native orientation, then `flip`, then `roi`, then `binning`.
+    The order is: native orientation, then `flip`, then `roi`, then `binning`.
 
     Parameters
     ----------
