@@ -1,0 +1,254 @@
+"""From what a run recorded to a ``RockingScan``: the one road for finished runs and live ones.
+
+The rules, each of which leaves a note in the scan's metadata when it had to be applied:
+
+* A point counts if it has both a frame and an Event; frames are paired with Events by ``seq_num``
+  where documents say it, by their order where only Tiled does. What has no partner is left out: a
+  last exposure whose Event never came after an abort, an Event whose frame is missing. A run
+  without Events (a fly scan) has all its frames.
+* Of points that were repeated under the same ``seq_num`` (after a pause) the last one counts.
+* Points are in the order of ``seq_num``, whatever order they arrived in.
+* Angles are None where no motor was recorded, and NaN where it had no reading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from bcdi_inpaint import geometry
+
+from .metadata import DETECTOR_NAMES, VENDOR_NAMES, Facts, scan_metadata
+from .missing import find_detector, missing_pixels
+from .motor import in_degrees, rocking_motor
+from .rocking_scan import RockingScan, ScanMetadata
+from .streams import BASELINE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .rocking_scan import Span
+    from .streams import PointFrames, RunRecord, Stream
+
+FramesPerPoint = Literal["sum", "mean", "separate"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choices:
+    """What the user decides where a run leaves it open; as in `bcdi_inpaint.scans.from_run`."""
+
+    detector: str | None = None
+    roi: tuple[Span, Span] | None = None
+    mask: NDArray[np.bool_] | Literal[False] | None = None
+    frames_per_point: FramesPerPoint | None = None
+    motor: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.frames_per_point not in (None, *get_args(FramesPerPoint)):
+            raise ValueError(
+                f"frames_per_point must be one of {', '.join(get_args(FramesPerPoint))}; "
+                f"got {self.frames_per_point!r}"
+            )
+
+
+def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingScan:
+    """Make a rocking scan of a run's points.
+
+    Raises
+    ------
+    ValueError
+        If no point is left, the detector can't be told, or a choice is missing or doesn't fit.
+    """
+    stream = run.streams[points.stream]
+    motor, angles, source = _angles(run, points, choices.motor)
+    kept, rows, notes = pair(
+        len(points.array), points.seq_nums, source.columns.get("seq_num"), angles
+    )
+    if not len(kept):
+        raise ValueError(f"run {run.start.get('uid', '')} has no point with a frame and an Event")
+    if angles is not None:
+        angles = angles[rows]
+        if np.isnan(angles).all():
+            motor, angles = None, None
+            notes.append("the rocking motor has no reading at all")
+        elif missing := int(np.isnan(angles).sum()):
+            notes.append(f"the rocking motor has no reading at {_count(missing, 'point')}")
+
+    whole = np.array_equal(kept, np.arange(len(points.array)))
+    frames, flags, per_point = merge_frames(
+        points.array if whole else points.array[kept], choices.frames_per_point
+    )
+    if angles is not None:
+        angles = np.repeat(angles, per_point)
+    shape = (frames.shape[1], frames.shape[2])
+    known = scan_metadata(run, stream, points.data_key, motor, shape)
+    if choices.roi is not None:
+        known["roi"] = choices.roi
+    if known["frames_expected"] is not None:
+        known["frames_expected"] *= per_point
+    detector, note = _detector(Facts.of(run, stream, points.data_key), shape, choices, known)
+    if detector is not None:
+        known["detector"] = detector.key
+        known["pixel_size"] = known["pixel_size"] or (detector.pixel_size, detector.pixel_size)
+    mask = missing_pixels(
+        flags,
+        detector=detector,
+        roi=known["roi"],
+        binning=known["binning"],
+        mask=None if choices.mask is False else choices.mask,
+    )
+    notes += [*known["notes"], *([note] if note else []), *_ending(run, len(kept))]
+    known["notes"] = (*points.notes, *notes)
+    return RockingScan(frames, mask, angles, ScanMetadata(**known))
+
+
+def pair(
+    n_points: int,
+    seq_nums: NDArray[np.int64] | None,
+    event_seq_nums: NDArray[Any] | None,
+    angles: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
+    """Find out which frames belong to which rows of the Events' table.
+
+    Parameters
+    ----------
+    n_points
+        How many points have frames.
+    seq_nums
+        ``(point,)``, where it is known.
+    event_seq_nums
+        ``(row,)``; None without Events.
+    angles
+        ``(row,)``; only their number matters, and only without Events.
+
+    Returns
+    -------
+    points, rows, notes
+        Indices of equal length, by ``seq_num``; and what had to be left out.
+    """
+    if event_seq_nums is None:
+        n_paired = n_points if angles is None else min(n_points, len(angles))
+        in_order = np.arange(n_paired)
+        return in_order, in_order, _left_out(n_points - n_paired, 0)
+    row_of = {int(number): row for row, number in enumerate(event_seq_nums)}
+    if seq_nums is not None:
+        numbers = seq_nums
+    elif n_points == len(row_of):
+        numbers = np.array(sorted(row_of))
+    else:
+        numbers = event_seq_nums[:n_points]
+    point_of = {int(number): point for point, number in enumerate(numbers)}
+    both = sorted(row_of.keys() & point_of.keys())
+    notes = []
+    if repeated := max(len(event_seq_nums) - len(row_of), len(numbers) - len(point_of)):
+        notes.append(f"of {_count(repeated, 'repeated point')} the last reading counts")
+    surplus = len(point_of) - len(both) + n_points - len(numbers)
+    notes += _left_out(surplus, len(row_of) - len(both))
+    return (
+        np.array([point_of[number] for number in both], dtype=np.intp),
+        np.array([row_of[number] for number in both], dtype=np.intp),
+        notes,
+    )
+
+
+def merge_frames(
+    array: NDArray[Any], rule: FramesPerPoint | None
+) -> tuple[NDArray[Any], NDArray[np.bool_], int]:
+    """Make one stack of several frames a point.
+
+    Parameters
+    ----------
+    array
+        ``(point, frame of the point, row, col)``.
+    rule
+        "sum" or "mean" of a point's frames, or each one "separate". Needed only if there are
+        several. A pixel that holds no count in one of the frames holds none in their sum or mean.
+
+    Returns
+    -------
+    frames, flags, per_point
+        ``(frame, row, col)`` counts (integers stay integers but for the mean); bool of the same
+        shape, where they are no counts; how many frames of the stack each point has.
+    """
+    n_points, per_point, *shape = array.shape
+    flags = geometry.flagged(array)
+    if per_point == 1 or rule == "separate":
+        return array.reshape(-1, *shape), flags.reshape(-1, *shape), per_point
+    if rule is None:
+        raise ValueError(
+            f"there are {per_point} frames at each of {n_points} points; pass frames_per_point="
+            "'sum', 'mean' or 'separate'"
+        )
+    counts = np.where(flags, np.zeros((), array.dtype), array)
+    merged = counts.sum(axis=1) if rule == "sum" else counts.mean(axis=1, dtype=np.float64)
+    return merged, np.logical_or.reduce(flags, axis=1), 1
+
+
+def _angles(
+    run: RunRecord, points: PointFrames, named: str | None
+) -> tuple[str | None, NDArray[np.float64] | None, Stream]:
+    """The motor's name and readings, and the stream whose Events the frames belong to."""
+    home = run.streams[points.stream]
+    others = [
+        stream
+        for name, stream in run.streams.items()
+        if name not in (points.stream, BASELINE)
+        and any(len(column) == len(points.array) for column in stream.columns.values())
+    ]
+    for stream in (home, *others):
+        motor = named if named in stream.columns else None
+        if named is None:
+            motor = rocking_motor(run.start, stream)
+        if motor is not None:
+            units = stream.data_keys.get(motor, {}).get("units")
+            return motor, in_degrees(stream.columns[motor], units), stream
+    if named is not None:
+        listed = ", ".join(sorted(home.columns)) or "none"
+        raise ValueError(f"there is no column {named!r} for the motor; there are: {listed}")
+    return None, None, home
+
+
+def _detector(
+    facts: Facts, shape: tuple[int, int], choices: Choices, known: dict[str, Any]
+) -> tuple[geometry.Detector | None, str]:
+    """The detector, if gaps are to come from one; and a note on how it was told."""
+    if choices.detector is not None:
+        return geometry.detector(choices.detector), ""
+    if choices.mask is not None:
+        return None, ""
+    everything = ((0, shape[0]), (0, shape[1]))
+    return find_detector(
+        shape,
+        named=facts.text(DETECTOR_NAMES),
+        vendor=facts.text(VENDOR_NAMES),
+        pixel_size=known["pixel_size"],
+        whole=known["roi"] in (None, everything) and known["binning"] == (1, 1),
+    )
+
+
+def _ending(run: RunRecord, n_points: int) -> list[str]:
+    if not run.stop:
+        return ["the run had not ended"]
+    expected = run.start.get("num_points")
+    status = run.stop.get("exit_status", "success")
+    if status == "success" and expected in (None, n_points):
+        return []
+    of_expected = "" if expected is None else f" of {expected}"
+    reason = run.stop.get("reason", "")
+    because = f" ({reason})" if reason else ""
+    return [f"the run ended with {status!r}{because} and {n_points}{of_expected} points"]
+
+
+def _left_out(frames: int, events: int) -> list[str]:
+    notes = []
+    if frames:
+        notes.append(f"{_count(frames, 'point')} without an Event left out")
+    if events:
+        notes.append(f"{_count(events, 'point')} without a frame left out")
+    return notes
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,284 @@
+"""Where the frames of a run are, told from its documents as they come.
+
+The documents may come in any of Bluesky's flavours, split and late in any way; what they say is
+the same in the end. Nothing is read here: see :mod:`bcdi_inpaint.scans.files`.
+
+bluesky-tiled-plugins' ``RunNormalizer`` and consolidators do the like for Tiled, but number points
+by the index of their datum and count rows as they arrive, so that a point repeated after a pause or
+a StreamDatum out of order would get another point's angle; they also copy every frame, and refuse
+documents with fields that they don't know. ``event_model.Filler`` reads while it routes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from event_model import DocumentRouter
+
+from .streams import RunRecord, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from event_model import Datum, Event
+    from numpy.typing import NDArray
+
+    from .rocking_scan import Span
+    from .streams import Document
+
+DATASETS = {
+    "AD_HDF5": "/entry/data/data",
+    "AD_HDF5_SINGLE": "/entry/data/data",
+    "AD_HDF5_SWMR": "/entry/data/data",
+    "HDF5": "/entry/data/data",
+    "XSP3": "/entry/instrument/detector/data",
+    "TPX_HDF5": "/entry/instrument/detector/data",
+}
+"""Where files announced by a Resource of this spec have their frames, unless it says so itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FramesInEvent:
+    """The frames of one point, as they were in the Event: ``([frame,] row, col)``."""
+
+    stream: str
+    data_key: str
+    seq_num: int
+    array: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FramesInFile:
+    """The frames of consecutive points in an HDF5 file.
+
+    Attributes
+    ----------
+    stream, data_key
+        Where they were recorded.
+    seq_nums
+        Half-open interval of points.
+    uri
+        The file.
+    dataset
+        Path of the dataset; empty if the frames can't be read along (another kind of file).
+    frames
+        Half-open interval of frames in the dataset, ``per_point`` for each point.
+    per_point
+        Frames of a point.
+    """
+
+    stream: str
+    data_key: str
+    seq_nums: Span
+    uri: str
+    dataset: str
+    frames: Span
+    per_point: int = 1
+
+    def points(self) -> Iterator[FramesInFile]:
+        """Split into single points."""
+        for offset, seq_num in enumerate(range(*self.seq_nums)):
+            first = self.frames[0] + offset * self.per_point
+            yield replace(
+                self, seq_nums=(seq_num, seq_num + 1), frames=(first, first + self.per_point)
+            )
+
+    def joined(self, following: FramesInFile) -> FramesInFile | None:
+        """One with the points after these, if they follow in the same file."""
+        if (following.seq_nums[0], following.frames[0]) != (self.seq_nums[1], self.frames[1]):
+            return None
+        longer = replace(
+            self,
+            seq_nums=(self.seq_nums[0], following.seq_nums[1]),
+            frames=(self.frames[0], following.frames[1]),
+        )
+        same = replace(following, seq_nums=longer.seq_nums, frames=longer.frames) == longer
+        return longer if same else None
+
+
+Location = FramesInEvent | FramesInFile
+
+
+class RunDocuments(DocumentRouter):
+    """What the documents of one run have said so far.
+
+    Call it with each document; :meth:`take` gives the frames that were announced since it was last
+    called, :meth:`located` all of them. Frames are those of data keys with two or three axes.
+    Documents are not changed, and arrays not copied.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start: Document = {}
+        self._stop: Document = {}
+        self._descriptors: dict[str, Document] = {}
+        self._events: dict[str, list[dict[str, Any]]] = {}
+        self._resources: dict[str, Document] = {}
+        self._datums: dict[str, Datum] = {}
+        self._waiting: dict[str, list[tuple[str, str, int]]] = {}
+        self._early: dict[str, list[Any]] = {}
+        self._points: dict[tuple[str, str], dict[int, Location]] = {}
+        self._news: list[Location] = []
+
+    @property
+    def run(self) -> RunRecord:
+        """Start and stop documents, and what the streams' Events held beside frames."""
+        streams: dict[str, Stream] = {}
+        for descriptor in self._descriptors.values():
+            name = descriptor["name"]
+            earlier = streams.get(name)
+            streams[name] = Stream(
+                data_keys={**(earlier.data_keys if earlier else {}), **descriptor["data_keys"]},
+                configuration=earlier.configuration
+                if earlier
+                else descriptor.get("configuration", {}),
+                columns=_columns(self._events.get(name, [])),
+            )
+        return RunRecord(self._start, self._stop, streams)
+
+    @property
+    def images(self) -> tuple[tuple[str, str], ...]:
+        """(stream, data key) of everything that frames have been announced for."""
+        return tuple(self._points)
+
+    def take(self) -> tuple[Location, ...]:
+        """Frames announced since this was last called, in order of announcement."""
+        news, self._news = tuple(self._news), []
+        return news
+
+    def located(self, stream: str, data_key: str) -> tuple[Location, ...]:
+        """Where all frames of a data key are, by ``seq_num``; neighbours in a file in one piece.
+
+        Of points that were announced repeatedly, the last announcement counts.
+        """
+        pieces: list[Location] = []
+        for _, point in sorted(self._points.get((stream, data_key), {}).items()):
+            if (
+                pieces
+                and isinstance(point, FramesInFile)
+                and isinstance(last := pieces[-1], FramesInFile)
+                and (longer := last.joined(point))
+            ):
+                pieces[-1] = longer
+            else:
+                pieces.append(point)
+        return tuple(pieces)
+
+    def start(self, doc: Document) -> None:
+        self._start = doc
+
+    def stop(self, doc: Document) -> None:
+        self._stop = doc
+
+    def descriptor(self, doc: Document) -> None:
+        self._descriptors[doc["uid"]] = doc
+
+    def event(self, doc: Event) -> Event:
+        descriptor = self._descriptors[doc["descriptor"]]
+        stream, seq_num = descriptor["name"], doc["seq_num"]
+        row: dict[str, Any] = {"seq_num": seq_num, "time": doc["time"]}
+        for key, value in doc["data"].items():
+            data_key = descriptor["data_keys"][key]
+            if "external" in data_key and not doc.get("filled", {}).get(key, False):
+                self._refer(value, (doc["descriptor"], key, seq_num))
+            elif np.ndim(value) in (2, 3):
+                self._found(FramesInEvent(stream, key, seq_num, np.asarray(value)))
+            elif np.ndim(value) == 0 and isinstance(value, (int, float, np.number)):
+                row[key] = value
+        self._events.setdefault(stream, []).append(row)
+        return doc
+
+    def resource(self, doc: Document) -> None:
+        self._resources[doc["uid"]] = doc
+        for datum in self._early.pop(doc["uid"], ()):
+            self.datum(datum)
+
+    def datum(self, doc: Datum) -> Datum:
+        if doc["resource"] in self._resources:
+            self._datums[doc["datum_id"]] = doc
+            for reference in self._waiting.pop(doc["datum_id"], ()):
+                self._refer(doc["datum_id"], reference)
+        else:
+            self._early.setdefault(doc["resource"], []).append(doc)
+        return doc
+
+    def stream_resource(self, doc: Document) -> None:
+        self._resources[doc["uid"]] = doc
+        for datum in self._early.pop(doc["uid"], ()):
+            self.stream_datum(datum)
+
+    def stream_datum(self, doc: Document) -> None:
+        resource = self._resources.get(doc["stream_resource"])
+        if resource is None:
+            self._early.setdefault(doc["stream_resource"], []).append(doc)
+            return
+        indices, seq_nums = _span(doc["indices"]), _span(doc["seq_nums"])
+        self._locate(resource, doc["descriptor"], resource["data_key"], indices, seq_nums)
+
+    def _refer(self, datum_id: str, reference: tuple[str, str, int]) -> None:
+        """Locate what an Event refers to, now or when its Datum comes."""
+        datum = self._datums.get(datum_id)
+        if datum is None:
+            self._waiting.setdefault(datum_id, []).append(reference)
+            return
+        descriptor, key, seq_num = reference
+        index = datum.get("datum_kwargs", {}).get("point_number", seq_num - 1)
+        resource = self._resources[datum["resource"]]
+        self._locate(resource, descriptor, key, (index, index + 1), (seq_num, seq_num + 1))
+
+    def _locate(
+        self, resource: Document, descriptor_uid: str, key: str, indices: Span, seq_nums: Span
+    ) -> None:
+        descriptor = self._descriptors[descriptor_uid]
+        shape = descriptor["data_keys"][key]["shape"]
+        if len(shape) not in (2, 3):
+            return
+        uri, dataset, options = _file(resource)
+        per_point = (
+            options.get("frame_per_point")
+            or options.get("multiplier")
+            or (shape[0] if len(shape) == 3 else 1)
+        )
+        self._found(
+            FramesInFile(
+                descriptor["name"],
+                key,
+                seq_nums,
+                uri,
+                dataset,
+                (indices[0] * per_point, indices[1] * per_point),
+                per_point,
+            )
+        )
+
+    def _found(self, location: Location) -> None:
+        known = self._points.setdefault((location.stream, location.data_key), {})
+        if isinstance(location, FramesInFile):
+            known.update((point.seq_nums[0], point) for point in location.points())
+        else:
+            known[location.seq_num] = location
+        self._news.append(location)
+
+
+def _span(range_: Mapping[str, int]) -> Span:
+    return range_["start"], range_["stop"]
+
+
+def _file(resource: Document) -> tuple[str, str, Mapping[str, Any]]:
+    """URI, dataset and options of a Resource or StreamResource of any age."""
+    options = resource.get("parameters") or resource.get("resource_kwargs") or {}
+    spec = resource.get("spec", "").upper()
+    dataset = options.get("dataset") or options.get("path") or DATASETS.get(spec, "")
+    if options.keys() & {"slice", "template"} or "hdf" not in resource.get("mimetype", "hdf"):
+        dataset = ""  # the frames are not simply the dataset's
+    if "uri" in resource:
+        return resource["uri"], dataset, options
+    root, path = resource.get("root", ""), resource["resource_path"]
+    return (f"{root.rstrip('/')}/{path.lstrip('/')}" if root else path), dataset, options
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return {key: np.array([row.get(key, np.nan) for row in rows]) for key in keys}

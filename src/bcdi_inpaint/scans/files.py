@@ -1,0 +1,195 @@
+"""Frames in HDF5 files, also while another process is writing them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+import h5py
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+WAYS_TO_OPEN: tuple[dict[str, Any], ...] = (
+    {"libver": "latest", "swmr": True},  # the only way to read along with a SWMR writer
+    {},
+    {"locking": False},  # on file systems that can't lock
+)
+
+
+class OutsideRootsError(PermissionError):
+    """A document or a file names a file that is not below an allowed folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often to look for frames that are not there yet, and how long to wait in between.
+
+    Attributes
+    ----------
+    attempts
+        1 = look once.
+    pause
+        Seconds before the second attempt; doubled before each further one.
+    """
+
+    attempts: int = 1
+    pause: float = 0.25
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the attempts' numbers, waiting in between."""
+        for attempt in range(self.attempts):
+            if attempt:
+                time.sleep(self.pause * 2 ** (attempt - 1))
+            yield attempt
+
+
+ONCE = Retry()
+
+
+def allowed_path(uri: str, roots: Sequence[str | Path]) -> Path:
+    """Turn a ``file:`` URI or a path into the real path of a file below one of ``roots``.
+
+    Symbolic links are followed on both sides before they are compared.
+
+    Raises
+    ------
+    ValueError
+        If the URI is not one of a local file.
+    OutsideRootsError
+        If the file is not below any of the roots.
+    """
+    parsed = urlparse(uri)
+    if parsed.scheme not in ("", "file") or parsed.netloc not in ("", "localhost"):
+        raise ValueError(f"{uri} is not a local file")
+    path = Path(parsed.path)
+    if not path.exists():  # writers differ in whether they quote
+        path = Path(unquote(parsed.path))
+    real = path.resolve()
+    if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
+        listed = ", ".join(map(str, roots)) or "none is configured"
+        raise OutsideRootsError(
+            f"{real} may not be read: it is not below an allowed folder (file_roots: {listed})"
+        )
+    return real
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, whether or not it is being written, with any known filter.
+
+    Raises
+    ------
+    OSError
+        If it can't be opened in any way.
+    """
+    import hdf5plugin  # noqa: F401 (registers the filters)
+
+    with ExitStack() as stack:
+        for number, options in enumerate(WAYS_TO_OPEN, start=1):
+            try:
+                file = stack.enter_context(h5py.File(path, "r", **options))
+            except OSError as error:
+                if number == len(WAYS_TO_OPEN):
+                    raise OSError(f"{path} can't be read as HDF5: {error}") from error
+            else:
+                break
+        yield file
+
+
+def read_frames(
+    uri: str,
+    dataset: str,
+    frames: tuple[int, int | None] = (0, None),
+    *,
+    roots: Sequence[str | Path],
+    retry: Retry = ONCE,
+) -> NDArray[Any]:
+    """Read frames ``[start, stop)`` of a dataset, or as many of them as are there.
+
+    Frames are counted over all leading axes, so that ``(point, frame, row, col)`` counts like
+    ``(frame, row, col)``. Attempts go on until all frames are there; after the last one, the frames
+    that are there from ``start`` on are returned, even if these are none.
+
+    Parameters
+    ----------
+    uri
+        ``file:`` URI or path.
+    dataset
+        Path of the dataset within the file; may be a link into another file.
+    frames
+        Half-open interval; to the last frame if ``stop`` is None.
+    roots
+        Folders outside of which nothing is read, through links and virtual datasets neither.
+    retry
+        Attempts while the file, the dataset or frames are not there.
+
+    Returns
+    -------
+    (frame, row, col) array
+        In the dataset's dtype.
+
+    Raises
+    ------
+    OutsideRootsError
+        If the file, or one that it links to, is not below the roots.
+    OSError
+        If the file can't be opened, or has no such dataset, at the last attempt.
+    ValueError
+        If the dataset doesn't hold frames.
+    """
+    start, stop = frames
+    failure: OSError | None = None
+    read: NDArray[Any] | None = None
+    for _ in retry:
+        path = allowed_path(uri, roots)
+        try:
+            with open_hdf5(path) as file:
+                read = _frames(_dataset(file, dataset, roots), start, stop)
+        except OutsideRootsError:
+            raise
+        except OSError as error:
+            failure = error
+        else:
+            if stop is None or len(read) == stop - start:
+                break
+    if read is None:
+        raise failure or OSError(f"{uri} was not looked for")
+    return read
+
+
+def _dataset(file: h5py.File, name: str, roots: Sequence[str | Path]) -> h5py.Dataset:
+    try:
+        dataset = file[name]
+    except KeyError as error:
+        raise OSError(f"{file.filename} has no dataset {name!r}: {error}") from error
+    if not isinstance(dataset, h5py.Dataset) or dataset.ndim < 2:
+        raise ValueError(f"{name!r} in {file.filename} is not a dataset of frames")
+    home = Path(dataset.file.filename)
+    elsewhere = (
+        [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
+    )
+    elsewhere += [name for name, _, _ in dataset.external or ()]
+    for other in (home, *(home if source == "." else home.parent / source for source in elsewhere)):
+        allowed_path(str(other), roots)
+    return dataset
+
+
+def _frames(dataset: h5py.Dataset, start: int, stop: int | None) -> NDArray[Any]:
+    *leading, rows, cols = dataset.shape
+    per_entry = int(np.prod(leading[1:], dtype=int))
+    there = leading[0] * per_entry if leading else 1
+    stop = there if stop is None else min(stop, there)
+    if stop <= start:
+        return np.empty((0, rows, cols), dtype=dataset.dtype)
+    first = start // per_entry
+    entries = dataset[first : -(-stop // per_entry)] if leading else dataset[()]
+    flat: NDArray[Any] = entries.reshape(-1, rows, cols)
+    return flat[start - first * per_entry : stop - first * per_entry]

@@ -1,0 +1,118 @@
+"""The mask of a scan: the detector's gaps, the user's own mask, and values that are no counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bcdi_inpaint import geometry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bcdi_inpaint.geometry import Detector
+
+    from .rocking_scan import Span
+
+
+def find_detector(
+    frame_shape: tuple[int, int],
+    *,
+    named: str = "",
+    vendor: str = "",
+    pixel_size: tuple[float, float] | None = None,
+    whole: bool = True,
+) -> tuple[Detector, str]:
+    """Tell the detector from what a run says of it, else from its frames.
+
+    Parameters
+    ----------
+    frame_shape
+        (rows, cols) of a frame.
+    named
+        What the run calls the detector: a name that geometry knows settles it, any other may help.
+    vendor
+        Its maker.
+    pixel_size
+        (row, col), metres.
+    whole
+        Whether frames are neither cut nor binned, so that their shape says something.
+
+    Returns
+    -------
+    detector, note
+        The note is empty if the run named the detector.
+
+    Raises
+    ------
+    ValueError
+        If it can't be told, with the candidates.
+    """
+    if named:
+        try:
+            return geometry.detector(named), ""
+        except ValueError:
+            pass  # a name that nobody or several have may still narrow the shape down
+    failure = ValueError("its frames are cut or binned, so their shape doesn't tell")
+    for hint in dict.fromkeys((named, vendor, "")) if whole else ():
+        try:
+            found = geometry.recognise(
+                frame_shape, vendor=hint or None, pixel_size=pixel_size[0] if pixel_size else None
+            )
+        except ValueError as error:
+            failure = error
+        else:
+            return found, f"took the detector for {found.key} by the shape of its frames"
+    raise ValueError(
+        f"the detector isn't known: {failure}. Pass detector=, or mask=False if nothing is missing"
+    )
+
+
+def missing_pixels(
+    flags: NDArray[np.bool_],
+    *,
+    detector: Detector | None = None,
+    roi: tuple[Span, Span] | None = None,
+    binning: tuple[int, int] = (1, 1),
+    mask: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
+    """Everything that is missing in a stack.
+
+    Parameters
+    ----------
+    flags
+        ``(frame, row, col)`` bool: values that are no counts.
+    detector, roi, binning
+        Its gaps, cut and binned as the frames are.
+    mask
+        ``(row, col)`` or ``(frame, row, col)`` bool: what else is missing.
+
+    Returns
+    -------
+    bool array
+        ``(row, col)`` if it is the same for all frames, else ``(frame, row, col)``.
+
+    Raises
+    ------
+    ValueError
+        If the detector's frame or the mask don't have the frames' shape.
+    """
+    frame_shape = flags.shape[1:]
+    gaps = None
+    if detector is not None:
+        gaps = detector.mask(roi=roi, binning=binning)
+        if gaps.shape != frame_shape:
+            raise ValueError(
+                f"frames are {_by(frame_shape)}, but those of {detector.key} with roi={roi}, "
+                f"binning={binning} are {_by(gaps.shape)}; give the roi and binning they were "
+                "recorded with, or another detector"
+            )
+    if mask is not None and mask.shape not in (frame_shape, flags.shape):
+        raise ValueError(
+            f"mask must be {frame_shape} or {flags.shape}, as the frames are; got {mask.shape}"
+        )
+    return geometry.merge(detector=gaps, user=mask, flags=flags).mask
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,64 @@
+"""Which column of a run is the rocking motor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from .streams import Document, Stream
+
+NO_MOTORS = frozenset({"seq_num", "time"})
+DEGREES = {"deg", "degree", "degrees", "°"}
+DEGREES_PER_UNIT = {
+    "rad": 180 / np.pi,
+    "radian": 180 / np.pi,
+    "radians": 180 / np.pi,
+    "mrad": 0.18 / np.pi,
+}
+
+
+def rocking_motor(start: Document, stream: Stream) -> str | None:
+    """The column of ``stream`` that holds the rocking motor's readback, None if there is none.
+
+    The start document says it in ``hints["dimensions"]`` or ``motors``. If it doesn't, the motor is
+    the only column that rises or falls all the time; among several, the only one in degrees. More
+    than one is as good as none: a counter and the ring's current run monotonically, too.
+    """
+    for named in _named(start):
+        if named in stream.columns:
+            return named
+    moving = [
+        key
+        for key, column in stream.columns.items()
+        if key not in NO_MOTORS and not key.endswith("setpoint") and _is_monotonic(column)
+    ]
+    angles = [key for key in moving if stream.data_keys.get(key, {}).get("units") in DEGREES]
+    for candidates in (angles, moving):
+        if len(candidates) == 1:
+            return candidates[0]
+    return None
+
+
+def in_degrees(angles: NDArray[Any], units: str | None) -> NDArray[np.float64]:
+    """Motor readings as float64 degrees; without units, or in others than rad, as they are."""
+    return np.asarray(angles, dtype=np.float64) * DEGREES_PER_UNIT.get(units or "", 1.0)
+
+
+def _named(start: Document) -> Iterator[str]:
+    for fields, _ in start.get("hints", {}).get("dimensions", ()):
+        yield from (field for field in fields if field not in NO_MOTORS)
+    for motor in start.get("motors", ()):
+        yield from (motor, f"{motor}_readback", f"{motor}-readback", f"{motor}_user_readback")
+
+
+def _is_monotonic(column: NDArray[Any]) -> bool:
+    if column.dtype.kind not in "iuf":
+        return False
+    steps = np.diff(column[np.isfinite(column)].astype(np.float64))
+    return len(steps) > 0 and bool((steps > 0).all() or (steps < 0).all())

@@ -1,0 +1,207 @@
+"""A rocking scan from a finished run in Tiled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import httpx
+import numpy as np
+
+from .assembly import Choices, FramesPerPoint, assemble
+from .files import ONCE, read_frames
+from .streams import PointFrames, RunRecord, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tiled.client.array import ArrayClient
+    from tiled.client.container import Container
+
+    from .files import Retry
+    from .rocking_scan import RockingScan, Span
+
+HDF5 = "application/x-hdf5"
+
+
+def from_run(
+    run: Container,
+    *,
+    data_key: str | None = None,
+    detector: str | None = None,
+    roi: tuple[Span, Span] | None = None,
+    mask: NDArray[np.bool_] | Literal[False] | None = None,
+    frames_per_point: FramesPerPoint | None = None,
+    motor: str | None = None,
+    file_roots: Sequence[str | Path] = (),
+    retry: Retry = ONCE,
+) -> RockingScan:
+    """Read a rocking scan from a run that ``bluesky_tiled_plugins.TiledWriter`` put into Tiled.
+
+    All of Bluesky's flavours will do: frames in the Events, announced by Resource and Datum, or by
+    StreamResource and StreamDatum, in step and in fly scans. An aborted scan gives what is there.
+    What was unusual is said in ``metadata.notes``; see `bcdi_inpaint.scans.assembly` for the
+    rules, and `bcdi_inpaint.scans.metadata` for the names under which metadata are looked for.
+
+    Parameters
+    ----------
+    run
+        The run's client: ``raw[uid]``, of whatever version.
+    data_key
+        Which detector, as in ``run["primary"]``. Needed only if several recorded frames.
+    detector
+        The detector's key in `bcdi_inpaint.geometry`, for its gaps. If None and there is no
+        ``mask``, it is told from the run's metadata, else from the shape of the frames.
+    roi
+        ``((row0, row1), (col0, col1))`` of the full, unbinned frame that the frames show. If None,
+        it is taken from the run's metadata.
+    mask
+        ``(row, col)`` or ``(frame, row, col)`` bool, what is missing: instead of a detector, or in
+        addition to one if that is named. False = nothing but values that are no counts, which are
+        found in any case.
+    frames_per_point
+        What to do with several frames at each point: their "sum", their "mean", or keep them
+        "separate" (at equal angles).
+    motor
+        The column of the rocking motor. If None, it is found.
+    file_roots
+        Folders from which files may be read if Tiled can't serve them (a file ahead of the
+        catalogue, which Tiled answers with 422; errors 5xx). Empty = none.
+    retry
+        How patiently to look into files.
+
+    Raises
+    ------
+    ValueError
+        If the run has no frames, or a choice is missing or doesn't fit.
+    OutsideRootsError
+        If Tiled can't serve a file which lies outside ``file_roots``.
+    OSError
+        If neither Tiled nor the file can be read.
+    httpx.HTTPError
+        If Tiled can't be reached or refuses.
+    """
+    choices = Choices(detector, roi, mask, frames_per_point, motor)
+    nodes = {name: dict(stream.items()) for name, stream in _stream_containers(_base(run))}
+    stream, key = _image_key(nodes, data_key)
+    containers = dict(_stream_containers(_base(run)))
+    record = RunRecord(
+        start=run.metadata["start"],
+        stop=run.metadata.get("stop") or {},
+        streams={name: _stream(containers[name], nodes[name]) for name in nodes},
+        path="/".join(run.path_parts),
+        access_tags=tuple(getattr(run, "access_tags", ())),
+    )
+    array, notes = _read(nodes[stream][key], file_roots, retry)
+    return assemble(record, PointFrames(stream, key, array, notes=notes), choices)
+
+
+def _base(node: Container) -> Container:
+    """The plain container beneath a Bluesky client, whose children are the server's own.
+
+    Other views of a run differ between versions, and ``run.v2`` changes them for the whole process.
+    """
+    base: Container = getattr(node, "base", node)
+    return base
+
+
+def _stream_containers(run: Container) -> Iterator[tuple[str, Container]]:
+    for name, node in run.items():
+        if node.structure_family != "container":
+            continue
+        if name == "streams" and not any(spec.name == "BlueskyEventStream" for spec in node.specs):
+            yield from _stream_containers(_base(node))  # the layout until 2025
+        else:
+            yield name, _base(node)
+
+
+def _image_key(nodes: Mapping[str, Mapping[str, Any]], wanted: str | None) -> tuple[str, str]:
+    """Stream and data key of the frames."""
+    images = [
+        (stream, key)
+        for stream, children in nodes.items()
+        for key, node in children.items()
+        if node.structure_family == "array" and len(node.shape) >= 3 and min(node.shape[-2:]) > 1
+    ]
+    found = [(stream, key) for stream, key in images if wanted in (None, key)]
+    if len(found) > 1:  # the same detector may take darks in a stream of its own
+        found = [(stream, key) for stream, key in found if stream == "primary"] or found
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(dict.fromkeys(key for _, key in images)) or "none"
+    if not found:
+        what = "frames" if wanted is None else f"frames under {wanted!r}"
+        raise ValueError(f"the run has no {what}; there are: {listed}")
+    raise ValueError(f"several detectors recorded frames; pass data_key=, one of: {listed}")
+
+
+def _stream(container: Container, children: Mapping[str, Any]) -> Stream:
+    metadata = container.metadata
+    columns: dict[str, NDArray[Any]] = {}
+    for node in children.values():
+        if node.structure_family == "table":
+            table = node.read()
+            columns |= {
+                name: table[name].to_numpy()
+                for name in table.columns
+                if not name.startswith("ts_") and table[name].dtype.kind in "iufb"
+            }
+    n_rows = {len(column) for column in columns.values()}
+    columns |= {  # a motor's readings in a file, one for each row if there are rows
+        key: np.asarray(node.read()).ravel()
+        for key, node in children.items()
+        if node.structure_family == "array"
+        and node.shape
+        and np.prod(node.shape) == node.shape[0]
+        and n_rows <= {node.shape[0]}
+    }
+    return Stream(metadata.get("data_keys", {}), metadata.get("configuration", {}), columns)
+
+
+def _read(
+    node: ArrayClient, roots: Sequence[str | Path], retry: Retry
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Frames ``(point, frame, row, col)``, from Tiled or else from the file; and notes."""
+    n_points, *per_point, rows, cols = node.shape
+    shape = (int(np.prod(per_point, dtype=int)), rows, cols)
+    try:
+        return np.asarray(node.read()).reshape(n_points, *shape), ()
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status != 422 and status < 500:
+            raise
+        sources = node.data_sources() or []
+        if not sources or sources[0].mimetype != HDF5 or "slice" in sources[0].parameters:
+            raise
+        reason = str(error).splitlines()[0]
+        why = f"read from the file, since Tiled can't serve it ({reason})"
+        frames = _read_files(sources[0], n_points * shape[0], roots, retry, reason)
+    there = len(frames) // shape[0]
+    notes = (why,) if there == n_points else (why, f"the file has {there} of {n_points} points")
+    return frames[: there * shape[0]].reshape(there, *shape), notes
+
+
+def _read_files(
+    source: Any, n_frames: int, roots: Sequence[str | Path], retry: Retry, reason: str
+) -> NDArray[Any]:
+    """The first ``n_frames`` of a data source's files; what they have beyond is ignored."""
+    parts: list[NDArray[Any]] = []
+    for asset in sorted(source.assets, key=lambda asset: asset.num or 0):
+        wanted = n_frames - sum(map(len, parts))
+        if wanted:
+            try:
+                parts.append(
+                    read_frames(
+                        asset.data_uri,
+                        source.parameters["dataset"],
+                        (0, wanted),
+                        roots=roots,
+                        retry=retry,
+                    )
+                )
+            except OSError as error:
+                raise type(error)(
+                    f"Tiled can't serve the frames ({reason}), and {error}"
+                ) from error
+    return np.concatenate(parts)

@@ -1,0 +1,81 @@
+"""What a run recorded, before anything is made of it: the same from Tiled and from documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Document = Mapping[str, Any]
+
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """One stream of a run.
+
+    Attributes
+    ----------
+    data_keys
+        As in the descriptor.
+    configuration
+        As in the descriptor: object -> its ``data`` and ``data_keys``.
+    columns
+        Data key -> ``(row,)`` numbers, one row an Event in order of arrival; ``seq_num`` is one.
+        Without Events, columns that a device wrote itself.
+    """
+
+    data_keys: Mapping[str, Document]
+    configuration: Mapping[str, Document]
+    columns: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run without its frames.
+
+    Attributes
+    ----------
+    start, stop
+        The documents; ``stop`` is empty while the run goes on.
+    streams
+        By name.
+    path
+        Where the run is in Tiled; empty if it isn't known.
+    access_tags
+        Those of the run's node.
+    """
+
+    start: Document
+    stop: Document
+    streams: Mapping[str, Stream]
+    path: str = ""
+    access_tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointFrames:
+    """The frames of a run, by point.
+
+    Attributes
+    ----------
+    stream, data_key
+        Where they were recorded.
+    array
+        ``(point, frame of the point, row, col)``.
+    seq_nums
+        ``(point,)``, which Event each point belongs to; None if only the order is known.
+    notes
+        What was unusual in getting them.
+    """
+
+    stream: str
+    data_key: str
+    array: NDArray[Any]
+    seq_nums: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = field(default=())
