@@ -11,7 +11,7 @@ import numpy as np
 
 from . import interpolation
 from .bands import bands
-from .method import Method
+from .method import Fill, Method
 from .result import Inpainted, Report
 
 if TYPE_CHECKING:
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+
+def _kriging(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, iterations: int) -> Fill:
+    from . import kriging  # torch takes a second to import
+
+    return kriging.fill(stack, mask, iterations=iterations)
+
+
 REGISTRY: dict[str, Method] = {
+    "kriging": Method(_kriging, margin=24, options={"iterations": 20}),
     "biharmonic": Method(interpolation.biharmonic, margin=8),
     "linear": Method(interpolation.linear, margin=8),
     "cubic": Method(interpolation.cubic, margin=8),
@@ -44,7 +52,7 @@ LARGEST_MISSING_SHARE = 0.9
 def inpaint(
     stack: ArrayLike,
     mask: ArrayLike,
-    method: str = "biharmonic",
+    method: str = "kriging",
     device: str = "auto",
     **options: Any,
 ) -> Inpainted:
@@ -69,7 +77,7 @@ def inpaint(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, for methods with a network; the others
         run on the CPU.
     **options
-        What the method takes: `reach` and `exponent` for ``"inverse_distance"``.
+        What the method takes: `iterations` for ``"kriging"``, `reach` and `exponent` for ``"inverse_distance"``.
 
     Returns
     -------
