@@ -238,11 +238,12 @@ def _is_missing(
         )
     nan = np.isnan(values)
     if missing == "zero":
-        return nan | (values == 0)
-    if bits is None:
-        return nan | (values != 0)
-    # int64: the values may be int8 or float, the bits are up to 32.
-    return nan | ((np.where(nan, 0, values).astype(np.int64) & bits) != 0)
+        marked = values == 0
+    elif bits is None:
+        marked = values != 0
+    else:  # int64: the values may be int8 or float, the bits are up to 32
+        marked = (np.where(nan, 0, values).astype(np.int64) & bits) != 0
+    return np.asarray(marked | nan)
 
 
 def _refuse(dataset: str | None, path: Path) -> None:
