@@ -1,0 +1,214 @@
+"""What a RunEngine is given."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import pickle
+import socket
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bcdi_inpaint.scans import RockingScanRule, is_rocking_scan
+
+from .backlog import Backlog
+from .ledger import Ledger
+from .messages import Document, Leave, Open
+from .router import Router, size
+from .settings import Limits, Settings
+from .status import Status
+from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from tiled.client.container import Container
+
+logger = logging.getLogger(__name__)
+
+
+class InpaintCallback:
+    """Fill rocking scans while they are measured, at next to no cost for the RunEngine.
+
+    >>> RE.subscribe(TiledWriter(raw))  # doctest: +SKIP
+    >>> inpaint = InpaintCallback(raw, processed)  # doctest: +SKIP
+    >>> RE.subscribe(inpaint)  # doctest: +SKIP
+
+    A call takes the document, puts it in a bounded queue and returns. All work is done in a worker
+    process, which is replaced when it dies. Whatever goes wrong, a call never raises and never
+    waits; a run that can't be filled live is filled from Tiled after it has finished.
+
+    Parameters
+    ----------
+    raw
+        Tiled client of the catalogue that holds the runs.
+    processed
+        Tiled client of the container of filled scans.
+    settings
+        With what runs are filled. `settings` may be set at any time and counts from the next run on.
+    rule
+        What makes a run a rocking scan to be filled; other runs are ignored.
+    limits
+        Bounds of the live road.
+    owner
+        In whose name nodes are claimed; a service that keeps its name takes over at once what it
+        had begun before it was restarted.
+
+    Attributes
+    ----------
+    enabled
+        Whether new runs are taken.
+    settings
+        With what the next run is filled.
+
+    Raises
+    ------
+    ValueError
+        If a client belongs to a server inside this process, which the worker can't reach.
+    """
+
+    def __init__(
+        self,
+        raw: Container,
+        processed: Container,
+        *,
+        settings: Settings | None = None,
+        rule: RockingScanRule | None = None,
+        limits: Limits | None = None,
+        owner: str = "",
+    ) -> None:
+        limits = limits or Limits()
+        self.enabled = True
+        self.settings = settings or Settings()
+        self._router = Router(partial(is_rocking_scan, rule=rule or RockingScanRule()))
+        self._backlog = Backlog(limits.max_documents, limits.max_bytes)
+        self._ledger = Ledger(limits)
+        self._supervisor = Supervisor(
+            self._backlog, self._ledger, _pickled(raw, processed), owner or _unique(), limits
+        )
+        atexit.register(self.close, 0.0)
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document. Never raises, never waits."""
+        try:
+            self._take(name, doc)
+        except Exception:
+            # An exception here would abort the scan.
+            logger.exception("a %s document could not be taken; the scan goes on", name)
+            for uid in self._ledger.live():
+                self._shed(uid, f"a {name} document could not be taken; filled after the scan")
+
+    def submit(self, uid: str, *, again: bool = False) -> None:
+        """Fill a finished run, with the current settings; `again` although it is filled already."""
+        self._ledger.submit(uid, self.settings, again=again)
+        self._backlog.nudge()
+
+    def pause(self) -> None:
+        """Let filling rest. Runs are taken and wait; what is being filled is finished."""
+        self._supervisor.paused = True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._supervisor.paused = False
+        self._backlog.nudge()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until every run that has finished is filled or given up.
+
+        Returns
+        -------
+        bool
+            Whether that came within `timeout` seconds.
+        """
+        return self._ledger.wait(timeout)
+
+    def status(self) -> Status:
+        """What is going on."""
+        ledger, backlog, supervisor = self._ledger, self._backlog, self._supervisor
+        return Status(
+            enabled=self.enabled,
+            paused=supervisor.paused,
+            worker=supervisor.pid,
+            restarts=supervisor.restarts,
+            queue_documents=backlog.entries,
+            queue_bytes=backlog.bytes,
+            runs=ledger.runs(),
+            last=ledger.last(),
+            complete=ledger.complete,
+            failed=ledger.failed,
+            shed=ledger.shed,
+            last_error=ledger.last_error,
+        )
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Take nothing more, wait for finished runs, end the worker.
+
+        Returns
+        -------
+        bool
+            Whether all runs were done within `timeout` seconds; the others are left to catching up.
+        """
+        self.enabled = False
+        atexit.unregister(self.close)
+        done = self.wait(timeout)
+        self._supervisor.close(1.0)
+        return done
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _take(self, name: str, doc: Mapping[str, Any]) -> None:
+        if name == "start" and not self.enabled:
+            return
+        uid = self._router.route(name, doc)
+        if uid is None:
+            return
+        if name == "start":
+            settings = self.settings
+            live = not self._supervisor.paused
+            self._ledger.begin(doc, settings, live=live)
+            if live:
+                self._backlog.insist(Open(uid, settings))
+        if self._ledger.filled_live(uid):
+            self._pass_on(Document(uid, name, doc))
+        if name == "stop":
+            self._ledger.stop(uid)
+            self._backlog.nudge()
+
+    def _pass_on(self, document: Document) -> None:
+        if document.name == "stop":
+            self._backlog.insist(document)
+        elif not self._backlog.offer(document, size(document.doc)):
+            self._shed(document.uid, "the worker could not keep up; filled after the scan")
+
+    def _shed(self, uid: str, reason: str) -> None:
+        """Give up filling a run live."""
+        self._backlog.discard(uid)
+        self._ledger.shed_run(uid, reason)
+        self._backlog.insist(Leave(uid))
+
+
+def _pickled(raw: Container, processed: Container) -> bytes:
+    try:
+        return pickle.dumps((raw, processed))
+    except TypeError as error:
+        raise ValueError(
+            f"the worker process needs a Tiled server that it can reach by its address, "
+            f"such as tiled.server.SimpleTiledServer; {raw.uri} is inside this process"
+        ) from error
+
+
+def _unique() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"

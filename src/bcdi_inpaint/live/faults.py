@@ -1,0 +1,48 @@
+"""Whose fault it is when a run can't be filled: that decides whether trying again counts."""
+
+from __future__ import annotations
+
+import enum
+
+import httpx
+
+from bcdi_inpaint.catalog import ClaimedError, ClaimLostError
+
+NOT_NOW = {429, 502, 503, 504}
+"""HTTP statuses of a server, or of the proxy before it, that is starting, stopping or too busy."""
+
+
+class Fault(enum.Enum):
+    """Whose fault it is."""
+
+    RUN = "run"
+    """The run's, or ours: tried again, and given up after some times."""
+    OUTAGE = "outage"
+    """Nobody's here: Tiled is down, or another service is at it. Tried again without end."""
+    ABSENT = "absent"
+    """The run or its files are not there yet. Tried again for some time."""
+
+
+class NotThereYetError(RuntimeError):
+    """The run is not in the catalogue, or has not finished there."""
+
+
+def fault(error: Exception) -> Fault:
+    """Whose fault `error` is."""
+    match error:
+        case NotThereYetError() | FileNotFoundError():
+            return Fault.ABSENT
+        case ClaimedError() | ClaimLostError() | httpx.ConnectError() | httpx.ConnectTimeout():
+            return Fault.OUTAGE
+        case httpx.ReadError() | httpx.WriteError() | httpx.RemoteProtocolError():
+            return Fault.OUTAGE
+        case httpx.HTTPStatusError() if error.response.status_code in NOT_NOW:
+            return Fault.OUTAGE
+        case _:
+            return Fault.RUN
+
+
+def reason(error: Exception) -> str:
+    """`error` in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

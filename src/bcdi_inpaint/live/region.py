@@ -1,0 +1,118 @@
+"""What part of the frame is filled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bcdi_inpaint.scans import RockingScan, Span
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class AroundPeak:
+    """A region of `rows` x `cols` pixels centred on the Bragg peak, once that has been seen.
+
+    The peak is the brightest measured pixel of the frame with the most counts; it has been seen
+    when the frames' counts have fallen below half of that frame's.
+    """
+
+    rows: int
+    cols: int
+
+
+Region = tuple[Span, Span] | AroundPeak
+
+
+class PeakFinder:
+    """Looks for the Bragg peak frame by frame, so that a scan gives the same region live and later.
+
+    Parameters
+    ----------
+    wanted
+        Size of the region.
+    mask
+        bool ``(row, col)``, True = missing.
+    """
+
+    def __init__(self, wanted: AroundPeak, mask: NDArray[np.bool_]) -> None:
+        self._wanted = wanted
+        self._measured = ~mask
+        self._most = -1.0
+        self._region: tuple[Span, Span] | None = None
+        self.found = False
+
+    def look(self, frame: NDArray[Any]) -> None:
+        """See the next frame."""
+        if self.found:
+            return
+        counts = np.where(self._measured, frame, 0).clip(min=0)
+        total = float(counts.sum())
+        if total > self._most:
+            self._most = total
+            row, col = np.unravel_index(int(counts.argmax()), counts.shape)
+            self._region = (
+                _span(int(row), self._wanted.rows, counts.shape[0]),
+                _span(int(col), self._wanted.cols, counts.shape[1]),
+            )
+        else:
+            self.found = total < self._most / 2
+
+    @property
+    def region(self) -> tuple[Span, Span] | None:
+        """The region around the peak as far as it is known; None before the first frame."""
+        return self._region
+
+
+def region_of(scan: RockingScan, wanted: Region | None) -> tuple[Span, Span]:
+    """Rows and columns of the recorded frames that `wanted` means for a finished scan.
+
+    Raises
+    ------
+    ValueError
+        If a given region is not within the frames.
+    """
+    rows, cols = scan.frames.shape[1:]
+    if isinstance(wanted, AroundPeak):
+        finder = PeakFinder(wanted, np.any(np.atleast_3d(scan.mask.T).T, axis=0))
+        for frame in scan.frames:
+            finder.look(frame)
+        wanted = finder.region
+    region = wanted or ((0, rows), (0, cols))
+    for name, (start, stop), length in zip(("rows", "cols"), region, (rows, cols), strict=True):
+        if not 0 <= start < stop <= length:
+            raise ValueError(
+                f"region: {name} {start}:{stop} are not within frames of {length} {name}"
+            )
+    return region
+
+
+def crop(scan: RockingScan, region: tuple[Span, Span]) -> RockingScan:
+    """The part of a scan within `region` of its recorded frames; the metadata say which."""
+    (row0, row1), (col0, col1) = region
+    if region == tuple((0, length) for length in scan.frames.shape[1:]):
+        return scan
+    known, (by_rows, by_cols) = scan.metadata.roi, scan.metadata.binning
+    top, left = (known[0][0], known[1][0]) if known else (0, 0)
+    return replace(
+        scan,
+        frames=scan.frames[:, row0:row1, col0:col1],
+        mask=scan.mask[..., row0:row1, col0:col1],
+        metadata=replace(
+            scan.metadata,
+            roi=(
+                (top + row0 * by_rows, top + row1 * by_rows),
+                (left + col0 * by_cols, left + col1 * by_cols),
+            ),
+        ),
+    )
+
+
+def _span(centre: int, length: int, limit: int) -> Span:
+    length = min(length, limit)
+    start = min(max(centre - length // 2, 0), limit - length)
+    return (start, start + length)

@@ -1,0 +1,163 @@
+"""The road of a finished run: read it from Tiled, fill it, write it. Live runs end in it too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tiled.queries import Key
+
+from bcdi_inpaint import catalog
+from bcdi_inpaint.catalog import quicklook
+from bcdi_inpaint.catalog.writer import LEASE
+from bcdi_inpaint.filling import inpaint
+from bcdi_inpaint.scans import ScanMetadata, from_run
+
+from .faults import NotThereYetError
+from .region import crop, region_of
+
+if TYPE_CHECKING:
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.scans import RockingScan
+
+    from .settings import Settings
+
+Heard = Callable[[int, int], None]
+"""Called with how many frames are written, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where runs come from, where filled scans go, and in whose name.
+
+    Attributes
+    ----------
+    raw, processed
+        Tiled clients.
+    owner
+        In whose name nodes are claimed.
+    lease_seconds
+        Until such a claim expires if it is not renewed.
+    """
+
+    raw: Container
+    processed: Container
+    owner: str = ""
+    lease_seconds: float = LEASE
+
+    def finished_run(self, uid: str) -> Container:
+        """The run in Tiled.
+
+        Raises
+        ------
+        NotThereYetError
+            If it is not in the catalogue, or goes on.
+        """
+        try:
+            run = self.raw[uid]
+        except KeyError:
+            raise NotThereYetError(f"run {uid} is not in {self.raw.uri}") from None
+        if not run.metadata.get("stop"):
+            raise NotThereYetError(f"run {uid} has no stop document in {self.raw.uri}")
+        return run
+
+    def complete_node(self, uid: str, settings: Settings) -> Container | None:
+        """What has been made of a run with these settings, if it is complete."""
+        found = self.processed.search(Key("raw_uid") == uid)
+        found = found.search(Key("method") == settings.method).search(Key("complete") == True)
+        if settings.data_key is not None:
+            found = found.search(Key("data_key") == settings.data_key)
+        for node in found.values():
+            if not node.metadata.get("superseded_by"):
+                return node
+        return None
+
+    def claim(self, scan: ScanMetadata, settings: Settings, *, again: bool) -> catalog.Fill:
+        """Begin a node."""
+        return catalog.claim(
+            self.processed,
+            scan,
+            method=settings.method,
+            redo=again,
+            owner=self.owner,
+            lease=self.lease_seconds,
+        )
+
+
+def fill_finished(
+    desk: Desk, uid: str, settings: Settings, *, again: bool, heard: Heard
+) -> Container:
+    """Fill a finished run, unless there is a complete node and `again` is false.
+
+    Returns
+    -------
+    Container
+        The complete node.
+    """
+    if not again and (node := desk.complete_node(uid, settings)) is not None:
+        return node
+    scan = read_finished(desk, uid, settings)
+    fill = desk.claim(scan.metadata, settings, again=again)
+    try:
+        return complete(fill, scan, settings, heard)
+    except BaseException:
+        fill.abandon()
+        raise
+
+
+def read_finished(desk: Desk, uid: str, settings: Settings) -> RockingScan:
+    """The scan of a finished run, cut to the region that is to be filled."""
+    scan = from_run(
+        desk.finished_run(uid),
+        data_key=settings.data_key,
+        detector=settings.detector,
+        roi=settings.roi,
+        mask=settings.mask,
+        motor=settings.motor,
+        frames_per_point=settings.frames_per_point,
+        file_roots=settings.file_roots,
+    )
+    return crop(scan, region_of(scan, settings.region))
+
+
+def complete(fill: catalog.Fill, scan: RockingScan, settings: Settings, heard: Heard) -> Container:
+    """Fill a whole scan and finish its node; what is there already is not sent again.
+
+    This is what makes a live result the same as an offline one: both are the result of `inpaint`
+    on the same stack.
+
+    Parameters
+    ----------
+    fill
+        The node that is being written.
+    scan
+        All of it.
+    settings
+        With what.
+    heard
+        Told how many frames are written.
+
+    Returns
+    -------
+    Container
+        The complete node.
+    """
+    filled = inpaint(scan.frames, scan.mask, settings.method, settings.device, **settings.options)
+    total = len(filled.intensity)
+    blocks = fill.allocate(
+        filled.intensity.shape, filled.intensity.dtype, frames_per_block=settings.portion
+    )
+    for start in range(0, total, blocks.frames):
+        part = slice(start, min(start + blocks.frames, total))
+        fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
+        heard(part.stop, total)
+    picture = quicklook.draw(filled.intensity, filled.mask)
+    return fill.finish(filled.report, picture, angles=scan.angles, scan=scan.metadata)
+
+
+def give_up(desk: Desk, uid: str, settings: Settings, why: str) -> None:
+    """Leave a node that says that, and why, a run could not be filled."""
+    scan = ScanMetadata(raw_uid=uid, data_key=settings.data_key or "")
+    desk.claim(scan, settings, again=False).fail(why)

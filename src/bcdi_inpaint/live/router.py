@@ -1,0 +1,68 @@
+"""Which run a document belongs to, and which runs are ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+REFERENCES = ("run_start", "descriptor", "resource", "stream_resource")
+"""Fields by which documents refer to earlier ones."""
+
+
+class Router:
+    """Follow runs from their start to their stop, interleaved ones too.
+
+    Documents are told apart by the uids that they refer to, whatever their names, so that kinds of
+    documents that don't exist yet find their run.
+
+    Parameters
+    ----------
+    wanted
+        Decides by the start document whether a run is followed.
+    """
+
+    def __init__(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
+        self.wanted = wanted
+        self._run_of: dict[str, str] = {}
+
+    def route(self, name: str, doc: Mapping[str, Any]) -> str | None:
+        """Uid of the run that is followed and that `doc` belongs to, or None."""
+        if name == "start":
+            if not self.wanted(doc):
+                return None
+            run = str(doc["uid"])
+        else:
+            found = self._referred(doc)
+            if found is None:
+                return None
+            run = found
+        if name == "stop":
+            self._run_of = {uid: of for uid, of in self._run_of.items() if of != run}
+        elif "uid" in doc and not name.startswith(("event", "datum")):
+            self._run_of[doc["uid"]] = run
+        return run
+
+    def _referred(self, doc: Mapping[str, Any]) -> str | None:
+        for field in REFERENCES:
+            run = self._run_of.get(doc.get(field, ""))
+            if run is not None:
+                return run
+        return None
+
+
+def size(doc: Mapping[str, Any]) -> int:
+    """Bytes that a document keeps in memory, to the accuracy that bounding a queue needs."""
+    data = doc.get("data", {})
+    return 1000 + sum(_nbytes(value) for value in data.values())
+
+
+def _nbytes(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, list | tuple):  # event pages, and arrays that became lists
+        return 8 * len(value) if not value or np.isscalar(value[0]) else sum(map(_nbytes, value))
+    return 0

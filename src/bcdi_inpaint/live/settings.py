@@ -1,0 +1,86 @@
+"""With what a run is filled, and within which bounds the live road works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bcdi_inpaint.scans import Span
+    from bcdi_inpaint.scans.assembly import FramesPerPoint
+
+    from .region import Region
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settings:
+    """With what a run is filled; fixed for a run when its start document arrives.
+
+    Attributes
+    ----------
+    method, device, options
+        As `bcdi_inpaint.inpaint` takes them.
+    data_key, detector, roi, mask, frames_per_point, motor
+        As `bcdi_inpaint.scans.from_run` takes them.
+    region
+        What part of the recorded frames is filled: ``((row0, row1), (col0, col1))`` in their own
+        pixels, an `AroundPeak`, or None for all of them.
+    file_roots
+        Folders below which detector files may be read; files elsewhere are refused.
+    portion
+        Frames that are filled and written at a time while the run goes on.
+    margin
+        Frames on either side that must be there before a portion is filled.
+    """
+
+    method: str = "biharmonic"
+    device: str = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    data_key: str | None = None
+    detector: str | None = None
+    roi: tuple[Span, Span] | None = None
+    mask: NDArray[np.bool_] | Literal[False] | None = None
+    frames_per_point: FramesPerPoint | None = None
+    motor: str | None = None
+    region: Region | None = None
+    file_roots: tuple[Path, ...] = ()
+    portion: int = 16
+    margin: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Within which bounds the live road works.
+
+    Attributes
+    ----------
+    max_documents, max_bytes
+        What may wait for the worker; beyond, live filling of that run is shed.
+    attempts
+        Failures after which a run is given up.
+    retry_seconds
+        Wait before the next attempt; doubles up to 32 times as much.
+    absent_seconds
+        For so long a run that has stopped may be missing from Tiled, or its files from the disk.
+    stall_seconds
+        A worker that is silent for so long over one run is replaced.
+    lease_seconds
+        After this time another service may take over what a vanished one had begun.
+    threads
+        Threads of the worker's numerical libraries.
+    """
+
+    max_documents: int = 20_000
+    max_bytes: int = 512 * 2**20
+    attempts: int = 3
+    retry_seconds: float = 1.0
+    absent_seconds: float = 300.0
+    stall_seconds: float = 900.0
+    lease_seconds: float = 120.0
+    threads: int = 1

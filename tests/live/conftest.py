@@ -1,0 +1,134 @@
+"""A Tiled server in a process of its own, which can be stopped and started again, and scans."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tiled.client.container import Container
+
+KEY = "secret"
+
+
+class Server:
+    """``tiled serve config`` with all that it keeps in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = folder / "detector-files"
+        self.storage = folder / "storage"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        for new in (self.files, self.storage):
+            new.mkdir(parents=True)
+        self.process: subprocess.Popen[bytes] | None = None
+        self._clients: list[Container] = []
+        tree = {
+            "path": "/",
+            "tree": "catalog",
+            "args": {
+                "uri": f"sqlite:///{folder / 'catalog.db'}",
+                "init_if_not_exists": True,
+                "writable_storage": [str(self.storage), f"sqlite:///{folder / 'tables.db'}"],
+                "readable_storage": [str(self.files)],
+            },
+        }
+        config = {
+            "trees": [tree],
+            "authentication": {"single_user_api_key": KEY},
+            "streaming_cache": {"uri": "memory"},
+        }
+        self.config = folder / "config.yml"
+        self.config.write_text(json.dumps(config))
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with (self.folder / "log.txt").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "tiled", "serve", "config", str(self.config)),
+                    *("--host", "127.0.0.1", "--port", str(self.port)),
+                ],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        for _ in range(600):
+            try:
+                httpx.get(f"{self.uri}/healthz", timeout=5)
+            except httpx.TransportError:
+                assert self.process.poll() is None, (self.folder / "log.txt").read_text()
+                time.sleep(0.1)
+            else:
+                return
+        raise TimeoutError("Tiled does not start")
+
+    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait()
+            self.process = None
+
+    def close(self) -> None:
+        """Stop it, with what was opened by `client`."""
+        for client in self._clients:
+            client.context.close()
+        self.stop()
+
+    def client(self) -> Container:
+        from tiled.client import from_uri
+
+        client: Container = from_uri(self.uri, api_key=KEY)
+        client.context.show_progress = False
+        self._clients.append(client)
+        return client
+
+    def beamline(self) -> tuple[Container, Container]:
+        """Clients of an empty catalogue of runs and an empty container for filled scans."""
+        from tiled.structures.core import Spec
+
+        beamline = self.client().create_container(f"beamline-{uuid.uuid4().hex[:8]}")
+        raw = beamline.create_container("raw", specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
+        return raw, beamline.create_container("processed")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that no test stops."""
+    server = Server(tmp_path_factory.mktemp("tiled"))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server that the test may stop."""
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def places(server: Server) -> tuple[Container, Container]:
+    """Clients of raw and processed data, both empty."""
+    return server.beamline()
