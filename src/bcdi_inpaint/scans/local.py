@@ -35,12 +35,13 @@ def from_file(
     mask: NDArray[np.bool_] | Literal[False] | None = None,
     frames_per_point: FramesPerPoint | None = None,
 ) -> RockingScan:
-    """Read a rocking scan from an npz or HDF5 file.
+    """Read a rocking scan from an npz, npy, tif or HDF5 file.
 
     Parameters
     ----------
     path
-        ``.npz``, or HDF5 of any extension, also compressed with bitshuffle and the like.
+        ``.npz``, ``.npy``, ``.tif`` with a page for each frame, or HDF5 of any other extension (so
+        CXI and NeXus), also compressed with bitshuffle and the like.
     dataset
         Name of the frames ``(frame, row, col)`` or ``(point, frame, row, col)``: an npz file's
         ``data`` if None, in HDF5 the only dataset of such a shape.
@@ -67,7 +68,8 @@ def from_file(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    read = _read_npz if zipfile.is_zipfile(path) else _read_hdf5
+    other = _BARE.get(path.suffix.lower(), _read_hdf5)
+    read = _read_npz if zipfile.is_zipfile(path) else other
     frames, positions, meta = read(path, dataset, angles)
     if frames.ndim not in (3, 4) or frames.dtype.kind not in "iuf":
         raise ValueError(
@@ -95,6 +97,34 @@ def _read_npz(
         there = [known for known in ((angles,) if angles else ANGLES) if known in arrays]
         meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
         return arrays[name], arrays[there[0]] if there else None, meta
+
+
+def _read_npy(
+    path: Path, dataset: str | None, angles: str | None
+) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+    _refuse_names(path, dataset, angles)
+    return np.load(path, allow_pickle=False), None, {}
+
+
+def _read_tif(
+    path: Path, dataset: str | None, angles: str | None
+) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+    import tifffile
+
+    _refuse_names(path, dataset, angles)
+    try:
+        return tifffile.imread(path), None, {}
+    except tifffile.TiffFileError as error:
+        raise OSError(f"{path} can't be read as tif: {error}") from error
+
+
+_BARE = {".npy": _read_npy, ".tif": _read_tif, ".tiff": _read_tif}
+"""Files that hold one array and no names."""
+
+
+def _refuse_names(path: Path, dataset: str | None, angles: str | None) -> None:
+    if named := dataset or angles:
+        raise ValueError(f"{path} holds a single array without a name; there is no {named!r}")
 
 
 def _read_hdf5(
