@@ -111,3 +111,40 @@ def written(processed: Container, scan_and_fill: tuple[RockingScan, Inpainted]) 
     from bcdi_inpaint.catalog import write
 
     return write(processed, *scan_and_fill)
+
+
+def insert_run(raw: Container, **start: Any) -> Container:
+    """A small raw run, written as a beamline does."""
+    from bluesky_tiled_plugins import TiledWriter
+    from event_model import compose_run
+
+    writer = TiledWriter(raw, batch_size=100)
+    run = compose_run(metadata={"scan_id": 54, "sample": "Pt_a", **start})
+    writer("start", run.start_doc)
+    descriptor = run.compose_descriptor(
+        name="primary", data_keys={"eta": {"dtype": "number", "shape": [], "source": "motor"}}
+    )
+    writer("descriptor", descriptor.descriptor_doc)
+    for i in range(3):
+        event = descriptor.compose_event(data={"eta": 17.0 + i}, timestamps={"eta": float(i)})
+        writer("event", event)
+    writer("stop", run.compose_stop())
+    return raw[run.start_doc["uid"]]
+
+
+@pytest.fixture
+def run(raw: Container) -> Container:
+    """A raw run."""
+    return insert_run(raw)
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> None:
+    """The client as the package's entry point registers it."""
+    from tiled.client.container import DEFAULT_STRUCTURE_CLIENT_DISPATCH
+
+    from bcdi_inpaint.catalog import SPEC, BCDIInpainted
+
+    for clients in DEFAULT_STRUCTURE_CLIENT_DISPATCH.values():
+        if SPEC not in clients:
+            clients.set(SPEC, lambda: BCDIInpainted)

@@ -1,5 +1,13 @@
-"""Filled scans in Tiled: layout, writer, client, queries, exporters."""
+"""Filled scans in Tiled: layout, writer, reader, client, queries, exporters.
 
+Importing this costs a Tiled client next to nothing: neither torch nor matplotlib is loaded.
+"""
+
+from .client import BCDIInpainted
+from .layout import SPEC
+from .metadata import FillMetadata
+from .queries import current, filled, find, open_processed, raw_run, unfilled
+from .reader import FilledScan, open_scan, read
 from .writer import (
     AlreadyFilledError,
     ClaimedError,
@@ -11,11 +19,23 @@ from .writer import (
 )
 
 __all__ = [
+    "SPEC",
     "AlreadyFilledError",
+    "BCDIInpainted",
     "ClaimLostError",
     "ClaimedError",
     "Fill",
+    "FillMetadata",
+    "FilledScan",
     "TagsRefusedError",
     "claim",
+    "current",
+    "filled",
+    "find",
+    "open_processed",
+    "open_scan",
+    "raw_run",
+    "read",
+    "unfilled",
     "write",
 ]

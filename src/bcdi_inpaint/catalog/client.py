@@ -1,0 +1,144 @@
+"""What a filled scan is to users of Tiled: a client with a few methods more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tiled.client.composite import CompositeClient
+
+from . import exporters, reader
+from .layout import DIMS, INTENSITY, MASK, SIGMA, VOLUMES, motor_key
+from .metadata import to_self_check
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+    from tiled.client.array import ArrayClient
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.filling.result import Inpainted, SelfCheck
+
+
+class BCDIInpainted(CompositeClient):  # type: ignore[misc]
+    """A rocking scan whose gaps have been filled.
+
+    Everything that a Tiled container can do works as ever; this only adds methods. Children are
+    clients: nothing is downloaded before they are read or sliced.
+    """
+
+    def __repr__(self) -> str:
+        known = self.metadata
+        shape = "×".join(str(n) for n in known.get("shape", ())) or "no volumes"
+        words = [f"<{type(self).__name__} {known['sample'] or 'scan'!r}"]
+        if "scan_id" in known:
+            words.append(f"scan {known['scan_id']}")
+        words.append(f"{shape}, {known['detector'] or known['data_key']},")
+        words.append(known.get("method_used") or known["method"])
+        if "gap_share" in known:
+            words[-1] += f", gap {known['gap_share']:.1%}"
+        if "self_check_pcc" in known:
+            words[-1] += (
+                f", self-check PCC {known['self_check_pcc']:.3f} ({known['self_check_verdict']})"
+            )
+        return f"{' '.join(words)}, {self.state}>"
+
+    @property
+    def state(self) -> str:
+        """``complete``, ``superseded``, ``failed: <reason>`` or ``<n> frames so far``."""
+        known = self.metadata
+        if known["superseded_by"]:
+            return f"superseded by {known['superseded_by']}"
+        if known["failed"]:
+            return f"failed: {known['failed']}"
+        return "complete" if known["complete"] else f"{known['frames']} frames so far"
+
+    @property
+    def raw(self) -> Container:
+        """The raw run, from the same server."""
+        from .queries import raw_run
+
+        return raw_run(self)
+
+    @property
+    def intensity(self) -> ArrayClient:
+        """Counts ``(frame, row, col)``: as measured, and as expected in the gaps."""
+        return self.base[INTENSITY]
+
+    @property
+    def sigma(self) -> ArrayClient:
+        """Standard deviation of the expected counts in the gaps, 0 elsewhere."""
+        return self.base[SIGMA]
+
+    @property
+    def mask(self) -> ArrayClient:
+        """True where a voxel was missing and has been filled."""
+        return self.base[MASK]
+
+    @property
+    def self_check(self) -> SelfCheck | None:
+        """How well the method filled artificial gaps in this very scan; None if not checked."""
+        return to_self_check(self.metadata)
+
+    def to_inpainted(self) -> Inpainted:
+        """Read the volumes and the report as `bcdi_inpaint.inpaint` returned them."""
+        return reader.read(self)
+
+    def to_xarray(self, *, lazy: bool = False) -> xarray.Dataset:
+        """The volumes with dimensions, units, and the rocking angles as coordinate of the frames.
+
+        Parameters
+        ----------
+        lazy
+            Return dask arrays, which are read block by block when they are computed.
+        """
+        import xarray
+
+        base = self.base.new_variation(structure_clients="dask") if lazy else self.base
+        units = {INTENSITY: "counts", SIGMA: "counts", MASK: ""}
+        volumes = {
+            name: xarray.Variable(DIMS, base[name].read(), {"units": units[name]})
+            for name in VOLUMES
+        }
+        motor = self.metadata["motor"]
+        key = motor_key(motor)
+        coordinates = {}
+        if motor and key in self.base:
+            angles = np.asarray(self.base[key].read())
+            coordinates[key] = xarray.Variable(DIMS[:1], angles, {"units": "deg"})
+        return xarray.Dataset(volumes, coordinates, dict(self.metadata))
+
+    def plot(self) -> Figure:
+        """Raw, filled and uncertainty in three orthogonal cuts through the Bragg peak."""
+        from .plots import plot
+
+        return plot(self)
+
+    def export_cxi(self, path: Path | str, gaps: exporters.Gaps = "hard") -> None:
+        """Write a CXI file for PyNX; see `bcdi_inpaint.catalog.exporters` on `gaps`."""
+        exporters.pynx_cxi(path, reader.open_scan(self), gaps=gaps)
+
+    def export_pynx_npz(self, path: Path | str, gaps: exporters.Gaps = "hard") -> None:
+        """Write an npz with data and mask for PyNX."""
+        exporters.pynx_npz(path, reader.open_scan(self), gaps=gaps)
+
+    def export_cdiutils(
+        self, folder: Path | str, gaps: exporters.Gaps = "hard"
+    ) -> tuple[Path, Path]:
+        """Write cdiutils' pair of npz into a folder; returns their paths."""
+        return exporters.cdiutils(folder, reader.open_scan(self), gaps=gaps)
+
+    def export_cohere(self, folder: Path | str) -> Path:
+        """Write ``phasing_data/data.tif`` into cohere's experiment folder; returns its path."""
+        path = Path(folder, "phasing_data", "data.tif")
+        exporters.cohere(path, reader.open_scan(self))
+        return path
+
+    def export_nexus(self, path: Path | str) -> None:
+        """Write a NeXus HDF5 file."""
+        exporters.nexus(path, reader.open_scan(self))
+
+    def export_tif(self, path: Path | str) -> None:
+        """Write the filled intensity as a tif with one page a frame."""
+        exporters.tif(path, reader.open_scan(self))

@@ -1,0 +1,152 @@
+"""From runs to their filled scans and back, and which runs have none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from tiled.client import from_context
+from tiled.client.utils import ClientError
+from tiled.queries import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tiled.client.container import Container
+
+NEWEST_FIRST = ("finished", -1)
+FOLDER = ("processed", "bcdi_inpaint")
+"""Where filled scans lie beside a beamline's ``raw``."""
+
+
+def current(processed: Container) -> Container:
+    """Filled scans that are complete and not superseded, newest first; search it further.
+
+    Examples
+    --------
+    >>> current(processed).search(Key("sample") == "Pt_a").values().first()  # doctest: +SKIP
+    """
+    return (
+        processed.search(Key("complete") == True)
+        .search(Key("superseded_by") == "")
+        .sort(NEWEST_FIRST)
+    )
+
+
+def find(processed: Container, raw_uid: str) -> list[Container]:
+    """The current filled scans of a raw run, newest first; one for each detector and method."""
+    return list(current(processed).search(Key("raw_uid") == raw_uid).values())
+
+
+def filled(run: Container, processed: Container | None = None) -> list[Container]:
+    """The current filled scans of a run, newest first.
+
+    Parameters
+    ----------
+    run
+        Client of the raw run.
+    processed
+        Where to look; by default beside the run's catalogue.
+    """
+    if processed is None:
+        try:
+            processed = open_processed(run.parent, create=False)
+        except KeyError:
+            return []
+    return find(processed, run.metadata["start"]["uid"])
+
+
+def unfilled(raw: Container, processed: Container, *, max_failures: int = 3) -> Iterator[str]:
+    """Keys of the runs that have no current filled scan, newest first.
+
+    Runs that were given up `max_failures` times are left out. Any run counts, whether or not it
+    is a rocking scan.
+    """
+    done = set(raw_uids(current(processed)))
+    given_up = set(raw_uids(processed.search(Key("failures") >= max_failures)))
+    for key, run in raw.sort(("start.time", -1)).items():
+        if run.metadata["start"]["uid"] not in done | given_up:
+            yield key
+
+
+def raw_uids(found: Container) -> list[str]:
+    """Uids of the raw runs of the filled scans that were found, each once."""
+    values: Any = found.distinct("raw_uid")["metadata"].get("raw_uid") or []
+    return [str(entry["value"]) for entry in values]
+
+
+def raw_run(node: Container) -> Container:
+    """The raw run of a filled scan, wherever it lies in the same server.
+
+    Raises
+    ------
+    KeyError
+        If it can't be found, or this client may not see it.
+    """
+    known = node.metadata
+    *beamline, _processed, _ours = node.item["attributes"]["ancestors"]
+    beside = [*beamline, "raw", known["raw_uid"]]
+    for path in ([p for p in known["raw_path"].split("/") if p], beside):
+        run = _open(node, path) if path else None
+        if run is not None and run.metadata.get("start", {}).get("uid") == known["raw_uid"]:
+            return run
+    raise KeyError(
+        f"the raw run {known['raw_uid']} is neither at {known['raw_path']!r} "
+        f"nor at {'/'.join(beside)!r}"
+    )
+
+
+def open_processed(raw: Container, *, create: bool = True) -> Container:
+    """The container of filled scans beside a catalogue of raw runs.
+
+    Parameters
+    ----------
+    raw
+        ``<beamline>/raw``; the answer is ``<beamline>/processed/bcdi_inpaint``.
+    create
+        Create what is absent.
+
+    Raises
+    ------
+    KeyError
+        If it is absent and not to be created.
+    """
+    here: Any = raw.parent
+    for part in FOLDER:
+        try:
+            here = here[part]
+        except KeyError:
+            if not create:
+                raise
+            here = _create(here, part)
+    return here
+
+
+def _create(parent: Container, key: str) -> Container:
+    try:
+        return parent.create_container(key)
+    except ClientError as error:
+        if error.response.status_code != httpx.codes.CONFLICT:
+            raise
+        return parent[key]  # somebody else was faster
+
+
+def _open(node: Container, path: list[str]) -> Container | None:
+    """A run by its path, in today's layout even where somebody touched ``run.v2`` before.
+
+    That switches every run that is opened afterwards to the layout of databroker 2, since the
+    table of client classes is shared by all clients in the process.
+    """
+    from bluesky_tiled_plugins import BlueskyRun
+
+    try:
+        run = from_context(
+            node.context, structure_clients=node.structure_clients, node_path_parts=path
+        )
+    except ClientError as error:
+        if error.response.status_code != httpx.codes.NOT_FOUND:
+            raise
+        return None
+    if not isinstance(run, BlueskyRun):
+        return run
+    return BlueskyRun(run.context, item=run.item, structure_clients=run.structure_clients)
