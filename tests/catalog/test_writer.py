@@ -109,6 +109,38 @@ def test_more_frames_than_expected_and_larger_counts_are_allocated_again(
     np.testing.assert_array_equal(node["sigma"].read(), filled.sigma)
 
 
+def test_only_blocks_that_changed_are_sent_again(processed: Container, scan_and_fill: Pair) -> None:
+    scan, filled = scan_and_fill
+    fill = claim(processed, scan.metadata, method="kriging")
+    fill.allocate(filled.intensity.shape, frames_per_block=6)
+    fill.write_frames(0, *volumes(filled))
+    sent = []
+    on_request = processed.context.http_client.event_hooks["request"]
+    on_request.append(lambda request: request.method == "PUT" and sent.append(request))
+    fill.allocate(filled.intensity.shape, frames_per_block=6)
+    fill.write_frames(0, *volumes(filled))
+    assert not sent
+    changed = filled.intensity.copy()
+    changed[7] += 1
+    fill.write_frames(0, changed, filled.sigma, filled.mask)
+    on_request.pop()
+    assert len(sent) == 1
+    node = fill.finish(filled.report, draw(filled.intensity, filled.mask))
+    np.testing.assert_array_equal(node["intensity"].read(), changed)
+
+
+def test_an_owner_takes_over_what_it_claimed_itself(
+    processed: Container, scan_and_fill: Pair
+) -> None:
+    scan, _ = scan_and_fill
+    before = claim(processed, scan.metadata, method="kriging", owner="service")
+    after = claim(processed, scan.metadata, method="kriging", owner="service")
+    assert before.key not in processed
+    with pytest.raises(ClaimedError, match="is being written by service"):
+        claim(processed, scan.metadata, method="kriging", owner="another")
+    assert after.key in processed
+
+
 def test_a_node_with_unwritten_frames_can_not_be_completed(
     processed: Container, scan_and_fill: Pair
 ) -> None:

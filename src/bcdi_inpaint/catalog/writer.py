@@ -7,6 +7,7 @@ by the next claim after this one has expired.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
@@ -237,6 +238,7 @@ class Fill:
         self._lease = lease
         self._blocks: Blocks | None = None
         self._arrays: dict[str, ArrayClient] = {}
+        self._sent: dict[tuple[str, tuple[int, int, int]], bytes] = {}
         self._written: NDArray[np.bool_] = np.zeros(0, bool)
         self._status_sent = 0.0
 
@@ -257,10 +259,10 @@ class Fill:
         *,
         frames_per_block: int | None = None,
     ) -> Blocks:
-        """Make room for the volumes, zeros until written. What was there before is dropped.
+        """Make room for the volumes, zeros until written.
 
         Call it again when there turn out to be more or fewer frames than expected, or when counts
-        beyond 2**24 need float64.
+        beyond 2**24 need float64: what was there before is dropped then, and kept if nothing changed.
 
         Parameters
         ----------
@@ -278,12 +280,15 @@ class Fill:
         """
         n, rows, cols = shape
         blocks = Blocks.of((n, rows, cols), dtype, frames=frames_per_block)
+        if blocks == self._blocks and self._arrays[INTENSITY].dtype == dtype:
+            return blocks
         dtypes = {INTENSITY: np.dtype(dtype), SIGMA: np.dtype(np.float32), MASK: np.dtype(bool)}
         self._arrays = {
             name: self._new_array(name, blocks.shape, dtypes[name], blocks.chunks, DIMS)
             for name in VOLUMES
         }
         self._blocks = blocks
+        self._sent = {}
         self._written = np.zeros(n, bool)
         self._update(shape=blocks.shape, frames=0, claim_expires=time.time() + self._lease)
         return blocks
@@ -299,7 +304,7 @@ class Fill:
     ) -> None:
         """Write frames from `start` on; they must make up whole blocks. Renews the claim.
 
-        The same frames may be written again.
+        The same frames may be written again; blocks that have not changed are not sent again.
 
         Parameters
         ----------
@@ -323,7 +328,10 @@ class Fill:
                 )
             for index, frames, rows in blocks.covering(start, stop):
                 block = np.asarray(part[frames.start - start : frames.stop - start, rows])
-                self._call(array.write_block, block, block=index)
+                digest = hashlib.blake2b(np.ascontiguousarray(block), digest_size=16).digest()
+                if self._sent.get((name, index)) != digest:
+                    self._call(array.write_block, block, block=index)
+                    self._sent[name, index] = digest
         self._written[start:stop] = True
         if time.time() - self._status_sent > STATUS_EVERY:
             self.renew(seconds_behind=seconds_behind)
