@@ -51,7 +51,9 @@ def tiled_server(
         writable_storage=[str(storage), f"sqlite:///{storage / 'tables.db'}"],
         readable_storage=[str(_readable_storage)],
     )
-    with Context.from_app(build_app(catalog)) as context:
+    # A fault of the server is an answer 500 for the client, as it is over a network.
+    app = build_app(catalog)
+    with Context.from_app(app, raise_server_exceptions=False) as context:
         context.show_progress = False
         yield from_context(context)
 

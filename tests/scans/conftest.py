@@ -1,20 +1,24 @@
-"""A small scan, and each way in which a beamline may record it."""
+"""A small scan, and the detectors that may record it."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import bluesky.plans as bp
 import numpy as np
 import pytest
+from bluesky.utils import RunEngineInterrupted
+from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
 
+from bcdi_inpaint.scans import RunDocuments
 from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor, in_order
-from bcdi_inpaint.simulate.stream_detector import StreamDetector, fly
+from bcdi_inpaint.simulate.stream_detector import StreamDetector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -41,39 +45,80 @@ def motor() -> SynAxis:
 def rock(motor) -> Callable:
     """A step scan of a detector over ``angles``."""
 
-    def plan(detector, **metadata):
-        return bp.scan([detector], motor, ANGLES[0], ANGLES[-1], len(ANGLES), md=metadata)
+    def plan(*detectors, **metadata):
+        return bp.scan(detectors, motor, ANGLES[0], ANGLES[-1], len(ANGLES), md=metadata)
 
     return plan
 
 
+@dataclass(frozen=True)
+class Recording:
+    """What is left of a run: its documents as they came, and its client."""
+
+    documents: tuple[tuple[str, Mapping[str, Any]], ...]
+    run: Any
+
+    def replayed(self) -> RunDocuments:
+        documents = RunDocuments()
+        for name, document in self.documents:
+            documents(name, document)
+        return documents
+
+
 @pytest.fixture
-def flavours(stack, motor, rock, detector_files) -> Iterator[Callable]:
-    """Name of a flavour -> its data key and plan."""
-    with ExitStack() as stack_of_detectors:
+def failure() -> type[Exception]:
+    """What goes wrong in a plan; ``record`` takes it in its stride."""
+    return Failure
 
-        def flavour(name):
-            here = at_motor(stack, ANGLES, motor)
-            match name:
-                case "array in events":
-                    return "det", rock(ArrayDetector(here, name="det"))
-                case "resource and datum":
-                    detector = AreaDetector(here, detector_files, name="det")
-                    stack_of_detectors.callback(detector.close)
-                    return "det_image", rock(detector)
-                case "several frames a point":
-                    detector = AreaDetector(in_order(stack), detector_files, name="det")
-                    detector.cam.num_images.put(3)
-                    stack_of_detectors.callback(detector.close)
-                    return "det_image", rock(detector)
-                case "stream, step":
-                    detector = StreamDetector(here, detector_files, name="eiger2-1")
-                    stack_of_detectors.callback(detector.close)
-                    return "eiger2-1", rock(detector)
-                case "stream, fly":
-                    detector = StreamDetector(in_order(stack), detector_files, name="eiger2-1")
-                    stack_of_detectors.callback(detector.close)
-                    return "eiger2-1", fly(detector, len(stack))
-            raise ValueError(name)
 
-        yield flavour
+@pytest.fixture
+def record(RE, raw) -> Callable[..., Recording]:
+    """Run a plan with ``TiledWriter`` subscribed; a scan that fails is recorded as far as it got."""
+    RE.subscribe(TiledWriter(raw))
+
+    def run(plan) -> Recording:
+        documents = []
+        with suppress(Failure, RunEngineInterrupted):
+            RE(plan, lambda name, document: documents.append((name, document)))
+        if RE.state == "paused":
+            RE.resume()
+        return Recording(tuple(documents), raw[documents[0][1]["uid"]])
+
+    return run
+
+
+class Failure(Exception):
+    """What goes wrong in a plan."""
+
+
+@pytest.fixture
+def open_detector(detector_files) -> Iterator[Callable]:
+    """Make a detector that writes files, shut down in the end."""
+    with ExitStack() as opened:
+
+        def make(kind, expose, name):
+            detector = kind(expose, detector_files, name=name)
+            opened.callback(detector.close)
+            return detector
+
+        yield make
+
+
+@pytest.fixture
+def area_detector(open_detector, stack, motor) -> AreaDetector:
+    return open_detector(AreaDetector, at_motor(stack, ANGLES, motor), "det")
+
+
+@pytest.fixture
+def stream_detector(open_detector, stack, motor) -> StreamDetector:
+    return open_detector(StreamDetector, at_motor(stack, ANGLES, motor), "eiger2-1")
+
+
+@pytest.fixture
+def flying_detector(open_detector, stack) -> StreamDetector:
+    return open_detector(StreamDetector, in_order(stack), "eiger2-1")
+
+
+@pytest.fixture
+def array_detector(stack, motor) -> ArrayDetector:
+    return ArrayDetector(at_motor(stack, ANGLES, motor), name="det")

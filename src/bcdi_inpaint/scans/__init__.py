@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .announced import from_documents, read_points
+from .assembly import Choices
 from .documents import FramesInEvent, FramesInFile, RunDocuments
 from .files import OutsideRootsError, Retry, allowed_path, read_frames
 from .local import from_file
@@ -10,6 +12,7 @@ from .rocking_scan import RockingScan, ScanMetadata, Span
 from .run import from_run
 
 __all__ = [
+    "Choices",
     "FramesInEvent",
     "FramesInFile",
     "OutsideRootsError",
@@ -20,8 +23,10 @@ __all__ = [
     "ScanMetadata",
     "Span",
     "allowed_path",
+    "from_documents",
     "from_file",
     "from_run",
     "is_rocking_scan",
     "read_frames",
+    "read_points",
 ]

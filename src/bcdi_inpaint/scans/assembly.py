@@ -53,6 +53,9 @@ class Choices:
             )
 
 
+NO_CHOICES = Choices()
+
+
 def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingScan:
     """Make a rocking scan of a run's points.
 

@@ -20,7 +20,7 @@ from event_model import DocumentRouter
 from .streams import RunRecord, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from event_model import Datum, Event
     from numpy.typing import NDArray
@@ -105,7 +105,7 @@ class RunDocuments(DocumentRouter):
     """What the documents of one run have said so far.
 
     Call it with each document; :meth:`take` gives the frames that were announced since it was last
-    called, :meth:`located` all of them. Frames are those of data keys with two or three axes.
+    called, :meth:`located` all of them. Frames are data of two or three axes, ``([frame,] row, col)``.
     Documents are not changed, and arrays not copied.
     """
 
@@ -183,7 +183,7 @@ class RunDocuments(DocumentRouter):
             data_key = descriptor["data_keys"][key]
             if "external" in data_key and not doc.get("filled", {}).get(key, False):
                 self._refer(value, (doc["descriptor"], key, seq_num))
-            elif np.ndim(value) in (2, 3):
+            elif _are_frames(np.shape(value)):
                 self._found(FramesInEvent(stream, key, seq_num, np.asarray(value)))
             elif np.ndim(value) == 0 and isinstance(value, (int, float, np.number)):
                 row[key] = value
@@ -233,7 +233,7 @@ class RunDocuments(DocumentRouter):
     ) -> None:
         descriptor = self._descriptors[descriptor_uid]
         shape = descriptor["data_keys"][key]["shape"]
-        if len(shape) not in (2, 3):
+        if not _are_frames(shape):
             return
         uri, dataset, options = _file(resource)
         per_point = (
@@ -260,6 +260,10 @@ class RunDocuments(DocumentRouter):
         else:
             known[location.seq_num] = location
         self._news.append(location)
+
+
+def _are_frames(shape: Sequence[int]) -> bool:
+    return len(shape) in (2, 3) and min(shape[-2:]) > 1
 
 
 def _span(range_: Mapping[str, int]) -> Span:

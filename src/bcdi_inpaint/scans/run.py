@@ -9,7 +9,7 @@ import numpy as np
 
 from .assembly import Choices, FramesPerPoint, assemble
 from .files import ONCE, read_frames
-from .streams import PointFrames, RunRecord, Stream
+from .streams import PointFrames, RunRecord, Stream, choose_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -83,9 +83,15 @@ def from_run(
         If Tiled can't be reached or refuses.
     """
     choices = Choices(detector, roi, mask, frames_per_point, motor)
-    nodes = {name: dict(stream.items()) for name, stream in _stream_containers(_base(run))}
-    stream, key = _image_key(nodes, data_key)
     containers = dict(_stream_containers(_base(run)))
+    nodes = {name: dict(container.items()) for name, container in containers.items()}
+    images = [
+        (name, key)
+        for name, children in nodes.items()
+        for key, node in children.items()
+        if node.structure_family == "array" and len(node.shape) >= 3 and min(node.shape[-2:]) > 1
+    ]
+    stream, key = choose_image(images, data_key)
     record = RunRecord(
         start=run.metadata["start"],
         stop=run.metadata.get("stop") or {},
@@ -114,26 +120,6 @@ def _stream_containers(run: Container) -> Iterator[tuple[str, Container]]:
             yield from _stream_containers(_base(node))  # the layout until 2025
         else:
             yield name, _base(node)
-
-
-def _image_key(nodes: Mapping[str, Mapping[str, Any]], wanted: str | None) -> tuple[str, str]:
-    """Stream and data key of the frames."""
-    images = [
-        (stream, key)
-        for stream, children in nodes.items()
-        for key, node in children.items()
-        if node.structure_family == "array" and len(node.shape) >= 3 and min(node.shape[-2:]) > 1
-    ]
-    found = [(stream, key) for stream, key in images if wanted in (None, key)]
-    if len(found) > 1:  # the same detector may take darks in a stream of its own
-        found = [(stream, key) for stream, key in found if stream == "primary"] or found
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(dict.fromkeys(key for _, key in images)) or "none"
-    if not found:
-        what = "frames" if wanted is None else f"frames under {wanted!r}"
-        raise ValueError(f"the run has no {what}; there are: {listed}")
-    raise ValueError(f"several detectors recorded frames; pass data_key=, one of: {listed}")
 
 
 def _stream(container: Container, children: Mapping[str, Any]) -> Stream:

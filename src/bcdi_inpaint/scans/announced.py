@@ -1,0 +1,94 @@
+"""A rocking scan from a run's documents and the files that they announce, without Tiled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .assembly import NO_CHOICES, Choices, assemble
+from .documents import FramesInEvent
+from .files import ONCE, read_frames
+from .streams import PointFrames, choose_image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .documents import Location, RunDocuments
+    from .files import Retry
+    from .rocking_scan import RockingScan
+
+
+def from_documents(
+    documents: RunDocuments,
+    choices: Choices = NO_CHOICES,
+    *,
+    data_key: str | None = None,
+    file_roots: Sequence[str | Path] = (),
+    retry: Retry = ONCE,
+) -> RockingScan:
+    """Make a rocking scan of what a run's documents have said so far.
+
+    Parameters
+    ----------
+    documents
+        They have been fed with the run's documents.
+    choices, data_key
+        As in `bcdi_inpaint.scans.from_run`, and with the same result.
+    file_roots
+        Folders from which files may be read.
+    retry
+        How patiently to look into files.
+
+    Raises
+    ------
+    ValueError
+        If there are no frames, or a choice is missing or doesn't fit.
+    OutsideRootsError
+        If a file lies outside ``file_roots``.
+    OSError
+        If a file can't be read.
+    """
+    stream, key = choose_image(documents.images, data_key)
+    parts, seq_nums, notes = [], list[int](), list[str]()
+    for location in documents.located(stream, key):
+        points, numbers = read_points(location, roots=file_roots, retry=retry)
+        if len(points) < len(numbers):
+            notes.append(f"a file has {len(points)} of {len(numbers)} points")
+        parts.append(points)
+        seq_nums += numbers[: len(points)]
+    array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    frames = PointFrames(stream, key, array, np.array(seq_nums, dtype=np.int64), tuple(notes))
+    return assemble(documents.run, frames, choices)
+
+
+def read_points(
+    location: Location, *, roots: Sequence[str | Path], retry: Retry = ONCE
+) -> tuple[NDArray[Any], range]:
+    """Frames ``(point, frame of the point, row, col)`` at a location, and the points' ``seq_num``.
+
+    There are fewer points than numbers if a file doesn't have them all at the last attempt.
+
+    Raises
+    ------
+    OutsideRootsError
+        If the file lies outside ``roots``.
+    OSError
+        If the file can't be read, or only through Tiled.
+    """
+    if isinstance(location, FramesInEvent):
+        rows, cols = location.array.shape[-2:]
+        return location.array.reshape(1, -1, rows, cols), range(
+            location.seq_num, location.seq_num + 1
+        )
+    if not location.dataset:
+        raise OSError(f"{location.uri} is not a plain HDF5 dataset; read the finished run")
+    frames = read_frames(location.uri, location.dataset, location.frames, roots=roots, retry=retry)
+    n_points = len(frames) // location.per_point
+    points = frames[: n_points * location.per_point].reshape(
+        n_points, location.per_point, *frames.shape[1:]
+    )
+    return points, range(*location.seq_nums)

@@ -1,0 +1,202 @@
+"""Frames are read from real HDF5 files: while they are written, through links, and no farther."""
+
+from __future__ import annotations
+
+import threading
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+
+from bcdi_inpaint.scans import OutsideRootsError, Retry, allowed_path, read_frames
+from bcdi_inpaint.simulate.file_writer import DATASET, FrameWriter
+
+
+@pytest.fixture
+def frames():
+    return np.random.default_rng(2).poisson(5, (5, 12, 16)).astype(np.uint32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def path(folder):
+    return folder / "scan.h5"
+
+
+def write(path, frames, **options):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("entry/data", data=frames, **options)
+
+
+class TestWhileAnotherProcessWrites:
+    def test_flushed_frames_are_there(self, path, folder, frames):
+        with FrameWriter() as writer:
+            writer.open(path, (12, 16), "<u4")
+            for n, frame in enumerate(frames, start=1):
+                writer.write(frame)
+                read = read_frames(str(path), DATASET, roots=[folder])
+                np.testing.assert_array_equal(read, frames[:n])
+
+    def test_as_many_as_are_there(self, path, folder, frames):
+        with FrameWriter() as writer:
+            writer.open(path, (12, 16), "<u4")
+            writer.write(frames[0])
+            writer.write(frames[1])
+            np.testing.assert_array_equal(
+                read_frames(str(path), DATASET, (1, 4), roots=[folder]), frames[1:2]
+            )
+            assert read_frames(str(path), DATASET, (3, 4), roots=[folder]).shape == (0, 12, 16)
+
+    def test_waits_for_late_frames(self, path, folder, frames):
+        def expose():
+            for frame in frames:
+                writer.write(frame)
+
+        with FrameWriter() as writer:
+            writer.open(path, (12, 16), "<u4")
+            late = threading.Timer(0.3, expose)
+            late.start()
+            patient = Retry(attempts=8, pause=0.1)
+            read = read_frames(str(path), DATASET, (0, 5), roots=[folder], retry=patient)
+            late.join()
+        np.testing.assert_array_equal(read, frames)
+
+    def test_waits_for_the_file(self, path, folder, frames):
+        late = threading.Timer(0.3, write, [path, frames])
+        late.start()
+        patient = Retry(attempts=8, pause=0.1)
+        read = read_frames(str(path), "entry/data", (0, 5), roots=[folder], retry=patient)
+        late.join()
+        np.testing.assert_array_equal(read, frames)
+
+    def test_unflushed_frames_are_not(self, path, folder, frames):
+        with FrameWriter(flush_every=0) as writer:
+            writer.open(path, (12, 16), "<u4")
+            writer.write(frames[0])
+            assert len(read_frames(str(path), DATASET, roots=[folder])) == 0
+            writer.close()
+            assert len(read_frames(str(path), DATASET, roots=[folder])) == 1
+
+    def test_a_file_without_swmr_must_be_closed_first(self, path, folder, frames):
+        with FrameWriter(swmr=False) as writer:
+            writer.open(path, (12, 16), "<u4")
+            writer.write(frames[0])
+            with pytest.raises(OSError, match="scan.h5 can't be read as HDF5"):
+                read_frames(str(path), DATASET, roots=[folder])
+            writer.close()
+            np.testing.assert_array_equal(
+                read_frames(str(path), DATASET, roots=[folder]), frames[:1]
+            )
+
+
+class TestLayouts:
+    @pytest.mark.parametrize("start", range(7))
+    @pytest.mark.parametrize("stop", [1, 4, 7, 12, 20])
+    def test_frames_count_over_points(self, path, folder, start, stop):
+        stack = np.arange(12 * 4 * 5).reshape(4, 3, 4, 5)
+        write(path, stack)
+        read = read_frames(str(path), "entry/data", (start, stop), roots=[folder])
+        np.testing.assert_array_equal(read, stack.reshape(12, 4, 5)[start:stop])
+
+    def test_single_frame(self, path, folder, frames):
+        write(path, frames[0])
+        np.testing.assert_array_equal(
+            read_frames(str(path), "entry/data", roots=[folder]), frames[:1]
+        )
+
+    def test_master_file_of_an_eiger(self, path, folder, frames):
+        """Compressed frames behind an external link, as Dectris' file writer leaves them."""
+        write(folder / "data_000001.h5", frames, chunks=(1, 12, 16), **hdf5plugin.Bitshuffle())
+        with h5py.File(path, "w") as master:
+            master["entry/data/data_000001"] = h5py.ExternalLink("data_000001.h5", "entry/data")
+        read = read_frames(str(path), "entry/data/data_000001", (1, 4), roots=[folder])
+        np.testing.assert_array_equal(read, frames[1:4])
+
+    def test_no_dataset_of_frames(self, path, folder):
+        write(path, np.arange(4))
+        with pytest.raises(OSError, match="has no dataset 'entry/frames'"):
+            read_frames(str(path), "entry/frames", roots=[folder])
+        for name in ("entry", "entry/data"):
+            with pytest.raises(ValueError, match=f"'{name}' in .*scan.h5 is not a dataset of frames"):
+                read_frames(str(path), name, roots=[folder])
+
+    def test_truncated_file(self, path, folder, frames):
+        write(path, frames)
+        path.write_bytes(path.read_bytes()[:1000])
+        with pytest.raises(OSError, match="scan.h5 can't be read as HDF5"):
+            read_frames(str(path), "entry/data", roots=[folder])
+
+
+class TestRoots:
+    @pytest.fixture
+    def secret(self, tmp_path, frames):
+        """A file outside the folder that may be read."""
+        path = tmp_path / "secret.h5"
+        write(path, frames)
+        return path
+
+    def refused(self, path, folder, dataset="entry/data"):
+        with pytest.raises(OutsideRootsError, match="not below an allowed folder"):
+            read_frames(str(path), dataset, roots=[folder])
+
+    def test_outside(self, secret, folder):
+        self.refused(secret, folder)
+        self.refused(folder / ".." / "secret.h5", folder)
+        with pytest.raises(OutsideRootsError, match="none is configured"):
+            read_frames(str(secret), "entry/data", roots=[])
+
+    def test_a_folder_of_similar_name(self, secret, folder):
+        self.refused(secret, secret.parent / "secret")
+
+    def test_symbolic_links_are_followed(self, secret, folder, path, frames):
+        path.symlink_to(secret)
+        self.refused(path, folder)
+        linked = folder.parent / "linked"
+        linked.symlink_to(folder)
+        write(folder / "fine.h5", frames)
+        assert len(read_frames(str(linked / "fine.h5"), "entry/data", roots=[folder])) == 5
+        assert len(read_frames(str(folder / "fine.h5"), "entry/data", roots=[linked])) == 5
+
+    def test_external_link(self, secret, folder, path):
+        with h5py.File(path, "w") as file:
+            file["entry/data"] = h5py.ExternalLink("../secret.h5", "entry/data")
+        self.refused(path, folder)
+
+    def test_virtual_dataset(self, secret, folder, path, frames):
+        layout = h5py.VirtualLayout(frames.shape, frames.dtype)
+        layout[:] = h5py.VirtualSource(secret, "entry/data", frames.shape)
+        with h5py.File(path, "w", libver="latest") as file:
+            file.create_virtual_dataset("entry/data", layout)
+        self.refused(path, folder)
+        assert len(read_frames(str(path), "entry/data", roots=[folder.parent])) == 5
+
+    def test_raw_bytes_elsewhere(self, secret, folder, path):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("entry/data", (5, 4, 4), "u1", external=[(secret, 0, 80)])
+        self.refused(path, folder)
+
+
+class TestUris:
+    def test_forms(self, folder):
+        file = folder / "a scan%1.h5"
+        file.touch()
+        for uri in (
+            str(file),
+            f"file://{file}",
+            f"file://localhost{file}",
+            file.as_uri(),
+            file.as_uri().replace("file://", "file://localhost"),
+        ):
+            assert allowed_path(uri, [folder]) == file
+
+    @pytest.mark.parametrize("uri", ["https://example.org/a.h5", "file://elsewhere/a.h5"])
+    def test_not_local(self, uri, folder):
+        with pytest.raises(ValueError, match="not a local file"):
+            allowed_path(uri, ["/"])
