@@ -51,8 +51,8 @@ SAMPLE_CIRCLES = frozenset(
 DETECTOR_CIRCLES = frozenset({"delta", "gamma", "nu", "tth", "twotheta"})
 
 SAMPLE_NAMES = ("sample_name", "sample")
-DETECTOR_NAMES = ("detector_model", "detector", "model", "description")
-VENDOR_NAMES = ("detector_vendor", "vendor", "manufacturer")
+DETECTOR_NAMES = ("detector_model", "detector", "cam_model", "model", "description")
+VENDOR_NAMES = ("detector_vendor", "vendor", "cam_manufacturer", "manufacturer")
 
 _UNITS = {
     "ev": 1.0, "kev": 1e3,
