@@ -1,0 +1,163 @@
+"""Training portions: cut around the gaps of a volume, with all that the network sees and should say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..filling import network
+from ..filling.bands import bands
+from ..filling.patching import ITERATIONS, MARGIN, starting_field, starting_rate
+from ..simulate import simulate_scan
+from .gaps import draw_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    Ints = NDArray[np.integer[Any]]
+
+VOLUME = (128, 128, 128)
+ACROSS, ALONG = 64, 48
+ACROSS_WIDE, ALONG_WIDE = 96, 48
+"""Sizes of a portion across and along the gap; the wide ones hold a 41-pixel gap and its margins."""
+
+PORTIONS = 8
+"""Portions that are cut from one volume."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portions:
+    """A batch of portions of one shape.
+
+    Attributes
+    ----------
+    features
+        ``(portion, 4, frame, row, col)``, see `network.features`.
+    start
+        ``(portion, frame, row, col)``: expected counts that kriging gives.
+    truth
+        The same shape: the noise-free rate (of real portions: the counts).
+    weight
+        The same shape: 1 in missing voxels that are to be learned, 0 elsewhere.
+    """
+
+    features: Tensor
+    start: Tensor
+    truth: Tensor
+    weight: Tensor
+
+    def to(self, device: torch.device | str) -> Portions:
+        """On another device."""
+        return Portions(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+    def turned(self, rng: np.random.Generator) -> Portions:
+        """Flipped and with axes swapped, at random: the physics has no preferred direction."""
+        axes = [2 + int(a) for a in rng.permutation(3)]
+        flips = [axis for axis in (2, 3, 4) if rng.random() < 0.5]
+        turn = lambda x: x.permute(0, 1, *axes).flip(flips).contiguous()
+        return Portions(
+            turn(self.features),
+            *(turn(x[:, None])[:, 0] for x in (self.start, self.truth, self.weight)),
+        )
+
+
+def simulated_portions(seed: int, *, device: str = "cpu") -> Portions:
+    """Portions of one simulated volume of the training families.
+
+    Parameters
+    ----------
+    seed
+        Decides the crystal, the counts, the gaps and where portions are cut.
+    device
+        Where diffraction and kriging are computed.
+    """
+    scan = simulate_scan(seed, VOLUME, split="training", device=None if device == "cpu" else device)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,)))
+    counts = scan.counts.astype(np.float32)
+    return cut_portions(
+        rng, counts, scan.rate, ~np.broadcast_to(scan.bad_pixels, counts.shape), device
+    )
+
+
+def cut_portions(
+    rng: np.random.Generator,
+    counts: NDArray[np.float32],
+    truth: NDArray[np.float32],
+    sound: NDArray[np.bool_],
+    device: str = "cpu",
+    mask: NDArray[np.bool_] | None = None,
+) -> Portions:
+    """Lay a gap over a measured volume and cut portions around it.
+
+    Parameters
+    ----------
+    rng
+        Source of randomness.
+    counts, truth
+        ``(frame, row, col)``: what was measured, and what is to be said in the gap.
+    sound
+        bool, the same shape: False where `truth` is worthless (hot, dead or truly missing).
+    device
+        Where kriging is computed.
+    mask
+        The gap; drawn if None.
+    """
+    if mask is None:
+        # Most faulty pixels are known and masked, some are not: the network learns to live with them.
+        known_faults = ~sound & (rng.random() < 0.8)
+        peak = np.unravel_index(int(np.argmax(truth)), truth.shape)
+        mask = draw_mask(rng, counts.shape, peak) | known_faults  # type: ignore[arg-type]
+    work = max(bands(mask, MARGIN), key=lambda band: int(band.own.sum()))
+    cut = work.slices
+    inside = torch.from_numpy(np.where(mask[cut], 0, counts[cut])).to(device)
+    gap = torch.from_numpy(np.ascontiguousarray(mask[cut])).to(device)
+    field = starting_field(inside, gap, ITERATIONS)
+    whole = torch.cat(
+        (
+            network.features(inside, gap, field),
+            starting_rate(field)[None],
+            torch.from_numpy(np.ascontiguousarray(truth[cut])).to(device)[None],
+            torch.from_numpy(work.own & sound[cut]).to(device)[None],
+        )
+    )
+    pieces = torch.stack(list(_pieces(rng, whole, work.own, truth[cut])))
+    return Portions(pieces[:, :4], pieces[:, 4], pieces[:, 5], pieces[:, 6])
+
+
+def _pieces(
+    rng: np.random.Generator, whole: Tensor, own: NDArray[np.bool_], truth: NDArray[np.float32]
+) -> Iterable[Tensor]:
+    """Cut boxes around missing voxels, bright ones preferred; across the gap is the first axis."""
+    extents = [np.flatnonzero(own.any(axis=tuple(b for b in range(3) if b != a))) for a in range(3)]
+    across = int(np.argmin([e[-1] - e[0] for e in extents]))
+    wide = extents[across][-1] - extents[across][0] >= ACROSS // 2 - 8
+    size = [ALONG_WIDE if wide else ALONG] * 3
+    size[across] = ACROSS_WIDE if wide else ACROSS
+    places = np.argwhere(own)
+    # Dim regions are most of a pattern and all alike.
+    brightness = np.log1p(truth[own]) + 0.15
+    chosen = places[rng.choice(len(places), PORTIONS, p=brightness / brightness.sum())]
+    for centre in chosen:
+        piece = whole
+        for axis in range(3):
+            jitter = int(rng.integers(-size[axis] // 4, size[axis] // 4 + 1))
+            piece = _window(piece, 1 + axis, int(centre[axis]) + jitter, size[axis])
+        yield piece.movedim(1 + across, 1)
+
+
+def _window(volume: Tensor, axis: int, centre: int, size: int) -> Tensor:
+    """`size` planes around `centre`, as far inside as can be; short volumes are mirrored."""
+    length = volume.shape[axis]
+    start = min(max(centre - size // 2, 0), max(length - size, 0))
+    piece = volume.narrow(axis, start, min(size, length))
+    missing = size - length
+    if missing > 0:
+        index = np.pad(np.arange(length), (missing // 2, missing - missing // 2), mode="reflect")
+        piece = volume.index_select(axis, torch.from_numpy(index).to(volume.device))
+    return piece

@@ -1,0 +1,67 @@
+"""How a network is trained: one typed file decides everything."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path  # noqa: TC003  pydantic reads annotations at run time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class TrainingRecipe(BaseModel):
+    """Everything that decides a training; written into the weights it makes.
+
+    A TOML file with these names; what it leaves out has the default.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(
+        0, ge=0, description="Of initial weights, gaps, portions; also the first volume's"
+    )
+    steps: int = Field(20_000, ge=1, description="Optimiser steps")
+    batch: int = Field(8, ge=1, description="Portions in a step, on each process")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="Of AdamW, after warm-up; then a cosine to 0"
+    )
+    warmup: int = Field(200, ge=0, description="Steps of linear warm-up")
+    weight_decay: float = Field(1e-4, ge=0, description="Of AdamW")
+    averaging: float = Field(0.999, ge=0, lt=1, description="Decay of the weights' moving average")
+    widths: tuple[int, ...] = Field(
+        (32, 64, 96, 128), description="Channels of the network's levels"
+    )
+    precision: Literal["bf16", "fp32"] = Field("bf16", description="Of convolutions")
+    mixing: int = Field(16, ge=1, description="Volumes whose portions are shuffled together")
+    workers: int = Field(1, ge=0, description="Processes that make data on the CPU")
+    validate_every: int = Field(500, ge=1, description="Steps between validations and checkpoints")
+    validation_volumes: int = Field(24, ge=1, description="Held-out volumes, of all families")
+    patience: int = Field(
+        12, ge=1, description="Validations without progress before training stops"
+    )
+    real: tuple[Path, ...] = Field(
+        (), description="Measured scans, whose gapless regions are learned too"
+    )
+    real_share: float = Field(
+        0.3, ge=0, le=1, description="Share of volumes that are real, if there are any"
+    )
+
+
+def read_recipe(path: Path) -> TrainingRecipe:
+    """Read a recipe from a TOML file.
+
+    Raises
+    ------
+    ValueError
+        One line that names the file and the entry.
+    """
+    try:
+        return TrainingRecipe(**tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise ValueError(f"recipe {path} can't be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"recipe {path} is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"recipe {path}: {entry}: {first['msg']}") from error
