@@ -18,6 +18,7 @@ How a gap is handed to PyNX is the caller's choice:
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -47,6 +48,22 @@ _SOFT_LIMIT = np.nextafter(_SOFT, np.float32(-np.inf))
 """Rounded to float32, -1e19 lies a little within PyNX's range of free but observed pixels."""
 
 
+def pynx_arrays(
+    intensity: NDArray[np.floating[Any]], mask: NDArray[np.bool_], gaps: Gaps
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Data and mask as PyNX takes them from Python.
+
+    Negative values are clipped: PyNX would take them for free pixels.
+    """
+    if gaps not in get_args(Gaps):
+        raise ValueError(f"gaps must be one of {', '.join(get_args(Gaps))}; got {gaps!r}")
+    data: NDArray[np.float32] = np.maximum(intensity, 0).astype(np.float32)
+    if gaps == "soft":
+        data[mask] = np.minimum((data[mask] + 1) * _SOFT, _SOFT_LIMIT)
+    unusable = np.zeros_like(mask) if gaps == "hard" else mask
+    return data, unusable.astype(np.int8)
+
+
 def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None:
     """CXI as PyNX reads and writes it; its mask is 1 where a voxel is not to be used.
 
@@ -64,9 +81,8 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None
     """
     import h5py
 
-    _check(gaps)
     metadata = scan.metadata
-    with h5py.File(path, "w") as file:
+    with _whole(path) as partial, h5py.File(partial, "w") as file:
         file["cxi_version"] = 140
         entry = _group(file, "entry_1", "NXentry", default="data_1")
         entry["program_name"] = "bcdi-inpaint"
@@ -94,7 +110,7 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None
         sigma = _volume(ours, "sigma", scan, np.float32)
         filled = _volume(ours, "filled_voxels", scan, np.uint8)
         for part, intensity, sigmas, missing in _parts(scan):
-            values[part], mask[part] = _pynx(intensity, missing, gaps)
+            values[part], mask[part] = pynx_arrays(intensity, missing, gaps)
             sigma[part], filled[part] = sigmas, missing
         data = _group(entry, "data_1", "NXdata", signal="data")
         data["data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
@@ -102,10 +118,8 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None
 
 def pynx_npz(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None:
     """One npz for PyNX: `data` float32 and `mask` int8, ``data=scan.npz mask=scan.npz``."""
-    _check(gaps)
-    data, mask = _pynx(np.asarray(scan.filled.intensity), np.asarray(scan.filled.mask), gaps)
-    with Path(path).open("wb") as file:  # numpy appends .npz to a name
-        np.savez_compressed(file, data=data, mask=mask)
+    data, mask = pynx_arrays(np.asarray(scan.filled.intensity), np.asarray(scan.filled.mask), gaps)
+    _save(path, data=data, mask=mask)
 
 
 def cdiutils(folder: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> tuple[Path, Path]:
@@ -116,14 +130,12 @@ def cdiutils(folder: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> tu
     tuple of Path
         ``S<scan>_pynx_input_data.npz`` and ``S<scan>_pynx_input_mask.npz``.
     """
-    _check(gaps)
-    data, mask = _pynx(np.asarray(scan.filled.intensity), np.asarray(scan.filled.mask), gaps)
+    data, mask = pynx_arrays(np.asarray(scan.filled.intensity), np.asarray(scan.filled.mask), gaps)
     name = scan.metadata.scan_id
     stem = f"S{scan.metadata.raw_uid[:8] if name is None else name}_pynx_input"
     paths = Path(folder, f"{stem}_data.npz"), Path(folder, f"{stem}_mask.npz")
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(paths[0], data=data)
-    np.savez_compressed(paths[1], data=mask)
+    _save(paths[0], data=data)
+    _save(paths[1], data=mask)
     return paths
 
 
@@ -147,8 +159,8 @@ def cohere(path: Path | str, scan: FilledScan) -> None:
     padded = np.pad(amplitude, pads)
     centre = np.array(padded.shape) // 2
     shift = centre - np.unravel_index(int(padded.argmax()), padded.shape)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, np.roll(padded, shift, axis=(0, 1, 2)), photometric="minisblack")
+    with _whole(path) as partial:
+        tifffile.imwrite(partial, np.roll(padded, shift, axis=(0, 1, 2)), photometric="minisblack")
 
 
 def tif(path: Path | str, scan: FilledScan) -> None:
@@ -157,7 +169,10 @@ def tif(path: Path | str, scan: FilledScan) -> None:
 
     volume = scan.filled.intensity
     pages = (page for _, block, _, _ in _parts(scan) for page in block)
-    tifffile.imwrite(path, pages, shape=volume.shape, dtype=volume.dtype, photometric="minisblack")
+    with _whole(path) as partial:
+        tifffile.imwrite(
+            partial, pages, shape=volume.shape, dtype=volume.dtype, photometric="minisblack"
+        )
 
 
 def nexus(path: Path | str, scan: FilledScan) -> None:
@@ -165,7 +180,7 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
     import h5py
 
     metadata, volume = scan.metadata, scan.filled.intensity
-    with h5py.File(path, "w") as file:
+    with _whole(path) as partial, h5py.File(partial, "w") as file:
         file.attrs["default"] = "entry"
         entry = _group(file, "entry", "NXentry", default="data")
         entry["title"] = f"{metadata.sample} scan {metadata.scan_id}, gaps filled".lstrip()
@@ -201,20 +216,22 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
             intensity[part], errors[part], gap[part] = values, sigmas, missing
 
 
-def _pynx(
-    intensity: NDArray[np.floating[Any]], mask: NDArray[np.bool_], gaps: Gaps
-) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """Data and mask as PyNX wants them; negative values would be read as free pixels."""
-    data: NDArray[np.float32] = np.maximum(intensity, 0).astype(np.float32)
-    if gaps == "soft":
-        data[mask] = np.minimum((data[mask] + 1) * _SOFT, _SOFT_LIMIT)
-    unusable = np.zeros_like(mask) if gaps == "hard" else mask
-    return data, unusable.astype(np.int8)
+@contextmanager
+def _whole(path: Path | str) -> Iterator[Path]:
+    """Where to write a file that appears under its name only once it is whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _check(gaps: str) -> None:
-    if gaps not in get_args(Gaps):
-        raise ValueError(f"gaps must be one of {', '.join(get_args(Gaps))}; got {gaps!r}")
+def _save(path: Path | str, **arrays: NDArray[Any]) -> None:
+    with _whole(path) as partial, partial.open("wb") as file:  # numpy appends .npz to a name
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _parts(scan: FilledScan) -> Iterator[tuple[slice, Any, Any, Any]]:
