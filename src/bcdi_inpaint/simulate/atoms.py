@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from .scan import SimulatedScan, measure
 
 if TYPE_CHECKING:
     from .crystal import Facets
-    from .diffraction import Offsets
+    from .diffraction import FarField, Offsets
     from .recipe import Recipe
     from .rocking import Floats
 
@@ -145,7 +144,7 @@ def render_atoms(
     centred = atoms - atoms.mean(axis=0)
     turned = turn.apply(centred)
     steps = rocking.steps(recipe.oversampling, turned)
-    field = partial(_far_field, turned @ steps.T, np.exp(-2j * np.pi * centred @ bragg))
+    field = far_field(turned, steps, turn.apply(bragg))
     recipe = replace(
         recipe,
         family="atoms",
@@ -161,16 +160,27 @@ def render_atoms(
     return measure(recipe, rocking, steps, field, np.zeros(3), amplitude=amplitude)
 
 
-def _far_field(fractions: Floats, weights: Any, centre: Floats, offsets: Offsets) -> Any:
-    """Sum over atoms at `fractions` (n, 3) of the field of view: a `FarField` by non-uniform FFT."""
+def far_field(atoms: Floats, steps: Floats, bragg: Floats) -> FarField:
+    """The far field of atoms about a Bragg peak, at any points, by non-uniform FFT.
+
+    Parameters
+    ----------
+    atoms
+        (n, 3) positions in nm.
+    steps
+        (3, 3) reciprocal step vectors in 1/nm, as rows, in the atoms' frame.
+    bragg
+        (3,) the peak's reciprocal-lattice vector in 1/nm, in the atoms' frame.
+    """
     import finufft
 
-    points = np.meshgrid(*[k + c for k, c in zip(offsets, centre, strict=True)], indexing="ij")
-    field = finufft.nufft3d3(
-        *np.ascontiguousarray(2 * np.pi * fractions.T, np.float32),
-        weights.astype(np.complex64),
-        *(axis.ravel().astype(np.float32) for axis in points),
-        isign=-1,
-        eps=1e-5,
-    )
-    return field.reshape(points[0].shape)
+    weights = np.exp(-2j * np.pi * atoms @ bragg).astype(np.complex64)
+    positions = np.ascontiguousarray(2 * np.pi * steps @ atoms.T, np.float32)
+
+    def field(centre: Floats, offsets: Offsets) -> Any:
+        axes = [k + c for k, c in zip(offsets, centre, strict=True)]
+        points = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
+        waves = finufft.nufft3d3(*positions, weights, *points.reshape(3, -1), isign=-1, eps=1e-5)
+        return waves.reshape(points.shape[1:])
+
+    return field

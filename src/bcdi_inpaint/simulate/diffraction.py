@@ -24,7 +24,7 @@ SEARCH = 16
 #: Variance in voxels of a pixel's own width: a box's second moment.
 PIXEL_VARIANCE = 1 / 12
 #: Taps on each side of the blur's kernel.
-TAPS = 3
+TAPS = 4
 
 
 def far_field(
@@ -75,10 +75,10 @@ def mean_slope(grid: ObjectGrid, crystal: Any) -> Floats:
 def brightest(field: FarField, start: Floats) -> tuple[Floats, float]:
     """Point of highest intensity, in steps, and the intensity there.
 
-    Looks at whole steps around `start`, then at quarters and sixteenths of a step.
+    Looks at whole steps around `start`, then at ever smaller parts of a step.
     """
     centre, height = start, 0.0
-    for reach, pitch in ((SEARCH, 1.0), (4, 0.25), (4, 0.0625)):
+    for reach, pitch in ((SEARCH, 1.0), (4, 1 / 4), (4, 1 / 16), (4, 1 / 64)):
         offsets = pitch * np.arange(-reach, reach + 1)
         nearby = field(centre, (offsets, offsets, offsets))
         intensity = nearby.real**2 + nearby.imag**2

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from .rocking import Floats
 
 #: Sampled range of reciprocal space over the range wanted; the rest keeps streaks that leave the
-#: window from folding back into it.
-ZONE = 1.6
+#: window from folding back into it. With 2.2 and the step below, 0.2-0.6 % of the amplitude (rms, for
+#: 96^3 voxels) differs from a sampling more than twice as fine.
+ZONE = 2.2
 #: Standard deviation in voxels of the smooth step at a surface; divided out in reciprocal space.
-EDGE = 0.6
+EDGE = 0.4
 #: Voxels left free around the crystal, for the step's tail.
 MARGIN = 3
 
