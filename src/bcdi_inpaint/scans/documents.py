@@ -85,6 +85,14 @@ class FramesInFile:
                 self, seq_nums=(seq_num, seq_num + 1), frames=(first, first + self.per_point)
             )
 
+    def after(self, n_points: int) -> FramesInFile:
+        """Those without the first points."""
+        return replace(
+            self,
+            seq_nums=(self.seq_nums[0] + n_points, self.seq_nums[1]),
+            frames=(self.frames[0] + n_points * self.per_point, self.frames[1]),
+        )
+
     def joined(self, following: FramesInFile) -> FramesInFile | None:
         """One with the points after these, if they follow in the same file."""
         if (following.seq_nums[0], following.frames[0]) != (self.seq_nums[1], self.frames[1]):
@@ -147,6 +155,10 @@ class RunDocuments(DocumentRouter):
         """Frames announced since this was last called, in order of announcement."""
         news, self._news = tuple(self._news), []
         return news
+
+    def forget(self, location: FramesInEvent) -> None:
+        """Let go of frames that the caller keeps itself: they are located no more."""
+        del self._points[location.stream, location.data_key][location.seq_num]
 
     def located(self, stream: str, data_key: str) -> tuple[Location, ...]:
         """Where all frames of a data key are, by ``seq_num``; neighbours in a file in one piece.
