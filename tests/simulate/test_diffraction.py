@@ -81,7 +81,7 @@ def test_window_is_a_true_crop(strain: str, tolerance: float) -> None:
     difference = np.abs(np.abs(small) - np.abs(large))
     assert difference.max() < tolerance * np.abs(large).max()
     dim = np.abs(large) < 0.02 * np.abs(large).max()
-    assert np.corrcoef(np.abs(small)[dim], np.abs(large)[dim])[0, 1] > 0.99
+    assert np.corrcoef(np.abs(small)[dim], np.abs(large)[dim])[0, 1] > 0.985
 
 
 def test_friedel_symmetry_of_an_unstrained_crystal() -> None:
