@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from ophyd.sim import SynAxis
 
 from bcdi_inpaint.scans import RunDocuments
 from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor, in_order
+from bcdi_inpaint.simulate.file_writer import FrameWriter
 from bcdi_inpaint.simulate.stream_detector import StreamDetector
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ class Recording:
 
 
 @pytest.fixture
-def failure() -> type[Exception]:
+def beam_lost() -> type[Exception]:
     """What goes wrong in a plan; ``record`` takes it in its stride."""
-    return Failure
+    return BeamLostError
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def record(RE, raw) -> Callable[..., Recording]:
 
     def run(plan) -> Recording:
         documents = []
-        with suppress(Failure, RunEngineInterrupted):
+        with suppress(BeamLostError, RunEngineInterrupted):
             RE(plan, lambda name, document: documents.append((name, document)))
         if RE.state == "paused":
             RE.resume()
@@ -87,21 +88,25 @@ def record(RE, raw) -> Callable[..., Recording]:
     return run
 
 
-class Failure(Exception):
+class BeamLostError(Exception):
     """What goes wrong in a plan."""
 
 
+@pytest.fixture(scope="session")
+def frame_writer() -> Iterator[FrameWriter]:
+    """The process that writes all detectors' files, one after the other."""
+    with FrameWriter() as writer:
+        yield writer
+
+
 @pytest.fixture
-def open_detector(detector_files) -> Iterator[Callable]:
-    """Make a detector that writes files, shut down in the end."""
-    with ExitStack() as opened:
+def open_detector(detector_files, frame_writer) -> Callable:
+    """Make a detector that writes files."""
 
-        def make(kind, expose, name):
-            detector = kind(expose, detector_files, name=name)
-            opened.callback(detector.close)
-            return detector
+    def make(kind, expose, name, **options):
+        return kind(expose, detector_files, name=name, writer=frame_writer, **options)
 
-        yield make
+    return make
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ class TestWhileAnotherProcessWrites:
         with FrameWriter(swmr=False) as writer:
             writer.open(path, (12, 16), "<u4")
             writer.write(frames[0])
-            with pytest.raises(OSError, match="scan.h5 can't be read as HDF5"):
+            with pytest.raises(OSError, match=r"scan\.h5 can't be read as HDF5"):
                 read_frames(str(path), DATASET, roots=[folder])
             writer.close()
             np.testing.assert_array_equal(
@@ -124,13 +124,15 @@ class TestLayouts:
         with pytest.raises(OSError, match="has no dataset 'entry/frames'"):
             read_frames(str(path), "entry/frames", roots=[folder])
         for name in ("entry", "entry/data"):
-            with pytest.raises(ValueError, match=f"'{name}' in .*scan.h5 is not a dataset of frames"):
+            with pytest.raises(
+                ValueError, match=f"'{name}' in .*scan.h5 is not a dataset of frames"
+            ):
                 read_frames(str(path), name, roots=[folder])
 
     def test_truncated_file(self, path, folder, frames):
         write(path, frames)
         path.write_bytes(path.read_bytes()[:1000])
-        with pytest.raises(OSError, match="scan.h5 can't be read as HDF5"):
+        with pytest.raises(OSError, match=r"scan\.h5 can't be read as HDF5"):
             read_frames(str(path), "entry/data", roots=[folder])
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
+import event_model
 import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 import tiled.client.utils
+from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
 
 from bcdi_inpaint.scans import Choices, OutsideRootsError, from_documents, from_run
@@ -64,45 +67,31 @@ def test_every_flavour_gives_the_very_frames_and_angles(
 
 
 class TestSeveralFramesAPoint:
-    @pytest.fixture
-    def run(self, area_detector, rock, record):
-        area_detector.cam.num_images.put(3)
-        return record(rock(area_detector)).run
-
-    def test_ask_for_a_rule(self, run):
-        with pytest.raises(ValueError, match="3 frames at each of 6 points; pass frames_per_point"):
-            from_run(run, mask=False)
-
-    def test_sum(self, run, stack, angles):
-        scan = from_run(run, mask=False, frames_per_point="sum")
-        np.testing.assert_array_equal(scan.frames, 3 * stack)
-        np.testing.assert_array_equal(scan.angles, angles)
-
-    def test_mean(self, run, stack):
-        scan = from_run(run, mask=False, frames_per_point="mean")
-        np.testing.assert_array_equal(scan.frames, stack)
-
-    def test_separate(self, run, stack, angles):
-        scan = from_run(run, mask=False, frames_per_point="separate")
-        np.testing.assert_array_equal(scan.frames, stack.repeat(3, axis=0))
-        np.testing.assert_array_equal(scan.angles, angles.repeat(3))
-        assert scan.metadata.frames_expected == 18
-
-    def test_from_documents(self, area_detector, rock, record, detector_files):
+    def test_in_a_step_scan(self, area_detector, rock, record, stack, angles, detector_files):
         area_detector.cam.num_images.put(3)
         recording = record(rock(area_detector))
+
+        def scan(rule):
+            return from_run(recording.run, mask=False, frames_per_point=rule)
+
+        with pytest.raises(ValueError, match="3 frames at each of 6 points; pass frames_per_point"):
+            scan(None)
+        with pytest.raises(ValueError, match="one of sum, mean, separate; got 'median'"):
+            scan("median")
+        np.testing.assert_array_equal(scan("sum").frames, 3 * stack)
+        np.testing.assert_array_equal(scan("sum").angles, angles)
+        np.testing.assert_array_equal(scan("mean").frames, stack)
+        np.testing.assert_array_equal(scan("separate").frames, stack.repeat(3, axis=0))
+        np.testing.assert_array_equal(scan("separate").angles, angles.repeat(3))
+        assert scan("separate").metadata.frames_expected == 18
         choices = Choices(mask=False, frames_per_point="sum")
         replayed = from_documents(recording.replayed(), choices, file_roots=[detector_files])
-        assert_same(from_run(recording.run, mask=False, frames_per_point="sum"), replayed)
+        assert_same(scan("sum"), replayed)
 
     def test_in_a_fly_scan(self, flying_detector, record, stack):
         run = record(fly(flying_detector, 2, frames_per_point=3)).run
         scan = from_run(run, mask=False, frames_per_point="sum")
         np.testing.assert_array_equal(scan.frames, stack.reshape(2, 3, 20, 24).sum(axis=1))
-
-    def test_unknown_rule(self, run):
-        with pytest.raises(ValueError, match="one of sum, mean, separate; got 'median'"):
-            from_run(run, mask=False, frames_per_point="median")
 
 
 def interrupted_scan(detector, motor, positions, *, then):
@@ -129,21 +118,21 @@ def interrupted_scan(detector, motor, positions, *, then):
 
 class TestAborted:
     @pytest.fixture
-    def exposure_too_many(self, failure):
+    def exposure_too_many(self, beam_lost):
         """What makes a file longer than the catalogue: an exposure without an Event."""
 
         def of(detector):
             def then():
                 yield from bps.trigger(detector, wait=True)
-                raise failure
+                raise beam_lost
 
             return then
 
         return of
 
-    def test_what_is_there_is_used(self, array_detector, motor, angles, stack, record, failure):
+    def test_what_is_there_is_used(self, array_detector, motor, angles, stack, record, beam_lost):
         def then():
-            raise failure("the beam went away")
+            raise beam_lost("the beam went away")
             yield
 
         recording = record(interrupted_scan(array_detector, motor, angles[:4], then=then))
@@ -157,13 +146,24 @@ class TestAborted:
         )
 
     def test_file_ahead_of_the_catalogue(
-        self, area_detector, motor, angles, stack, record, exposure_too_many, detector_files
+        self,
+        area_detector,
+        motor,
+        angles,
+        stack,
+        record,
+        exposure_too_many,
+        detector_files,
+        tmp_path,
     ):
         """Tiled answers 422 to any read of such a file, for ever."""
         plan = interrupted_scan(
             area_detector, motor, angles[:4], then=exposure_too_many(area_detector)
         )
         run = record(plan).run
+        for elsewhere in ([], [tmp_path / "elsewhere"]):
+            with pytest.raises(OutsideRootsError, match="not below an allowed folder"):
+                from_run(run, mask=False, file_roots=elsewhere)
         scan = from_run(run, mask=False, file_roots=[detector_files])
         np.testing.assert_array_equal(scan.frames, stack[:4])
         np.testing.assert_array_equal(scan.angles, angles[:4])
@@ -179,17 +179,6 @@ class TestAborted:
         run = record(plan).run
         scan = from_run(run, mask=False, frames_per_point="sum", file_roots=[detector_files])
         np.testing.assert_array_equal(scan.frames, 2 * stack[:4])
-
-    def test_no_file_is_read_outside_the_roots(
-        self, area_detector, motor, angles, record, exposure_too_many, tmp_path
-    ):
-        plan = interrupted_scan(
-            area_detector, motor, angles[:4], then=exposure_too_many(area_detector)
-        )
-        run = record(plan).run
-        for roots in ([], [tmp_path]):
-            with pytest.raises(OutsideRootsError, match="not below an allowed folder"):
-                from_run(run, mask=False, file_roots=roots)
 
 
 class TestRepeatedPoint:
@@ -214,11 +203,16 @@ class TestRepeatedPoint:
     def test_the_last_one_counts(self, detector, motor, angles, stack, record, detector_files):
         saved = []
 
+        def msg_and_pause(msg):
+            yield msg
+            yield from bps.pause()
+
         def pause_after_third(msg):
-            if msg.command == "save":
-                saved.append(msg)
-            if msg.command == "save" and len(saved) == 3:
-                return (yield_ for yield_ in (msg, bps.Msg("pause", defer=False))), None
+            if msg.command != "save":
+                return None, None
+            saved.append(msg)
+            if len(saved) == 3:
+                return msg_and_pause(msg), None
             return None, None
 
         plan = interrupted_scan(detector, motor, angles, then=bps.null)
@@ -237,7 +231,9 @@ class TestRepeatedPoint:
 
 
 class TestClients:
-    def test_a_client_that_was_switched_to_version_2(self, array_detector, rock, record, raw, stack):
+    def test_a_client_that_was_switched_to_version_2(
+        self, array_detector, rock, record, raw, stack
+    ):
         """Touching ``.v2`` once changes what ``raw[uid]`` gives in this process."""
         run = record(rock(array_detector)).run
         assert run.v2["primary"]["data"]
@@ -281,7 +277,7 @@ class TestChoosing:
     def test_motor_by_name(self, array_detector, rock, record, angles):
         run = record(rock(array_detector)).run
         assert from_run(run, mask=False, motor="eta_setpoint").metadata.motor == "eta_setpoint"
-        with pytest.raises(ValueError, match="no column 'phi' for the motor; there are: .*eta"):
+        with pytest.raises(ValueError, match=r"no column 'phi' for the motor; there are: .*eta"):
             from_run(run, mask=False, motor="phi")
 
 
@@ -362,3 +358,85 @@ class TestMotors:
         scan = from_run(record(bpp.plan_mutator(plan, read_positions)).run, mask=False)
         np.testing.assert_array_equal(scan.frames, stack)
         np.testing.assert_array_equal(scan.angles, angles)
+
+
+class TestFilesOfOtherWriters:
+    """Documents as beamlines' devices make them, files as their writers leave them."""
+
+    def written(self, raw, documents):
+        writer = TiledWriter(raw)
+        for name, document in documents:
+            writer(name, document)
+        return raw[documents[0][1]["uid"]]
+
+    def documents(self, folder, keys, n_points):
+        """A fly scan whose data keys are datasets of files in the same folder."""
+        run = event_model.compose_run(metadata={"plan_name": "fly", "motors": ["eta"]})
+        data_keys = {
+            key: {"source": "", "external": "STREAM:", "dtype": "array", **data_key}
+            for key, (_, _, data_key) in keys.items()
+        }
+        stream = run.compose_descriptor(name="primary", data_keys=data_keys)
+        documents = [("start", run.start_doc), ("descriptor", stream.descriptor_doc)]
+        for key, (file, dataset, _) in keys.items():
+            resource = run.compose_stream_resource(
+                mimetype="application/x-hdf5",
+                uri=f"file://localhost{folder / file}",
+                data_key=key,
+                parameters={"dataset": dataset, "chunk_shape": (1,)},
+            )
+            datum = resource.compose_stream_datum(
+                indices={"start": 0, "stop": n_points},
+                seq_nums={"start": 1, "stop": n_points + 1},
+                descriptor=stream.descriptor_doc,
+            )
+            documents += [
+                ("stream_resource", resource.stream_resource_doc),
+                ("stream_datum", datum),
+            ]
+        return [*documents, ("stop", run.compose_stop())]
+
+    @pytest.fixture(autouse=True)
+    def _eigers_files(self, detector_files, stack):
+        """An external link to compressed frames."""
+        data, master = "eiger_1_data_000001.h5", "eiger_1_master.h5"
+        with h5py.File(detector_files / data, "w") as file:
+            file.create_dataset(
+                "entry/data/data", data=stack, chunks=(1, 20, 24), **hdf5plugin.Bitshuffle()
+            )
+        with h5py.File(detector_files / master, "w") as file:
+            file["entry/data/data_000001"] = h5py.ExternalLink(data, "entry/data/data")
+
+    IMAGE = (
+        "eiger_1_master.h5",
+        "/entry/data/data_000001",
+        {"dtype_numpy": "<u4", "shape": [1, 20, 24]},
+    )
+    MOTOR = ("panda.h5", "/eta", {"dtype_numpy": "<f8", "shape": [1]})
+
+    def test_master_file_of_an_eiger(self, raw, stack, detector_files):
+        documents = self.documents(detector_files, {"eiger2-1": self.IMAGE}, 6)
+        scan = from_run(self.written(raw, documents), mask=False)
+        np.testing.assert_array_equal(scan.frames, stack)
+
+    def test_master_file_that_tiled_can_not_serve(self, raw, stack, detector_files):
+        documents = self.documents(detector_files, {"eiger2-1": self.IMAGE}, 4)
+        scan = from_run(self.written(raw, documents), mask=False, file_roots=[detector_files])
+        np.testing.assert_array_equal(scan.frames, stack[:4])
+
+    def test_motor_that_a_writer_recorded(self, raw, stack, angles, detector_files, monkeypatch):
+        """As a PandA does in a fly scan; without its file, the frames are still there."""
+        path = detector_files / "panda.h5"
+        with h5py.File(path, "w") as file:
+            file["eta"] = angles
+        keys = {"eiger2-1": self.IMAGE, "eta": self.MOTOR}
+        run = self.written(raw, self.documents(detector_files, keys, 6))
+        scan = from_run(run, mask=False)
+        np.testing.assert_array_equal(scan.frames, stack)
+        np.testing.assert_array_equal(scan.angles, angles)
+        assert scan.metadata.motor == "eta"
+        path.unlink()
+        monkeypatch.setattr(tiled.client.utils, "TILED_RETRY_ATTEMPTS", 1)
+        scan = from_run(run, mask=False)
+        np.testing.assert_array_equal(scan.frames, stack)
+        assert scan.angles is None

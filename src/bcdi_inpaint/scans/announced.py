@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .assembly import NO_CHOICES, Choices, assemble
+from .assembly import NO_CHOICES, Choices, assemble, count
 from .documents import FramesInEvent
 from .files import ONCE, read_frames
 from .streams import PointFrames, choose_image
@@ -53,15 +54,26 @@ def from_documents(
         If a file can't be read.
     """
     stream, key = choose_image(documents.images, data_key)
-    parts, seq_nums, notes = [], list[int](), list[str]()
+    parts: list[tuple[NDArray[Any], range]] = []
+    n_points: Counter[tuple[int, ...]] = Counter()
+    notes: list[str] = []
     for location in documents.located(stream, key):
         points, numbers = read_points(location, roots=file_roots, retry=retry)
         if len(points) < len(numbers):
             notes.append(f"a file has {len(points)} of {len(numbers)} points")
-        parts.append(points)
-        seq_nums += numbers[: len(points)]
-    array = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    frames = PointFrames(stream, key, array, np.array(seq_nums, dtype=np.int64), tuple(notes))
+        parts.append((points, numbers[: len(points)]))
+        n_points[points.shape[1:]] += len(points)
+    usual, n_usual = n_points.most_common(1)[0]
+    if odd := n_points.total() - n_usual:
+        notes.append(f"{count(odd, 'point')} of another shape than {usual[1:]} left out")
+    parts = [(points, numbers) for points, numbers in parts if points.shape[1:] == usual]
+    frames = PointFrames(
+        stream,
+        key,
+        parts[0][0] if len(parts) == 1 else np.concatenate([points for points, _ in parts]),
+        np.concatenate([np.array(numbers, dtype=np.int64) for _, numbers in parts]),
+        tuple(notes),
+    )
     return assemble(documents.run, frames, choices)
 
 

@@ -77,7 +77,7 @@ def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingSc
             motor, angles = None, None
             notes.append("the rocking motor has no reading at all")
         elif missing := int(np.isnan(angles).sum()):
-            notes.append(f"the rocking motor has no reading at {_count(missing, 'point')}")
+            notes.append(f"the rocking motor has no reading at {count(missing, 'point')}")
 
     whole = np.array_equal(kept, np.arange(len(points.array)))
     frames, flags, per_point = merge_frames(
@@ -146,7 +146,7 @@ def pair(
     both = sorted(row_of.keys() & point_of.keys())
     notes = []
     if repeated := max(len(event_seq_nums) - len(row_of), len(numbers) - len(point_of)):
-        notes.append(f"of {_count(repeated, 'repeated point')} the last reading counts")
+        notes.append(f"of {count(repeated, 'repeated point')} the last reading counts")
     surplus = len(point_of) - len(both) + n_points - len(numbers)
     notes += _left_out(surplus, len(row_of) - len(both))
     return (
@@ -247,11 +247,11 @@ def _ending(run: RunRecord, n_points: int) -> list[str]:
 def _left_out(frames: int, events: int) -> list[str]:
     notes = []
     if frames:
-        notes.append(f"{_count(frames, 'point')} without an Event left out")
+        notes.append(f"{count(frames, 'point')} without an Event left out")
     if events:
-        notes.append(f"{_count(events, 'point')} without a frame left out")
+        notes.append(f"{count(events, 'point')} without a frame left out")
     return notes
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -62,6 +62,11 @@ def find_detector(
         except ValueError as error:
             failure = error
         else:
+            if not hint and not found.mask().any():
+                raise ValueError(
+                    f"frames of {_by(frame_shape)} may be a whole {found.key}, which has no gaps, or "
+                    "a part of another detector. Pass detector=, or mask=False if nothing is missing"
+                )
             return found, f"took the detector for {found.key} by the shape of its frames"
     raise ValueError(
         f"the detector isn't known: {failure}. Pass detector=, or mask=False if nothing is missing"

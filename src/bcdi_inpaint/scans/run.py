@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
@@ -97,7 +98,7 @@ def from_run(
         stop=run.metadata.get("stop") or {},
         streams={name: _stream(containers[name], nodes[name]) for name in nodes},
         path="/".join(run.path_parts),
-        access_tags=tuple(getattr(run, "access_tags", ())),
+        access_tags=_access_tags(run),
     )
     array, notes = _read(nodes[stream][key], file_roots, retry)
     return assemble(record, PointFrames(stream, key, array, notes=notes), choices)
@@ -133,16 +134,18 @@ def _stream(container: Container, children: Mapping[str, Any]) -> Stream:
                 for name in table.columns
                 if not name.startswith("ts_") and table[name].dtype.kind in "iufb"
             }
-    n_rows = {len(column) for column in columns.values()}
-    columns |= {  # a motor's readings in a file, one for each row if there are rows
-        key: np.asarray(node.read()).ravel()
-        for key, node in children.items()
-        if node.structure_family == "array"
-        and node.shape
-        and np.prod(node.shape) == node.shape[0]
-        and n_rows <= {node.shape[0]}
-    }
+    if not columns:  # a fly scan: positions may be in a file
+        for key, node in children.items():
+            if node.structure_family == "array" and node.shape[:1] == (np.prod(node.shape),):
+                with suppress(httpx.HTTPStatusError):  # frames are worth having without them
+                    columns[key] = np.asarray(node.read()).ravel()
     return Stream(metadata.get("data_keys", {}), metadata.get("configuration", {}), columns)
+
+
+def _access_tags(run: Container) -> tuple[str, ...]:
+    attributes = run.item["attributes"]
+    blob = attributes.get("access_blob") or {}  # so older servers say it
+    return tuple(attributes.get("access_tags") or blob.get("tags", ()))
 
 
 def _read(
