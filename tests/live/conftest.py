@@ -8,20 +8,29 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import numpy as np
 import pytest
+from ophyd.sim import SynAxis
+
+from bcdi_inpaint.live import InpaintCallback, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from numpy.typing import NDArray
     from tiled.client.container import Container
 
 KEY = "secret"
+ANGLES = np.linspace(-0.2, 0.2, 20)
+GAP = np.zeros((24, 32), bool)
+GAP[:, 14:17] = True
 
 
 class Server:
@@ -93,6 +102,10 @@ class Server:
             client.context.close()
         self.stop()
 
+    def new_folder(self) -> Path:
+        """For detector files; the server may read them."""
+        return Path(tempfile.mkdtemp(dir=self.files))
+
     def client(self) -> Container:
         from tiled.client import from_uri
 
@@ -132,3 +145,59 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 def places(server: Server) -> tuple[Container, Container]:
     """Clients of raw and processed data, both empty."""
     return server.beamline()
+
+
+@pytest.fixture(scope="session")
+def _callback(server: Server) -> Iterator[InpaintCallback]:
+    with InpaintCallback(*server.beamline()) as callback:
+        yield callback
+
+
+@pytest.fixture
+def callback(_callback: InpaintCallback, settings: Settings) -> InpaintCallback:
+    """One that many tests share, since starting a worker takes seconds; idle, with `settings`."""
+    assert _callback.wait(60)
+    _callback.settings = settings
+    return _callback
+
+
+@pytest.fixture(scope="session")
+def angles() -> NDArray[np.float64]:
+    """Of the frames of `stack`."""
+    return ANGLES
+
+
+@pytest.fixture(scope="session")
+def gap() -> NDArray[np.bool_]:
+    """What is missing in every frame of `stack`."""
+    return GAP
+
+
+@pytest.fixture(scope="session")
+def stack() -> NDArray[np.uint16]:
+    """Poisson counts of a Gaussian peak, 0 in the gap."""
+    z, y, x = np.meshgrid(
+        *(np.linspace(-size, size, n) for size, n in ((2, 20), (3, 24), (4, 32))), indexing="ij"
+    )
+    rate = 2000 * np.exp(-(x**2) - y**2 - z**2) + 0.5
+    counts = np.random.default_rng(1).poisson(rate).astype(np.uint16)
+    counts[:, GAP] = 0
+    return counts
+
+
+@pytest.fixture
+def settings(server: Server) -> Settings:
+    """Several portions; in the end the offline result, however slow the machine."""
+    return Settings(
+        method="linear",
+        mask=GAP,
+        portion=4,
+        margin=2,
+        final_seconds=np.inf,
+        file_roots=(server.files,),
+    )
+
+
+@pytest.fixture
+def motor() -> SynAxis:
+    return SynAxis(name="eta", egu="deg")

@@ -2,64 +2,167 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from bluesky.plans import count, scan
 from bluesky_tiled_plugins import TiledWriter
-from ophyd.sim import SynAxis
 
 from bcdi_inpaint import inpaint
-from bcdi_inpaint.live import InpaintCallback, Settings
-from bcdi_inpaint.simulate.beamline import ArrayDetector, at_motor
+from bcdi_inpaint.catalog import find
+from bcdi_inpaint.live import InpaintCallback
+from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor, in_order
+from bcdi_inpaint.simulate.stream_detector import StreamDetector, fly
 
-if TYPE_CHECKING:
-    from bluesky import RunEngine
-    from numpy.typing import NDArray
-    from tiled.client.container import Container
-
-ANGLES = np.linspace(-0.2, 0.2, 20)
-GAP = np.zeros((24, 32), bool)
-GAP[:, 14:17] = True
-SETTINGS = Settings(method="linear", mask=GAP)
+WAIT = 100
 
 
-def peak(n: int = len(ANGLES)) -> NDArray[np.uint16]:
-    """Poisson counts of a Gaussian peak, 0 in the gap."""
-    z, y, x = np.meshgrid(
-        np.linspace(-2, 2, n), np.linspace(-3, 3, 24), np.linspace(-4, 4, 32), indexing="ij"
-    )
-    rate = 2000 * np.exp(-(x**2) - y**2 - z**2) + 0.5
-    counts = np.random.default_rng(1).poisson(rate).astype(np.uint16)
-    counts[:, GAP] = 0
-    return counts
-
-
-STACK = peak()
+def rock(detector, motor, angles, **md):
+    return scan([detector], motor, angles[0], angles[-1], len(angles), md=md)
 
 
 @pytest.fixture
-def motor() -> SynAxis:
-    return SynAxis(name="eta", egu="deg")
+def array_detector(stack, angles, motor):
+    return ArrayDetector(at_motor(stack, angles, motor), name="det")
 
 
-def test_a_rocking_scan_is_filled(
-    RE: RunEngine, places: tuple[Container, Container], motor: SynAxis
-) -> None:
-    raw, processed = places
-    detector = ArrayDetector(at_motor(STACK, ANGLES, motor), name="det")
-    RE.subscribe(TiledWriter(raw))
-    with InpaintCallback(raw, processed, settings=SETTINGS) as callback:
-        RE.subscribe(callback)
-        RE(count([detector], 3))
-        uid = RE(scan([detector], motor, ANGLES[0], ANGLES[-1], len(ANGLES))).run_start_uids[0]
-        assert callback.wait(60)
-        status = callback.status()
-    (node,) = processed.values()
-    assert node.metadata["raw_uid"] == uid
-    assert node.metadata["complete"]
-    expected = inpaint(STACK, GAP, "linear")
-    np.testing.assert_array_equal(node["intensity"].read(), expected.intensity)
-    assert status.complete == 1
+def node_of(callback, uid):
+    (node,) = find(callback.processed, uid)
+    return node
+
+
+def assert_filled_as_offline(node, stack, gap, method="linear"):
+    offline = inpaint(stack, gap, method)
+    np.testing.assert_array_equal(node["intensity"].read(), offline.intensity)
+    np.testing.assert_array_equal(node["sigma"].read(), offline.sigma)
+    np.testing.assert_array_equal(node["mask"].read(), offline.mask)
+
+
+def test_rocking_scans_are_filled_and_other_runs_ignored(
+    RE, callback, array_detector, motor, stack, angles, gap
+):
+    before = callback.status()
+    RE.subscribe(TiledWriter(callback.raw))
+    RE.subscribe(callback)
+    (other,) = RE(count([array_detector], 3)).run_start_uids
+    (uid,) = RE(rock(array_detector, motor, angles, sample_name="Pt")).run_start_uids
+    assert callback.wait(WAIT)
+    status = callback.status()
+    node = node_of(callback, uid)
+    assert not find(callback.processed, other)
+    assert node.metadata["raw_path"] == "/".join(callback.raw[uid].path_parts)
+    assert node.metadata["sample"] == "Pt"
+    assert_filled_as_offline(node, stack, gap)
+    np.testing.assert_allclose(node["eta"].read(), angles)
+    assert status.complete == before.complete + 1
+    assert (status.failed, status.shed, status.runs) == (before.failed, before.shed, ())
     assert status.last[0].uid == uid
+    assert status.last[0].path == "/".join(node.path_parts)
+
+
+class HoldAt:
+    """Holds the scan once some frames have been announced, until the node has grown."""
+
+    def __init__(self, frames, processed):
+        self.frames = frames
+        self.processed = processed
+        self.seen = None
+
+    def __call__(self, name, doc):
+        announced = doc["seq_num"] if name == "event" else 0
+        if name == "stream_datum":
+            announced = doc["indices"]["stop"]
+        if announced < self.frames or self.seen:
+            return
+        deadline = time.monotonic() + WAIT
+        while time.monotonic() < deadline and not self.seen:
+            time.sleep(0.1)
+            self.seen = [
+                (dict(node.metadata), node["intensity"].read())
+                for node in self.processed.values()
+                if not node.metadata["complete"] and node.metadata["frames"]
+            ]
+
+
+def flavour(name, stack, angles, motor, folder):
+    if name == "event":
+        detector = ArrayDetector(at_motor(stack, angles, motor), name="det")
+        return detector, rock(detector, motor, angles)
+    if name == "datum":
+        detector = AreaDetector(at_motor(stack, angles, motor), folder, name="det")
+        return detector, rock(detector, motor, angles)
+    if name == "stream step":
+        detector = StreamDetector(at_motor(stack, angles, motor), folder, name="det")
+        return detector, rock(detector, motor, angles)
+    detector = StreamDetector(in_order(stack), folder, name="det")
+    md = {"bcdi_inpaint": True, "num_points": len(stack)}
+    return detector, fly(detector, len(stack), period=0.1, md=md)
+
+
+@pytest.mark.parametrize("name", ["event", "datum", "stream step", "fly"])
+def test_the_node_grows_while_frames_arrive(RE, server, callback, name, motor, stack, angles, gap):
+    detector, plan = flavour(name, stack, angles, motor, server.new_folder())
+    hold = HoldAt(12, callback.processed)
+    RE.subscribe(TiledWriter(callback.raw, batch_size=1))
+    RE.subscribe(callback)
+    RE.subscribe(hold)
+    (uid,) = RE(plan).run_start_uids
+    assert callback.wait(WAIT)
+    if name != "event":
+        detector.close()
+    ((metadata, intensity),) = hold.seen
+    assert metadata["raw_uid"] == uid
+    assert 4 <= metadata["frames"] < len(stack)
+    assert intensity.shape == stack.shape
+    np.testing.assert_array_equal(intensity[:4][:, ~gap], stack[:4][:, ~gap])
+    assert (intensity[:4][:, gap] > 0).any()
+    assert_filled_as_offline(node_of(callback, uid), stack, gap)
+
+
+def test_what_the_next_run_is_filled_with_can_be_changed(
+    RE, callback, settings, array_detector, motor, angles
+):
+    RE.subscribe(TiledWriter(callback.raw))
+    RE.subscribe(callback)
+    callback.enabled = False
+    (off,) = RE(rock(array_detector, motor, angles)).run_start_uids
+    callback.enabled = True
+    callback.settings = replace(settings, method="nearest")
+    (on,) = RE(rock(array_detector, motor, angles)).run_start_uids
+    callback.settings = settings
+    assert callback.wait(WAIT)
+    assert not find(callback.processed, off)
+    assert node_of(callback, on).metadata["method"] == "nearest"
+
+
+def test_while_paused_runs_wait(RE, callback, array_detector, motor, angles):
+    RE.subscribe(TiledWriter(callback.raw))
+    RE.subscribe(callback)
+    callback.pause()
+    (uid,) = RE(rock(array_detector, motor, angles)).run_start_uids
+    assert not callback.wait(0.5)
+    assert not find(callback.processed, uid)
+    callback.resume()
+    assert callback.wait(WAIT)
+    node_of(callback, uid)
+
+
+def test_a_filled_run_can_be_redone(RE, callback, settings, array_detector, motor, angles):
+    RE.subscribe(TiledWriter(callback.raw))
+    RE.subscribe(callback)
+    (uid,) = RE(rock(array_detector, motor, angles)).run_start_uids
+    assert callback.wait(WAIT)
+    first = node_of(callback, uid)
+    callback.submit(uid)
+    assert callback.wait(WAIT)
+    assert node_of(callback, uid).uri == first.uri
+    callback.submit(uid, again=True)
+    assert callback.wait(WAIT)
+    assert node_of(callback, uid).uri != first.uri
+
+
+def test_a_server_inside_this_process_is_refused(raw, processed):
+    with pytest.raises(ValueError, match="needs a Tiled server that it can reach"):
+        InpaintCallback(raw, processed)

@@ -60,6 +60,8 @@ class InpaintCallback:
 
     Attributes
     ----------
+    raw, processed
+        The clients it was given.
     enabled
         Whether new runs are taken.
     settings
@@ -82,6 +84,8 @@ class InpaintCallback:
         owner: str = "",
     ) -> None:
         limits = limits or Limits()
+        self.raw = raw
+        self.processed = processed
         self.enabled = True
         self.settings = settings or Settings()
         self._router = Router(partial(is_rocking_scan, rule=rule or RockingScanRule()))

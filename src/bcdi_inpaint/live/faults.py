@@ -6,7 +6,7 @@ import enum
 
 import httpx
 
-from bcdi_inpaint.catalog import ClaimedError, ClaimLostError
+from bcdi_inpaint.catalog import AlreadyFilledError, ClaimedError, ClaimLostError
 
 NOT_NOW = {429, 502, 503, 504}
 """HTTP statuses of a server, or of the proxy before it, that is starting, stopping or too busy."""
@@ -23,6 +23,10 @@ class Fault(enum.Enum):
     """The run or its files are not there yet. Tried again for some time."""
 
 
+class CannotFollowError(RuntimeError):
+    """A run can't be filled while it goes on; it may be once it has finished."""
+
+
 class NotThereYetError(RuntimeError):
     """The run is not in the catalogue, or has not finished there."""
 
@@ -32,6 +36,8 @@ def fault(error: Exception) -> Fault:
     match error:
         case NotThereYetError() | FileNotFoundError():
             return Fault.ABSENT
+        case CannotFollowError() | AlreadyFilledError():
+            return Fault.OUTAGE
         case ClaimedError() | ClaimLostError() | httpx.ConnectError() | httpx.ConnectTimeout():
             return Fault.OUTAGE
         case httpx.ReadError() | httpx.WriteError() | httpx.RemoteProtocolError():

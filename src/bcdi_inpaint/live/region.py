@@ -35,22 +35,27 @@ class PeakFinder:
     ----------
     wanted
         Size of the region.
-    mask
-        bool ``(row, col)``, True = missing.
+
+    Attributes
+    ----------
+    found
+        Whether the peak has been seen; the region doesn't change any more.
     """
 
-    def __init__(self, wanted: AroundPeak, mask: NDArray[np.bool_]) -> None:
+    def __init__(self, wanted: AroundPeak) -> None:
+        self.found = False
         self._wanted = wanted
-        self._measured = ~mask
         self._most = -1.0
         self._region: tuple[Span, Span] | None = None
-        self.found = False
 
-    def look(self, frame: NDArray[Any]) -> None:
-        """See the next frame."""
-        if self.found:
-            return
-        counts = np.where(self._measured, frame, 0).clip(min=0)
+    def look(self, scan: RockingScan) -> None:
+        """See the next frames."""
+        masks = np.broadcast_to(scan.mask, scan.frames.shape)
+        for frame, missing in zip(scan.frames, masks, strict=True):
+            if not self.found:
+                self._see(np.where(missing, 0, frame).clip(min=0))
+
+    def _see(self, counts: NDArray[Any]) -> None:
         total = float(counts.sum())
         if total > self._most:
             self._most = total
@@ -78,9 +83,8 @@ def region_of(scan: RockingScan, wanted: Region | None) -> tuple[Span, Span]:
     """
     rows, cols = scan.frames.shape[1:]
     if isinstance(wanted, AroundPeak):
-        finder = PeakFinder(wanted, np.any(np.atleast_3d(scan.mask.T).T, axis=0))
-        for frame in scan.frames:
-            finder.look(frame)
+        finder = PeakFinder(wanted)
+        finder.look(scan)
         wanted = finder.region
     region = wanted or ((0, rows), (0, cols))
     for name, (start, stop), length in zip(("rows", "cols"), region, (rows, cols), strict=True):

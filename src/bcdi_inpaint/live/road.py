@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tiled.queries import Key
 
 from bcdi_inpaint import catalog
@@ -20,6 +23,7 @@ from .region import crop, region_of
 if TYPE_CHECKING:
     from tiled.client.container import Container
 
+    from bcdi_inpaint.filling import Inpainted
     from bcdi_inpaint.scans import RockingScan
 
     from .settings import Settings
@@ -47,6 +51,17 @@ class Desk:
     owner: str = ""
     lease_seconds: float = LEASE
 
+    def provenance(self, uid: str) -> tuple[str, tuple[str, ...]]:
+        """Path and access tags of a run in Tiled, finished or not.
+
+        Raises
+        ------
+        NotThereYetError
+            If it is not in the catalogue.
+        """
+        run = self._run(uid)
+        return "/".join(run.path_parts), tuple(run.access_tags or ())
+
     def finished_run(self, uid: str) -> Container:
         """The run in Tiled.
 
@@ -55,13 +70,16 @@ class Desk:
         NotThereYetError
             If it is not in the catalogue, or goes on.
         """
-        try:
-            run = self.raw[uid]
-        except KeyError:
-            raise NotThereYetError(f"run {uid} is not in {self.raw.uri}") from None
+        run = self._run(uid)
         if not run.metadata.get("stop"):
             raise NotThereYetError(f"run {uid} has no stop document in {self.raw.uri}")
         return run
+
+    def _run(self, uid: str) -> Container:
+        try:
+            return self.raw[uid]
+        except KeyError:
+            raise NotThereYetError(f"run {uid} is not in {self.raw.uri}") from None
 
     def complete_node(self, uid: str, settings: Settings) -> Container | None:
         """What has been made of a run with these settings, if it is complete."""
@@ -101,7 +119,7 @@ def fill_finished(
     scan = read_finished(desk, uid, settings)
     fill = desk.claim(scan.metadata, settings, again=again)
     try:
-        return complete(fill, scan, settings, heard)
+        return complete(fill, scan, fill_whole(scan, settings), settings, heard)
     except BaseException:
         fill.abandon()
         raise
@@ -122,20 +140,33 @@ def read_finished(desk: Desk, uid: str, settings: Settings) -> RockingScan:
     return crop(scan, region_of(scan, settings.region))
 
 
-def complete(fill: catalog.Fill, scan: RockingScan, settings: Settings, heard: Heard) -> Container:
-    """Fill a whole scan and finish its node; what is there already is not sent again.
+@cache
+def warm_up(method: str, device: str) -> None:
+    """Load what a method needs, so that a first portion does not wait for it."""
+    with suppress(ValueError):  # whatever is wrong with the method is said when it is to fill
+        mask = np.zeros((16, 16), bool)
+        mask[:, 8] = True
+        inpaint(np.ones((16, 16, 16)), mask, method, device)
 
-    This is what makes a live result the same as an offline one: both are the result of `inpaint`
-    on the same stack.
+
+def fill_whole(scan: RockingScan, settings: Settings) -> Inpainted:
+    """What `inpaint` makes of a scan."""
+    return inpaint(scan.frames, scan.mask, settings.method, settings.device, **settings.options)
+
+
+def complete(
+    fill: catalog.Fill, scan: RockingScan, filled: Inpainted, settings: Settings, heard: Heard
+) -> Container:
+    """Write a filled scan and finish its node; blocks that are there already are not sent again.
 
     Parameters
     ----------
     fill
         The node that is being written.
-    scan
+    scan, filled
         All of it.
     settings
-        With what.
+        With what it was filled.
     heard
         Told how many frames are written.
 
@@ -144,7 +175,6 @@ def complete(fill: catalog.Fill, scan: RockingScan, settings: Settings, heard: H
     Container
         The complete node.
     """
-    filled = inpaint(scan.frames, scan.mask, settings.method, settings.device, **settings.options)
     total = len(filled.intensity)
     blocks = fill.allocate(
         filled.intensity.shape, filled.intensity.dtype, frames_per_block=settings.portion

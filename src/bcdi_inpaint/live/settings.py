@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from bcdi_inpaint.scans import Choices
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -34,12 +36,16 @@ class Settings:
     file_roots
         Folders below which detector files may be read; files elsewhere are refused.
     portion
-        Frames that are filled and written at a time while the run goes on.
+        Points that are filled and written at a time while the run goes on.
     margin
-        Frames on either side that must be there before a portion is filled.
+        Points on either side that must be there before a portion is filled.
+    final_seconds
+        When the run stops, the whole stack is filled at once, as `inpaint` does offline, if that
+        takes no longer than this; else what was filled in portions stays, and the last one is
+        added. 0 never waits, infinity makes every result the offline one.
     """
 
-    method: str = "biharmonic"
+    method: str = "kriging"
     device: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     data_key: str | None = None
@@ -52,6 +58,12 @@ class Settings:
     file_roots: tuple[Path, ...] = ()
     portion: int = 16
     margin: int = 8
+    final_seconds: float = 1.0
+
+    @property
+    def choices(self) -> Choices:
+        """What `bcdi_inpaint.scans` is to decide where a run leaves it open."""
+        return Choices(self.detector, self.roi, self.mask, self.frames_per_point, self.motor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,10 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from .faults import Fault, fault, reason
+from bcdi_inpaint.catalog import AlreadyFilledError
+
+from .faults import CannotFollowError, Fault, fault, reason
+from .growing import GrowingRun
 from .messages import (
     Close,
     Document,
@@ -31,10 +34,12 @@ from .messages import (
     receive,
     send,
 )
-from .road import Desk, fill_finished, give_up
+from .road import Desk, fill_finished, give_up, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tiled.client.container import Container
 
     from .messages import News, Order
     from .settings import Settings
@@ -48,44 +53,78 @@ class Worker:
     def __init__(self, connection: Connection, desk: Desk) -> None:
         self._connection = connection
         self._desk = desk
-        self._live: dict[str, Settings] = {}
+        self._live: dict[str, GrowingRun] = {}
 
     def serve(self) -> None:
-        """Do what is ordered until the supervisor closes or is gone."""
-        while not isinstance(order := receive(self._connection), Close):
-            self.do(order)
+        """Do what is ordered until the supervisor closes; in between, go on with open runs."""
+        pause: float | None = None
+        while True:
+            if self._connection.poll(pause):
+                order: Order = receive(self._connection)
+                if isinstance(order, Close):
+                    return
+                self._do(order)
+                pause = 0.0
+            else:
+                pause = self._advance()
 
-    def do(self, order: Order) -> None:
-        """Carry out one order."""
+    def _advance(self) -> float | None:
+        """Do a piece of work on every open run; seconds for which there is no more to do."""
+        pauses = []
+        for uid, run in list(self._live.items()):
+            with self._in_hand(uid):
+                pauses.append(0.0 if run.advance() else run.pause)
+        return min(pauses, default=None)
+
+    def _do(self, order: Order) -> None:
         match order:
             case Open(uid, settings):
-                self._live[uid] = settings
+                self._live[uid] = GrowingRun(self._desk, uid, settings, self._tell)
+                warm_up(settings.method, settings.device)
+            case Document(uid, "stop", doc) if uid in self._live:
+                with self._in_hand(uid):
+                    self._live[uid].take("stop", doc)
+                    self._finish(uid)
+            case Document(uid, name, doc) if uid in self._live:
+                with self._in_hand(uid):
+                    self._live[uid].take(name, doc)
             case Leave(uid):
                 self._live.pop(uid, None)
-            case Document(uid, "stop") if uid in self._live:
-                self._fill(uid, self._live.pop(uid), again=False)
             case Fill(uid, settings, again):
-                self._fill(uid, settings, again=again)
+                with self._in_hand(uid):
+                    self._done(uid, self._fill(uid, settings, again=again))
             case GiveUp(uid, settings, why):
                 with self._in_hand(uid):
                     give_up(self._desk, uid, settings, why)
                     self._tell(GivenUp(uid))
 
-    def _fill(self, uid: str, settings: Settings, *, again: bool) -> None:
+    def _finish(self, uid: str) -> None:
+        """Complete an open run that has stopped, from Tiled if it could not be followed."""
+        run = self._live.pop(uid)
+        try:
+            node = run.finish()
+        except (CannotFollowError, AlreadyFilledError) as error:
+            logger.info("run %s: %s", uid, reason(error))
+            node = self._fill(uid, run.settings, again=False)
+        self._done(uid, node)
+
+    def _fill(self, uid: str, settings: Settings, *, again: bool) -> Container:
         def heard(done: int, total: int) -> None:
             self._tell(Progress(uid, total, done, total, 0.0))
 
-        with self._in_hand(uid):
-            node = fill_finished(self._desk, uid, settings, again=again, heard=heard)
-            self._tell(Done(uid, "/".join(node.path_parts), dict(node.metadata)))
+        return fill_finished(self._desk, uid, settings, again=again, heard=heard)
+
+    def _done(self, uid: str, node: Container) -> None:
+        self._tell(Done(uid, "/".join(node.path_parts), dict(node.metadata)))
 
     @contextmanager
     def _in_hand(self, uid: str) -> Iterator[None]:
-        """Say what is being worked on; turn an exception into a report."""
+        """Say what is being worked on; turn an exception into a report and forget the run."""
         self._tell(InHand(uid))
         try:
             yield
         except Exception as error:
+            self._live.pop(uid, None)
             whose = fault(error)
             logger.warning("run %s: %s", uid, reason(error), exc_info=whose is Fault.RUN)
             self._tell(Failed(uid, reason(error), whose))

@@ -1,0 +1,260 @@
+"""A run that is filled while it is measured."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+
+from bcdi_inpaint.catalog import ClaimedError, ClaimLostError
+
+from .collector import LOOK_EVERY, Collector
+from .faults import NotThereYetError, reason
+from .messages import Progress
+from .portions import Window, cut, join, windows
+from .region import AroundPeak, PeakFinder, crop, region_of
+from .road import complete, fill_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.catalog import Fill
+    from bcdi_inpaint.filling import Inpainted
+    from bcdi_inpaint.scans import RockingScan, Span
+
+    from .road import Desk
+    from .settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PUBLISH_EVERY = 1.0
+"""Seconds between updates of the node's metadata."""
+CLAIM_EVERY = 3.0
+"""Seconds between attempts to begin a node."""
+
+
+class GrowingRun:
+    """Collects frames, fills portions whose window is there, writes them.
+
+    Frames are kept whatever becomes of Tiled: without it, portions are filled and wait for a node.
+
+    Parameters
+    ----------
+    desk
+        Where runs come from and filled scans go.
+    uid
+        The run's.
+    settings
+        With what it is filled.
+    heard
+        Told how far it is.
+    """
+
+    def __init__(
+        self, desk: Desk, uid: str, settings: Settings, heard: Callable[[Progress], None]
+    ) -> None:
+        self.settings = settings
+        self._desk = desk
+        self._uid = uid
+        self._heard = heard
+        self._collector = Collector(settings)
+        self._region: tuple[Span, Span] | None = None
+        self._finder = (
+            PeakFinder(settings.region) if isinstance(settings.region, AroundPeak) else None
+        )
+        self._looked = 0
+        self._portions: dict[Window, Inpainted] = {}
+        self._seconds_per_frame = np.inf
+        self._fill: Fill | None = None
+        self._written: set[Window] = set()
+        self._next_claim = 0.0
+        self._published = 0.0
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which there is nothing to do unless a document comes."""
+        return LOOK_EVERY if self._collector.waiting else PUBLISH_EVERY
+
+    def take(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document."""
+        self._collector.take(name, doc)
+
+    def advance(self) -> bool:
+        """Do the next piece of work; whether there was one.
+
+        Raises
+        ------
+        CannotFollowError
+            If the run can't be filled while it goes on.
+        """
+        worked = self._fetch()
+        if self._find_region():
+            worked = self._write_next() or self._fill_next() or worked
+        if worked:
+            self._report()
+        return worked
+
+    def finish(self) -> Container:
+        """Complete the node, the run having stopped.
+
+        Raises
+        ------
+        CannotFollowError
+            If something is lacking; the run must be read from Tiled then.
+        """
+        self._fetch(last=True)
+        whole = self._with_provenance(self._collector.whole())
+        self._region = self._region or region_of(whole, self.settings.region)
+        scan = crop(whole, self._region)
+        filled = self._fill_rest(scan)
+        fill = self._fill or self._desk.claim(scan.metadata, self.settings, again=False)
+        return complete(fill, scan, filled, self.settings, self._wrote)
+
+    # Frames.
+
+    def _fetch(self, *, last: bool = False) -> bool:
+        came = self._collector.look(last=last)
+        for point in self._collector.revised():
+            for window in [w for w in self._portions if w.first <= point < w.last]:
+                del self._portions[window]
+                self._written.discard(window)
+        return came
+
+    def _find_region(self) -> bool:
+        """Whether it is known what part of the frame to fill."""
+        points = self._collector.points
+        if self._region is None and points > self._looked:
+            scan = self._collector.part(self._looked, points)
+            self._looked = points
+            if self._finder is None:
+                self._region = region_of(scan, self.settings.region)
+            else:
+                self._finder.look(scan)
+                if self._finder.found:
+                    self._region = self._finder.region
+        return self._region is not None
+
+    # Filling.
+
+    def _windows(self, total: int | None) -> Iterator[Window]:
+        return windows(total, self.settings.portion, self.settings.margin)
+
+    def _fill_next(self) -> bool:
+        """Fill the first portion that can be; whether there was one."""
+        for window in self._windows(self._collector.expected):
+            if window.last > self._collector.points:
+                return False
+            if window not in self._portions:
+                return self._fill_window(window)
+        return False
+
+    def _fill_window(self, window: Window) -> bool:
+        """Fill a portion; False if the points' Events have not all come yet."""
+        assert self._region is not None
+        scan = crop(self._collector.part(window.first, window.last), self._region)
+        per_point, rest = divmod(len(scan.frames), window.last - window.first)
+        if rest or not per_point:
+            return False
+        filled = fill_whole(scan, self.settings)
+        self._portions[window] = cut(
+            filled,
+            (window.start - window.first) * per_point,
+            (window.stop - window.first) * per_point,
+        )
+        self._seconds_per_frame = min(
+            self._seconds_per_frame, filled.report.seconds / len(scan.frames)
+        )
+        return True
+
+    def _fill_rest(self, scan: RockingScan) -> Inpainted:
+        """Fill the whole at once if that is fast enough, else only what is not filled yet."""
+        if self._seconds_per_frame * len(scan.frames) > self.settings.final_seconds:
+            every = list(self._windows(self._collector.points))
+            if all(w in self._portions or self._fill_window(w) for w in every):
+                filled = join([self._portions[window] for window in every])
+                if filled.intensity.shape == scan.frames.shape:
+                    return filled
+        self._portions.clear()
+        return fill_whole(scan, self.settings)
+
+    # Writing.
+
+    def _write_next(self) -> bool:
+        """Write the first portion that is not written yet; whether there was one."""
+        expected = self._collector.expected
+        if expected is None or time.monotonic() < self._next_claim:
+            return False
+        try:
+            return self._try_to_write(expected)
+        except (httpx.HTTPError, ClaimedError, ClaimLostError, NotThereYetError) as error:
+            logger.warning("run %s: %s; filling goes on without Tiled", self._uid, reason(error))
+            self._fill = None
+            self._written.clear()
+            self._next_claim = time.monotonic() + CLAIM_EVERY
+            return False
+
+    def _try_to_write(self, expected: int) -> bool:
+        if self._fill is None:
+            scan = self._with_provenance(self._collector.part(0, 1))
+            assert self._region is not None
+            scan = crop(scan, self._region)
+            self._fill = self._desk.claim(scan.metadata, self.settings, again=False)
+            n, rows, cols = scan.frames.shape
+            self._fill.allocate((n * expected, rows, cols), frames_per_block=self.settings.portion)
+        for window, part in self._portions.items():
+            if window not in self._written:
+                per_point = len(part.intensity) // (window.stop - window.start)
+                self._fill.write_frames(
+                    window.start * per_point,
+                    part.intensity.astype(np.float32, copy=False),
+                    part.sigma,
+                    part.mask,
+                    seconds_behind=self._seconds_behind(),
+                )
+                self._written.add(window)
+                return True
+        if time.monotonic() - self._published > PUBLISH_EVERY:
+            self._published = time.monotonic()
+            self._fill.renew(seconds_behind=self._seconds_behind())
+        return False
+
+    def _with_provenance(self, scan: RockingScan) -> RockingScan:
+        """What only Tiled knows of a run; it must be there before anything is made of it."""
+        path, access_tags = self._desk.provenance(self._uid)
+        return replace(
+            scan, metadata=replace(scan.metadata, raw_path=path, access_tags=access_tags)
+        )
+
+    # Telling.
+
+    def _seconds_behind(self) -> float:
+        filled = self._filled_points()
+        if filled >= self._collector.points:
+            return 0.0
+        return time.monotonic() - self._collector.arrived(filled)
+
+    def _filled_points(self) -> int:
+        for window in self._windows(self._collector.expected):
+            if window not in self._portions:
+                return window.start
+        return self._collector.points
+
+    def _report(self) -> None:
+        self._heard(
+            Progress(
+                self._uid,
+                self._collector.points,
+                self._filled_points(),
+                self._collector.expected,
+                self._seconds_behind(),
+            )
+        )
+
+    def _wrote(self, frames: int, total: int) -> None:
+        self._heard(Progress(self._uid, total, frames, total, 0.0))

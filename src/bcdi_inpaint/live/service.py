@@ -1,0 +1,206 @@
+"""The service: one process beside the beamline that fills what comes through its doors."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tiled.client import from_uri
+from tiled.queries import Key
+
+from bcdi_inpaint.catalog import open_processed
+
+from . import logs
+from .callback import InpaintCallback
+from .config import api_key
+from .faults import reason
+from .intake import Intake
+from .tiled_door import TiledDoor
+from .web import WebServer, application
+from .zmq_door import ZmqDoor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tiled.client.container import Container
+
+    from .config import ServiceConfig, TiledSection
+    from .intake import Door
+    from .status import Status
+
+logger = logging.getLogger(__name__)
+
+TRY_AGAIN = 5.0
+"""Seconds between attempts to reach Tiled at the start."""
+
+
+class Service:
+    """What ``bcdi-inpaint serve`` runs. `run` returns when `stop` has been called.
+
+    Parameters
+    ----------
+    config
+        How.
+    page
+        Makes the page that is served at ``/`` (an ASGI application) from a function that gives
+        the status, and the client of filled scans. None = no page.
+    """
+
+    def __init__(self, config: ServiceConfig, page: Callable[..., Any] | None = None) -> None:
+        self._config = config
+        self._page = page
+        self._stopping = threading.Event()
+        self._callback: InpaintCallback | None = None
+        self._doors: list[Door] = []
+
+    def stop(self) -> None:
+        """Have `run` end soon; may be called from a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Open the doors, wait for `stop`, finish what has finished, hand back the rest."""
+        config = self._config
+        with ExitStack() as stack:
+            settings = config.filling.settings()
+            web = WebServer(
+                application(self._status, self._doors), config.http.host, config.http.port
+            )
+            stack.callback(web.close)
+            places = self._reach_tiled()
+            if places is None:
+                return
+            raw, processed = places
+            callback = InpaintCallback(
+                raw,
+                processed,
+                settings=settings,
+                rule=config.scans,
+                limits=config.limits,
+                owner=config.name,
+            )
+            stack.callback(self._finish, callback, processed)
+            self._callback = callback
+            intake = Intake(callback, processed, config.scans)
+            self._doors += doors(config, raw, intake)
+            for door in self._doors:
+                stack.callback(door.close)
+                door.start()
+            logger.info("serving as %s: %s -> %s", config.name, raw.uri, processed.uri)
+            self._stopping.wait()
+            logger.info("stopping within %g s", config.stop_seconds)
+
+    def _status(self) -> Status | None:
+        return None if self._callback is None else self._callback.status()
+
+    def _reach_tiled(self) -> tuple[Container, Container] | None:
+        """Clients of raw and processed data, as soon as there are any; None when stopped before."""
+        while not self._stopping.is_set():
+            try:
+                return connect(self._config.tiled)
+            except Exception as error:  # down, starting, or not set up yet: all may pass
+                logger.warning("Tiled: %s; trying again in %g s", reason(error), TRY_AGAIN)
+                self._stopping.wait(TRY_AGAIN)
+        return None
+
+    def _finish(self, callback: InpaintCallback, processed: Container) -> None:
+        all_done = callback.close(self._config.stop_seconds)
+        try:
+            returned = hand_back(processed, self._config.name)
+        except Exception as error:
+            returned = 0
+            logger.warning("claims could not be handed back and will expire: %s", reason(error))
+        logger.info(
+            "stopped; %s, %d claims handed back",
+            "all finished runs are filled" if all_done else "finished runs are left to catching up",
+            returned,
+        )
+
+
+def serve(config: ServiceConfig, page: Callable[..., Any] | None = None) -> None:
+    """Run the service until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    config, page
+        As `Service` takes them.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the key, the mask or the port can't be used.
+    """
+    logs.set_up(config.log_level, [api_key(config.tiled)])
+    service = Service(config, page)
+    with _signals(service):
+        service.run()
+
+
+def connect(tiled: TiledSection) -> tuple[Container, Container]:
+    """Clients of raw and processed data.
+
+    Raises
+    ------
+    KeyError
+        If there is no such catalogue.
+    OSError, ValueError, httpx.HTTPError
+        If the key can't be read, or Tiled can't be reached or refuses.
+    """
+    root: Any = from_uri(tiled.uri, api_key=api_key(tiled) or None)
+    root.context.show_progress = False
+    raw = _descend(root, tiled.raw)
+    processed = _descend(root, tiled.processed) if tiled.processed else open_processed(raw)
+    return raw, processed
+
+
+def doors(config: ServiceConfig, raw: Container, intake: Intake) -> Iterator[Door]:
+    """The doors that the configuration asks for."""
+    yield TiledDoor(
+        raw,
+        intake,
+        poll_seconds=config.tiled.poll_seconds,
+        look_back=config.tiled.look_back,
+    )
+    if config.zmq.address:
+        yield ZmqDoor(
+            config.zmq.address, intake, prefix=config.zmq.prefix, max_bytes=config.zmq.max_bytes
+        )
+
+
+def hand_back(processed: Container, owner: str) -> int:
+    """Let others take over what `owner` has claimed and not completed; how many nodes these are."""
+    mine = processed.search(Key("claimed_by") == owner).search(Key("complete") == False)
+    nodes = list(mine.values())
+    for node in nodes:
+        node.update_metadata({"claim_expires": 0.0}, drop_revision=True)
+    return len(nodes)
+
+
+def _descend(root: Container, path: str) -> Container:
+    node: Any = root
+    for part in filter(None, path.split("/")):
+        try:
+            node = node[part]
+        except KeyError:
+            raise KeyError(
+                f"there is no {path!r} in {root.uri}, or this key may not see it"
+            ) from None
+    return node  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _signals(service: Service) -> Iterator[None]:
+    """Stop on SIGTERM and SIGINT; a second one ends the process at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        service.stop()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
