@@ -53,64 +53,72 @@ SELF_CHECK = SelfCheck(
 )
 
 
+def scan_with_fill(
+    *,
+    shape: tuple[int, int, int] = (12, 24, 20),
+    method: str = "kriging",
+    dtype: Any = np.float32,
+    report: dict[str, Any] | None = None,
+    **metadata: Any,
+) -> tuple[RockingScan, Inpainted]:
+    """A scan with a Bragg peak beside a gap, and its fill (the truth, where it is missing)."""
+    frame, row, col = np.ogrid[tuple(slice(0, n) for n in shape)]
+    centre = [n / 2 for n in shape]
+    distance = (frame - centre[0]) ** 2 + (row - centre[1]) ** 2 + (col - centre[2]) ** 2
+    rate = 3000 * np.exp(-distance / 18)
+    counts = np.random.default_rng(7).poisson(rate).astype(np.uint32)
+    mask = np.zeros(shape[1:], bool)
+    mask[15:19] = True
+    missing = np.broadcast_to(mask, shape)
+    scan = RockingScan(
+        frames=np.where(missing, 0, counts),
+        mask=mask,
+        angles=np.linspace(17.0, 17.6, shape[0]),
+        metadata=replace(METADATA, **{"raw_uid": str(uuid.uuid4()), **metadata}),
+    )
+    filled = Inpainted(
+        intensity=np.where(missing, rate, counts).astype(dtype),
+        sigma=np.where(missing, np.sqrt(rate) / 2, 0).astype(np.float32),
+        mask=missing.copy(),
+        report=Report(
+            **{
+                "method": method,
+                "voxels_missing": int(missing.sum()),
+                "gap_share": float(missing.mean()),
+                "seconds": 0.5,
+                "notes": ("the gap is near the peak",),
+                "self_check": SELF_CHECK,
+                **(report or {}),
+            }
+        ),
+    )
+    return scan, filled
+
+
 @pytest.fixture
 def make_scan() -> MakeScan:
-    """Build a scan with a Bragg peak beside a gap, and its fill (the truth, where it is missing)."""
-
-    def make(
-        *,
-        shape: tuple[int, int, int] = (12, 24, 20),
-        method: str = "kriging",
-        dtype: Any = np.float32,
-        report: dict[str, Any] | None = None,
-        **metadata: Any,
-    ) -> tuple[RockingScan, Inpainted]:
-        frame, row, col = np.ogrid[tuple(slice(0, n) for n in shape)]
-        centre = [n / 2 for n in shape]
-        distance = (frame - centre[0]) ** 2 + (row - centre[1]) ** 2 + (col - centre[2]) ** 2
-        rate = 3000 * np.exp(-distance / 18)
-        counts = np.random.default_rng(7).poisson(rate).astype(np.uint32)
-        mask = np.zeros(shape[1:], bool)
-        mask[15:19] = True
-        missing = np.broadcast_to(mask, shape)
-        scan = RockingScan(
-            frames=np.where(missing, 0, counts),
-            mask=mask,
-            angles=np.linspace(17.0, 17.6, shape[0]),
-            metadata=replace(METADATA, **{"raw_uid": str(uuid.uuid4()), **metadata}),
-        )
-        filled = Inpainted(
-            intensity=np.where(missing, rate, counts).astype(dtype),
-            sigma=np.where(missing, np.sqrt(rate) / 2, 0).astype(np.float32),
-            mask=missing.copy(),
-            report=Report(
-                **{
-                    "method": method,
-                    "voxels_missing": int(missing.sum()),
-                    "gap_share": float(missing.mean()),
-                    "seconds": 0.5,
-                    "notes": ("the gap is near the peak",),
-                    "self_check": SELF_CHECK,
-                    **(report or {}),
-                }
-            ),
-        )
-        return scan, filled
-
-    return make
+    return scan_with_fill
 
 
-@pytest.fixture
-def scan_and_fill(make_scan: MakeScan) -> tuple[RockingScan, Inpainted]:
-    return make_scan()
+@pytest.fixture(scope="session")
+def scan_and_fill() -> tuple[RockingScan, Inpainted]:
+    """One for all tests: don't change it."""
+    return scan_with_fill()
 
 
-@pytest.fixture
-def written(processed: Container, scan_and_fill: tuple[RockingScan, Inpainted]) -> Container:
-    """The node of `scan_and_fill`."""
+@pytest.fixture(scope="session")
+def written(tiled_server: Container, scan_and_fill: tuple[RockingScan, Inpainted]) -> Container:
+    """The node of `scan_and_fill`, one for all tests: don't change it."""
     from bcdi_inpaint.catalog import write
 
-    return write(processed, *scan_and_fill)
+    return as_client(write(tiled_server.create_container(), *scan_and_fill))
+
+
+def as_client(node: Container) -> Container:
+    """The node as the package's entry point makes Tiled return it."""
+    from bcdi_inpaint.catalog import BCDIInpainted
+
+    return BCDIInpainted(node.context, item=node.item, structure_clients=node.structure_clients)
 
 
 def insert_run(raw: Container, **start: Any) -> Container:

@@ -268,8 +268,10 @@ def test_silx_finds_the_default_plot(scan: FilledScan, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "scan.nxs") as file:
         found = nxdata.get_default(file)
         assert found.is_valid
-        assert found.signal_name == "intensity"
-        assert found.axes_names == ["eta (deg)", None, None] or found.axes_names[0] == "eta"
+        assert found.is_stack
+        assert found.signal_name == "intensity (counts)"
+        assert found.axes_names == ["eta (deg)", None, None]
+        assert found.errors.shape == scan.filled.sigma.shape
 
 
 def test_the_client_exports_what_the_server_holds(

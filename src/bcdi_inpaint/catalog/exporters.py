@@ -84,6 +84,7 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None
     metadata = scan.metadata
     with _whole(path) as partial, h5py.File(partial, "w") as file:
         file["cxi_version"] = 140
+        file.attrs["default"] = "entry_1"
         entry = _group(file, "entry_1", "NXentry", default="data_1")
         entry["program_name"] = "bcdi-inpaint"
         if metadata.time is not None:

@@ -11,14 +11,23 @@ from .quicklook import COLOURS, GAP, OUTLINE, cuts
 from .reader import require_complete
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
     from tiled.client.container import Container
 
 CUTS = (("row", "col"), ("frame", "col"), ("row", "frame"))
 
 
 def plot(node: Container) -> Figure:
-    """Raw, filled and uncertainty in three orthogonal cuts through the Bragg peak.
+    """Raw, filled and uncertainty in three orthogonal cuts through the Bragg peak; see `plot_on`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 10.5), layout="constrained")
+    plot_on(figure, node)
+    return figure
+
+
+def plot_on(figure: FigureBase, node: Container) -> None:
+    """Draw raw, filled and uncertainty on an empty figure or part of one.
 
     Only the three planes of each volume are downloaded. Intensities are on a logarithmic scale,
     gaps are grey in the raw data and outlined in the filled; the uncertainty is relative to the
@@ -26,7 +35,6 @@ def plot(node: Container) -> Figure:
     """
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
 
     require_complete(str(node.item["id"]), node.metadata)
     base, peak = node.base, tuple(node.metadata["peak"])
@@ -37,7 +45,6 @@ def plot(node: Container) -> Figure:
     counts = LogNorm(0.5, max(float(np.max(planes[0])), 1.0))
     relative = LogNorm(0.01, 1.0, clip=True)
 
-    figure = Figure(figsize=(11, 10.5), layout="constrained")
     axes = figure.subplots(3, 3)
     for i, (plane, sigma, gap) in enumerate(zip(planes, sigmas, gaps, strict=True)):
         missing = gap.astype(bool)
@@ -61,4 +68,3 @@ def plot(node: Container) -> Figure:
         axis.set_title(title)
     known = node.metadata
     figure.suptitle(f"{known['sample']} scan {known.get('scan_id', '')}  {known['method_used']}")
-    return figure

@@ -84,7 +84,7 @@ def raw_run(node: Container) -> Container:
         If it can't be found, or this client may not see it.
     """
     known = node.metadata
-    *beamline, _processed, _ours = node.item["attributes"]["ancestors"]
+    beamline = node.item["attributes"]["ancestors"][: -len(FOLDER)]
     beside = [*beamline, "raw", known["raw_uid"]]
     for path in ([p for p in known["raw_path"].split("/") if p], beside):
         run = _open(node, path) if path else None

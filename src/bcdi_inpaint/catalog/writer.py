@@ -328,7 +328,7 @@ class Fill:
                 )
             for index, frames, rows in blocks.covering(start, stop):
                 block = np.asarray(part[frames.start - start : frames.stop - start, rows])
-                digest = hashlib.blake2b(np.ascontiguousarray(block), digest_size=16).digest()
+                digest = hashlib.blake2b(np.ascontiguousarray(block).data, digest_size=16).digest()
                 if self._sent.get((name, index)) != digest:
                     self._call(array.write_block, block, block=index)
                     self._sent[name, index] = digest

@@ -1,0 +1,208 @@
+"""Downloads from a real Tiled server over HTTP, configured as the documentation says."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import httpx
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from PIL import Image
+from tiled.server.settings import get_settings
+
+from bcdi_inpaint.catalog import claim, write
+from bcdi_inpaint.catalog.quicklook import draw
+
+from .conftest import as_client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.filling.result import Inpainted
+    from bcdi_inpaint.scans.rocking_scan import RockingScan
+
+    Pair = tuple[RockingScan, Inpainted]
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+# All servers in a process share their settings: one with a key of its own would lock out the others.
+KEY = get_settings().single_user_api_key
+
+
+def documented_configuration() -> dict[str, Any]:
+    (block,) = re.findall(
+        r"```yaml\n(media_types:.*?)```", (DOCS / "tiled.md").read_text(), re.DOTALL
+    )
+    configuration: dict[str, Any] = yaml.safe_load(block)
+    return configuration
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """The root of a Tiled server on a port of its own, as a client sees it."""
+    import uvicorn
+    from tiled.client import from_uri
+    from tiled.server.app import build_app_from_config
+    from tiled.server.simple import ThreadedServer
+
+    folder = tmp_path_factory.mktemp("server")
+    storage = [str(folder / "data"), f"sqlite:///{folder / 'tables.db'}"]
+    configuration = {
+        "catalog": {
+            "uri": f"sqlite:///{folder / 'catalog.db'}",
+            "writable_storage": storage,
+            "init_if_not_exists": True,
+        },
+        **documented_configuration(),
+    }
+    app = build_app_from_config(configuration)
+    uvicorn_config = uvicorn.Config(app, port=0, loop="asyncio", log_config=None)
+    with ThreadedServer(uvicorn_config).run_in_thread() as url:
+        client = from_uri(url, api_key=KEY)
+        client.context.show_progress = False
+        yield client
+        client.context.close()
+
+
+@pytest.fixture(scope="module")
+def node(server: Container, scan_and_fill: Pair) -> Container:
+    return as_client(write(server.create_container(), *scan_and_fill))
+
+
+def download(node: Container, form: str) -> httpx.Response:
+    url = node.item["links"]["full"]
+    return httpx.get(
+        url, params={"format": form}, headers={"Authorization": f"Apikey {KEY}"}, timeout=30
+    )
+
+
+@pytest.mark.parametrize(("form", "masked"), [("cxi", 0), ("cxi-soft", 1), ("cxi-free", 1)])
+def test_cxi(node: Container, scan_and_fill: Pair, form: str, masked: int) -> None:
+    _, filled = scan_and_fill
+    with h5py.File(io.BytesIO(download(node, form).raise_for_status().content)) as file:
+        data = file["entry_1/data_1/data"][()]
+        mask = file["entry_1/instrument_1/detector_1/mask"][()]
+        np.testing.assert_array_equal(file["entry_1/bcdi_inpaint/rocking_angle"], node["eta"])
+    np.testing.assert_array_equal(mask, filled.mask * masked)
+    np.testing.assert_array_equal(data[~filled.mask], filled.intensity[~filled.mask])
+    assert (data[filled.mask] <= -1e19).all() == (form == "cxi-soft")
+
+
+def test_npz(node: Container, scan_and_fill: Pair) -> None:
+    file = np.load(io.BytesIO(download(node, "pynx-npz").content))
+    np.testing.assert_array_equal(file["data"], scan_and_fill[1].intensity)
+
+
+def test_cdiutils(node: Container, scan_and_fill: Pair) -> None:
+    with zipfile.ZipFile(io.BytesIO(download(node, "cdiutils").content)) as archive:
+        assert archive.namelist() == ["S54_pynx_input_data.npz", "S54_pynx_input_mask.npz"]
+        data = np.load(io.BytesIO(archive.read("S54_pynx_input_data.npz")))["data"]
+    np.testing.assert_array_equal(data, scan_and_fill[1].intensity)
+
+
+def test_cohere(node: Container, scan_and_fill: Pair, tmp_path: Path) -> None:
+    local = node.export_cohere(tmp_path)
+    assert download(node, "cohere").content == local.read_bytes()
+
+
+def test_nexus(node: Container, scan_and_fill: Pair) -> None:
+    with h5py.File(io.BytesIO(download(node, "nxs").content)) as file:
+        np.testing.assert_array_equal(file["entry/data/intensity"], scan_and_fill[1].intensity)
+
+
+def test_tif(node: Container, scan_and_fill: Pair) -> None:
+    pages = tifffile.imread(io.BytesIO(download(node, "image/tiff").content))
+    np.testing.assert_array_equal(pages, scan_and_fill[1].intensity)
+
+
+def test_tiled_itself_exports_the_whole_node_as_hdf5(node: Container) -> None:
+    """Its exporter refuses nested metadata and null."""
+    with h5py.File(
+        io.BytesIO(download(node, "application/x-hdf5").raise_for_status().content)
+    ) as f:
+        assert set(f) == {"intensity", "sigma", "mask", "eta", "quicklook"}
+        assert f.attrs["self_check_verdict"] == "trusted"
+
+
+def test_an_unfinished_scan_is_not_exported(server: Container, scan_and_fill: Pair) -> None:
+    home = server.create_container()
+    fill = claim(home, scan_and_fill[0].metadata, method="kriging")
+    response = download(home[fill.key], "cxi")
+    assert response.status_code == httpx.codes.NOT_ACCEPTABLE
+    assert "is not complete: 0 frames are there so far" in response.json()["detail"]
+
+
+def test_exporting_leaves_nothing_behind(
+    node: Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert download(node, "cxi").is_success
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_curl_downloads_as_documented(node: Container, scan_and_fill: Pair, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    path = tmp_path / "scan.cxi"
+    url = f"{node.item['links']['full']}?format=cxi"
+    command = ["curl", "-sf", "-H", f"Authorization: Apikey {KEY}", "-o", str(path), url]
+    subprocess.run(command, check=True)
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["entry_1/data_1/data"], scan_and_fill[1].intensity)
+
+
+def png_url(node: Container) -> str:
+    return f"{node['quicklook'].item['links']['full']}?format=image/png"
+
+
+def test_the_quicklook_comes_out_of_the_server_as_drawn(
+    node: Container, scan_and_fill: Pair
+) -> None:
+    _, filled = scan_and_fill
+    response = httpx.get(png_url(node), headers={"Authorization": f"Apikey {KEY}"}, timeout=30)
+    shown = np.asarray(Image.open(io.BytesIO(response.raise_for_status().content)))
+    drawn = draw(filled.intensity, filled.mask).picture
+    assert shown.shape == drawn.shape
+    assert np.abs(shown.astype(int) - drawn).max() <= 1
+
+
+def test_a_browser_shows_the_quicklook(node: Container, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    picture = np.asarray(node["quicklook"].read())
+    height, width = picture.shape[:2]
+    screenshot = tmp_path / "screenshot.png"
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+        "--disable-background-networking --disable-component-update --disable-sync "
+        "--hide-scrollbars --virtual-time-budget=5000 --force-color-profile=srgb"
+    )
+    subprocess.run(
+        [
+            browser,
+            *flags.split(),
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},{height}",
+            f"--screenshot={screenshot}",
+            f"{png_url(node)}&api_key={KEY}",
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    seen = np.asarray(Image.open(screenshot).convert("RGB")).astype(int)
+    assert seen.shape == picture.shape
+    # The browser may round colours, not move or recolour the picture.
+    assert np.abs(seen - picture).mean() < 2
