@@ -10,23 +10,49 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import interpolation
-from .bands import bands
+from .bands import Band, bands
 from .method import Fill, Method
 from .result import Inpainted, Report
+from .selfcheck import KRIGING_INSTEAD, TRUSTED
+from .selfcheck import self_check as check_fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
+    from .result import SelfCheck
+    from .selfcheck import Predict
 
-def _kriging(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, iterations: int) -> Fill:
-    from . import kriging  # torch takes a second to import
+    Counts = NDArray[np.float32]
+    Bools = NDArray[np.bool_]
+
+
+# Torch takes a second to import: what needs it is imported when it is first used.
+
+
+def _kriging(stack: Counts, mask: Bools, *, iterations: int) -> Fill:
+    from . import kriging
 
     return kriging.fill(stack, mask, iterations=iterations)
 
 
+def _patching(stack: Counts, mask: Bools, *, model: str, device: str) -> Fill:
+    from . import patching
+
+    return patching.fill(stack, mask, model=model, device=device)
+
+
+def _reference(stack: Counts, mask: Bools, *, skip: int) -> Fill:
+    from . import reference
+
+    return reference.fill(stack, mask, skip=skip)
+
+
 REGISTRY: dict[str, Method] = {
+    "patching": Method(
+        _patching, margin=24, options={"model": "patching"}, learned=True, voxels=2**21
+    ),
     "kriging": Method(_kriging, margin=24, options={"iterations": 20}),
     "biharmonic": Method(interpolation.biharmonic, margin=8),
     "linear": Method(interpolation.linear, margin=8),
@@ -37,13 +63,14 @@ REGISTRY: dict[str, Method] = {
         margin=interpolation.REACH_MAX,
         options={"reach": 8, "exponent": 2},
     ),
+    "reference": Method(_reference, margin=None, options={"skip": 4}),
 }
 """Every method by its name; a new one is one entry here."""
 
 METHODS = tuple(REGISTRY)
 
-BAND_VOXELS = 2**20
-"""Bands are cut to this size: methods take 50 to 150 bytes a voxel while they work."""
+DEFAULT = "kriging"
+"""The method that fills when none is named, and instead of one that fails its self-check."""
 
 LARGEST_MISSING_SHARE = 0.9
 """A mask that marks more than this as missing has almost surely the other polarity."""
@@ -52,8 +79,10 @@ LARGEST_MISSING_SHARE = 0.9
 def inpaint(
     stack: ArrayLike,
     mask: ArrayLike,
-    method: str = "kriging",
+    method: str = DEFAULT,
     device: str = "auto",
+    *,
+    self_check: bool = True,
     **options: Any,
 ) -> Inpainted:
     """Fill the missing voxels of a rocking scan with their expected counts.
@@ -74,10 +103,14 @@ def inpaint(
     method
         One of `METHODS`.
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, for methods with a network; the others
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, for the patching model; the other methods
         run on the CPU.
+    self_check
+        Fill artificial gaps first; where the patching model loses to kriging there, kriging fills.
     **options
-        What the method takes: `iterations` for ``"kriging"``, `reach` and `exponent` for ``"inverse_distance"``.
+        What the method takes: `model` for ``"patching"`` (a shipped model's name or the path of a
+        weights file), `iterations` for ``"kriging"``, `reach` and `exponent` for
+        ``"inverse_distance"``, `skip` for ``"reference"``.
 
     Returns
     -------
@@ -93,25 +126,36 @@ def inpaint(
         what it takes.
     """
     start = time.perf_counter()
-    chosen = _method(method)
-    settings = _settings(method, chosen.options, options)
-    notes = _device_notes(device, method)
+    settings = _settings(method, _method(method).options, options)
+    place, notes = _device(device, method)
+    if REGISTRY[method].learned:
+        settings["device"] = place
     counts = _stack(stack)
     missing = _mask(mask, counts.shape)
     intensity = _measured(counts, missing, notes)
     sigma = np.zeros(counts.shape, np.float32)
     voxels = int(np.count_nonzero(missing))
+    check = None
     if voxels == 0:
         notes.append("no gap: the mask marks no voxel as missing, the stack is returned unchanged")
     else:
         _note_empty_frames(missing, notes)
-        _fill(intensity, sigma, missing, chosen, settings)
+        if self_check:
+            check = _check(intensity, missing, method, settings, notes)
+        if check is not None and check.verdict == KRIGING_INSTEAD:
+            method, settings = "kriging", dict(REGISTRY["kriging"].options)
+        _fill(intensity, sigma, missing, REGISTRY[method], settings)
+    name, sha256 = _model(settings)
     report = Report(
         method=method,
         voxels_missing=voxels,
         gap_share=voxels / missing.size,
         seconds=time.perf_counter() - start,
+        device=place,
+        model_name=name,
+        model_hash=sha256,
         notes=tuple(notes),
+        self_check=check,
     )
     return Inpainted(intensity, sigma, missing, report)
 
@@ -119,12 +163,16 @@ def inpaint(
 def _fill(
     intensity: NDArray[np.floating],
     sigma: NDArray[np.float32],
-    mask: NDArray[np.bool_],
+    mask: Bools,
     method: Method,
     options: Mapping[str, Any],
 ) -> None:
     """Fill `intensity` and `sigma`, which are 0 in missing voxels, in place and band by band."""
-    work = bands(mask, method.margin, max_voxels=BAND_VOXELS)
+    if method.margin is None:
+        whole = (slice(None), slice(None), slice(None))
+        work = [Band(whole, mask)]
+    else:
+        work = bands(mask, method.margin, max_voxels=method.voxels)
     owners = np.zeros(mask.shape, np.uint8)
     for band in work:
         owners[band.slices] += band.own
@@ -136,6 +184,44 @@ def _fill(
         share = owners[band.slices][band.own]
         intensity[band.slices][band.own] += rate[band.own] / share
         sigma[band.slices][band.own] += deviation[band.own] / share
+
+
+def _check(
+    intensity: NDArray[np.floating],
+    mask: Bools,
+    method: str,
+    settings: Mapping[str, Any],
+    notes: list[str],
+) -> SelfCheck | None:
+    def predictor(name: str, options: Mapping[str, Any]) -> Predict:
+        return lambda stack, hidden: REGISTRY[name].fill(stack, hidden, **options).rate
+
+    predict = {name: predictor(name, REGISTRY[name].options) for name in ("kriging", "linear")}
+    if REGISTRY[method].margin is None:
+        notes.append(f"no self-check: {method} wants the whole stack")
+        return None
+    predict[method] = predictor(method, settings)
+    check = check_fill(intensity, mask, predict, method, replaceable=REGISTRY[method].learned)
+    if check is None:
+        notes.append("no self-check: no artificial gap of the same shape fits on measured voxels")
+    elif check.verdict != TRUSTED:
+        notes.append(
+            f"{method}: {check.verdict}; on artificial gaps its PCC is {check.pcc:.3f}, "
+            f"kriging's {check.pcc_kriging:.3f}, counts ratio {check.counts_ratio:.2f}"
+        )
+    return check
+
+
+def _model(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and sha256 of the network that filled, empty if none did."""
+    if "model" not in settings:
+        return "", ""
+    import torch
+
+    from .weights import load_model
+
+    model = load_model(settings["model"], torch.device(settings["device"]))
+    return model.name, model.sha256
 
 
 def _method(name: str) -> Method:
@@ -165,12 +251,22 @@ def _like(name: object, known: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
-def _device_notes(device: str, method: str) -> list[str]:
+def _device(device: str, method: str) -> tuple[str, list[str]]:
+    """Where the method runs, and what is to be said of it."""
     if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise ValueError(f"device={device!r}: takes 'auto', 'cpu', 'cuda' or 'cuda:N'")
-    if device.startswith("cuda"):
-        return [f"{method} has no network and ran on the CPU"]
-    return []
+    if not REGISTRY[method].learned:
+        cuda = device.startswith("cuda")
+        return "cpu", [f"{method} runs on the CPU only"] if cuda else []
+    import torch
+
+    if device == "auto":
+        return ("cuda" if torch.cuda.is_available() else "cpu"), []
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r}: torch sees no CUDA device; 'auto' takes what there is"
+        )
+    return device, []
 
 
 def _stack(stack: ArrayLike) -> NDArray[Any]:

@@ -182,11 +182,13 @@ def _brightest_around(z: Tensor, mask: Tensor) -> Tensor:
 
 
 def _forward(field: Tensor) -> Tensor:
-    return torch.fft.rfftn(field, dim=(-3, -2, -1))
+    spectrum: Tensor = torch.fft.rfftn(field, dim=(-3, -2, -1))
+    return spectrum
 
 
 def _inverse(spectrum: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
-    return torch.fft.irfftn(spectrum, s=tuple(shape), dim=(-3, -2, -1))
+    field: Tensor = torch.fft.irfftn(spectrum, s=tuple(shape), dim=(-3, -2, -1))
+    return field
 
 
 def _gaussian(shape: tuple[int, ...], width: float, device: torch.device) -> Tensor:

@@ -33,11 +33,18 @@ class Method:
         ``(frame, row, col)``, not negative, 0 in missing voxels; `mask` bool of the same shape,
         True = missing, with at least one measured voxel. Both are copies made for it.
     margin
-        Voxels of surroundings that `fill` wants around a gap.
+        Voxels of surroundings that `fill` wants around a gap; None if it wants the whole stack.
     options
         Names and defaults of what `fill` takes.
+    learned
+        Whether it is a network of ours: `fill` then takes `device` too, a torch device's name, and
+        kriging fills where the self-check finds it better.
+    voxels
+        Larger bands are cut; as much as `fill` may hold in memory at once.
     """
 
     fill: Callable[..., Fill]
-    margin: int
+    margin: int | None
     options: Mapping[str, Any] = field(default_factory=dict)
+    learned: bool = False
+    voxels: int = 2**20

@@ -6,6 +6,7 @@ kriging's field, and corrects the expected counts that kriging starts from. Untr
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,7 +63,7 @@ class PatchingNetwork(nn.Module):
         self.widths = widths
         self.stem = nn.Conv3d(CHANNELS * 8, widths[0], 3, padding=1)
         self.encoders = nn.ModuleList(Block(width) for width in widths)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Conv3d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.up = nn.ModuleList(
             nn.ConvTranspose3d(coarse, fine, 2, stride=2) for fine, coarse in pairs

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from .kriging import LogField, krige
+from .method import Fill
+from .network import SOFTENING, STRIDE, expectation, features
 from .poisson import rate_of_mean_log
+from .weights import load_model
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
 ITERATIONS = 8
 """Of the kriging that the network starts from; the rest it learns."""
@@ -20,12 +25,55 @@ MARGIN = 24
 """Voxels of surroundings that the network is shown."""
 
 
-def starting_field(stack: Tensor, mask: Tensor, iterations: int = ITERATIONS) -> LogField:
-    """The kriged field that the network corrects."""
-    return krige(stack, mask, iterations)
+def fill(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, model: str, device: str) -> Fill:
+    """Fill one band with the patching network.
+
+    Parameters
+    ----------
+    stack
+        float32 ``(frame, row, col)``, 0 in missing voxels.
+    mask
+        bool of the same shape, True = missing.
+    model
+        Name of a shipped model or path of a weights file.
+    device
+        A torch device.
+    """
+    target = torch.device(device)
+    return fill_with(load_model(model, target).network, stack, mask, target)
+
+
+def fill_with(
+    network: nn.Module,
+    stack: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    device: torch.device,
+) -> Fill:
+    """Fill one band with a given network, which is on `device` and in evaluation mode."""
+    inside = torch.from_numpy(stack).to(device)
+    gap = torch.from_numpy(mask).to(device)
+    with torch.inference_mode():
+        field = krige(inside, gap, ITERATIONS)
+        start = starting_rate(field)
+        output = _predict(network, features(inside, gap, field))
+        log_mean, log_shape = expectation(output, start)
+        softened = torch.exp(log_mean)
+        sigma = softened * torch.exp(-0.5 * log_shape)
+        rate = (softened - SOFTENING).clamp_min(0)
+    return Fill(rate.cpu().numpy(), sigma.cpu().numpy())
 
 
 def starting_rate(field: LogField) -> Tensor:
-    """Expected counts of the kriged field, uncertainty left aside."""
+    """Expected counts of the kriged field, its uncertainty left aside."""
     rate = rate_of_mean_log(field.value.cpu().numpy())
     return torch.from_numpy(rate.astype(np.float32)).to(field.value.device)
+
+
+def _predict(network: nn.Module, seen: Tensor) -> Tensor:
+    """Run the network on features ``(4, frame, row, col)`` of any size."""
+    shape = seen.shape[1:]
+    padding = [(0, -n % STRIDE) for n in reversed(shape)]
+    padded = functional.pad(seen[None], [p for pair in padding for p in pair], mode="replicate")
+    with torch.autocast(seen.device.type, torch.bfloat16):
+        output = network(padded.contiguous(memory_format=torch.channels_last_3d))
+    return output[0, :, : shape[0], : shape[1], : shape[2]].float()  # type: ignore[no-any-return]

@@ -1,0 +1,122 @@
+"""Trained networks: safetensors files in the package or of the user's own, checked by their sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save_file
+
+from .network import PatchingNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SHIPPED = Path(__file__).parent / "weights"
+DEFAULT = "patching"
+LARGEST_FILE = 64 * 2**20
+"""Bytes; a weights file that is larger is refused before it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained patching network.
+
+    Attributes
+    ----------
+    name
+        Of the file, without its ending.
+    sha256
+        Of the whole file, metadata included.
+    metadata
+        What the file says of itself: recipe, curve, commit.
+    network
+        In evaluation mode.
+    """
+
+    name: str
+    sha256: str
+    metadata: Mapping[str, str]
+    network: PatchingNetwork
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Names of the patching networks in the package."""
+    return tuple(sorted(path.stem for path in SHIPPED.glob("patching*.safetensors")))
+
+
+def load_model(model: str, device: torch.device) -> Model:
+    """Load a patching network onto a device; it is kept for the next call.
+
+    Parameters
+    ----------
+    model
+        A name of `shipped_models`, or the path of a safetensors file.
+    device
+        Where to.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, or the file holds something else.
+    """
+    path = _find(model)
+    status = path.stat()
+    return _load(path, status.st_mtime_ns, status.st_size, device)
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, _changed: int, size: int, device: torch.device) -> Model:
+    if size > LARGEST_FILE:
+        raise ValueError(f"model {path} has {size} bytes; weights have at most {LARGEST_FILE}")
+    content = path.read_bytes()
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        network = PatchingNetwork(tuple(json.loads(metadata["widths"])))
+        network.load_state_dict(load(content))
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"model {path} holds no patching network (a file made by `bcdi-inpaint train`)"
+        ) from error
+    network = network.to(device).eval()
+    network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return Model(path.stem, hashlib.sha256(content).hexdigest(), metadata, network)
+
+
+def save_model(network: PatchingNetwork, path: Path, metadata: Mapping[str, Any]) -> None:
+    """Write a network that `load_model` reads; atomically.
+
+    Parameters
+    ----------
+    network
+        On the CPU.
+    path
+        Ends in ``.safetensors``.
+    metadata
+        What it saw: recipe, curve, commit. Values that aren't strings are written as JSON.
+    """
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+    texts["widths"] = json.dumps(network.widths)
+    part = path.with_suffix(".part")
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    save_file(tensors, part, texts)
+    part.replace(path)
+
+
+def _find(model: str) -> Path:
+    if model in shipped_models():
+        return SHIPPED / f"{model}.safetensors"
+    path = Path(model)
+    if path.suffix == ".safetensors" and path.is_file():
+        return path.resolve()
+    raise ValueError(
+        f"model={model!r} is not there; takes {', '.join(shipped_models()) or 'no shipped model'} "
+        "or the path of a .safetensors file"
+    )
