@@ -1,0 +1,275 @@
+"""The command ``bcdi-inpaint``: each subcommand hands its arguments to one function of a room.
+
+A new subcommand is a function under ``@app.command()`` that imports what it calls, so that ``--help``
+stays quick. What it raises about its input becomes one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from pathlib import Path  # noqa: TC003 (typer looks at annotations)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from .scans import Span
+
+console = Console()
+
+
+class OneLineErrors(TyperGroup):
+    """Turns exceptions into one line on stderr, unless ``--debug`` is given.
+
+    Exit code 2 for input that can't be used, 1 for a defect of this package.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            if type(error).__module__.partition(".")[0] in ("click", "typer"):
+                raise  # usage errors, which show themselves
+            code, line = _explain(error)
+            typer.echo(f"error: {line}", err=True)
+            raise typer.Exit(code) from None
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """Exit code and one line for an exception."""
+    import httpx
+
+    line = " ".join(str(error).split())
+    if isinstance(error, httpx.HTTPError):
+        return 2, f"Tiled can't be reached or refuses: {line}"
+    if isinstance(error, ValueError | TypeError | OSError | ImportError):
+        return 2, line or type(error).__name__
+    return 1, f"{type(error).__name__}: {line} (a defect; --debug shows where)"
+
+
+app = typer.Typer(
+    name="bcdi-inpaint",
+    cls=OneLineErrors,
+    help="Fill detector gaps in Bragg coherent diffraction scans.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        typer.echo(f"bcdi-inpaint {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    del version
+    if not debug:
+        warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
+
+
+def _roi(text: str) -> tuple[Span, Span]:
+    """``"190:318,190:318"`` -> ``((190, 318), (190, 318))``."""
+    try:
+        rows, cols = (tuple(map(int, part.split(":"))) for part in text.split(","))
+        (row0, row1), (col0, col1) = rows, cols
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: takes ROW0:ROW1,COL0:COL1") from None
+    return (row0, row1), (col0, col1)
+
+
+def _options(texts: list[str]) -> dict[str, Any]:
+    """``["reach=4"]`` -> ``{"reach": 4}``; what is no Python literal stays text."""
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{text!r}: takes NAME=VALUE", param_hint="--option")
+        try:
+            options[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[name] = value
+    return options
+
+
+Method = Annotated[str, typer.Option(help="How to fill.", metavar="NAME")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+DetectorKey = Annotated[
+    str | None,
+    typer.Option("--detector", help="The detector, as in 'bcdi-inpaint detectors'."),
+]
+
+
+@app.command()
+def fill(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="npz, npy, tif, or HDF5 (NeXus, CXI).")
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="npz, npy, tif, h5 (NeXus) or cxi (PyNX).")
+    ],
+    *,
+    detector: DetectorKey = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="File of missing pixels: npy, npz, tif, edf, HDF5.")
+    ] = None,
+    keep_ones: Annotated[
+        bool, typer.Option("--mask-keeps", help="In the mask, 1 marks pixels to keep.")
+    ] = False,
+    flags_only: Annotated[
+        bool, typer.Option("--flags-only", help="Only NaN, -1, 65535 and the like are missing.")
+    ] = False,
+    dataset: Annotated[str | None, typer.Option(help="Name of the frames in IN.")] = None,
+    angles: Annotated[str | None, typer.Option(help="Name of the rocking angles in IN.")] = None,
+    roi: Annotated[
+        Any,
+        typer.Option(
+            parser=_roi,
+            metavar="R0:R1,C0:C1",
+            help="The part of the detector's full frame that IN shows.",
+        ),
+    ] = None,
+    frames_per_point: Annotated[
+        str | None, typer.Option(help="With several frames a point: sum, mean or separate.")
+    ] = None,
+    method: Method = "kriging",
+    device: Device = "auto",
+    option: Annotated[
+        list[str], typer.Option(metavar="NAME=VALUE", help="Option of the method; repeatable.")
+    ] = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
+) -> None:
+    """Fill the scan in a file, without any server."""
+    from .geometry import read_mask
+    from .offline import fill_file
+    from .terminal import summary
+
+    if flags_only and (detector or mask):
+        raise typer.BadParameter("goes without --detector and --mask", param_hint="--flags-only")
+    missing = None
+    if mask is not None:
+        missing = read_mask(mask, missing="zero" if keep_ones else "nonzero")
+    with console.status("") as status:
+        filled = fill_file(
+            source,
+            target,
+            method=method,
+            device=device,
+            options=_options(option),
+            force=force,
+            step=lambda word: status.update(f"{word} ..."),
+            dataset=dataset,
+            angles=angles,
+            detector=detector,
+            roi=roi,
+            mask=False if flags_only else missing,
+            frames_per_point=frames_per_point,
+        )
+    console.print(summary(filled, {"written": str(target)}))
+
+
+@app.command()
+def demo(
+    *,
+    scan: Annotated[
+        Path | None,
+        typer.Option(help="A real scan to replay (npz, HDF5, ...) instead of a simulated one."),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of the frames in --scan.")] = None,
+    detector: Annotated[
+        str, typer.Option(help="Whose gaps are laid over the scan.")
+    ] = "maxipix_2x2",
+    method: Method = "kriging",
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep data and picture here; else in a temporary folder."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the Tiled server running.")] = False,
+) -> None:
+    """Scan, fill and find the result in Tiled, on a simulated beamline."""
+    from .demo import demonstrate, replayed, simulated
+
+    experiment = simulated(detector) if scan is None else replayed(scan, detector, dataset)
+    demonstrate(experiment, console, folder=output, method=method, keep=keep)
+
+
+@app.command()
+def detectors(
+    key: Annotated[str | None, typer.Argument(help="Show this one; else all are listed.")] = None,
+) -> None:
+    """List the detectors that are known, or show one's gaps."""
+    from . import geometry
+    from .terminal import detector_list, detector_sheet
+
+    if key is None:
+        console.print(detector_list(map(geometry.detector, geometry.detectors())))
+    else:
+        console.print(detector_sheet(geometry.detector(key)))
+
+
+@app.command()
+def info() -> None:
+    """Show versions, methods, devices and where things are."""
+    from .terminal import installation
+
+    console.print(installation())
+
+
+@app.command()
+def serve(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="TOML file; see --example.")
+    ] = None,
+    *,
+    tiled: Annotated[
+        str | None, typer.Option(metavar="URI", help="The Tiled server, instead of CONFIG's.")
+    ] = None,
+    zmq: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Also take documents from this 0MQ proxy."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Explain the configuration, try everything, exit.")
+    ] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a configuration with every field, exit.")
+    ] = False,
+) -> None:
+    """Fill what is measured, as a service beside the beamline."""
+    from .live import check as checks
+    from .live import config as configuration
+    from .terminal import findings
+
+    if example:
+        typer.echo(configuration.example(), nl=False)
+        return
+    chosen = configuration.load(config, tiled=tiled, zmq=zmq)
+    if check:
+        found = list(checks.check(chosen))
+        console.print(findings(found))
+        if not all(finding.works for finding in found):
+            raise typer.Exit(2)
+        return
+    from .live.service import serve as serve_until_stopped
+
+    serve_until_stopped(chosen)

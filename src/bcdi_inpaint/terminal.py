@@ -1,0 +1,114 @@
+"""Tables that the commands print."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+PACKAGES = (
+    "bcdi-inpaint", "numpy", "scipy", "torch", "bluesky", "bluesky-tiled-plugins", "ophyd", "tiled",
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .filling import Inpainted
+    from .geometry import Detector
+    from .live.check import Finding
+
+
+def summary(filled: Inpainted, more: Mapping[str, str] | None = None) -> Table:
+    """What was filled, how, and how far it can be trusted; then the rows in `more`."""
+    report = filled.report
+    table = _sheet()
+    frames, rows, cols = filled.intensity.shape
+    table.add_row("stack", f"{frames} frames of {rows} x {cols}, {filled.intensity.dtype}")
+    table.add_row("gap", f"{report.gap_share:.2%} ({report.voxels_missing} voxels)")
+    table.add_row("method", f"{report.method} on {report.device}, {report.seconds:.1f} s")
+    if report.model_name:
+        table.add_row("model", f"{report.model_name} ({report.model_hash[:12]})")
+    if report.self_check is not None:
+        check = report.self_check
+        table.add_row("self-check", check.verdict)
+        figures = (f for f in fields(check) if f.name not in ("verdict", "voxels"))
+        for figure in figures:
+            table.add_row("", f"{figure.name.replace('_', ' ')} {getattr(check, figure.name):.3f}")
+    for note in report.notes:
+        table.add_row("note", note)
+    for name, value in (more or {}).items():
+        table.add_row(name, value)
+    return table
+
+
+def detector_list(detectors: Iterable[Detector]) -> Table:
+    """One line for each detector."""
+    table = Table("key", "detector", "frame", "pixel", "missing", box=None, padding=(0, 2, 0, 0))
+    for known in detectors:
+        rows, cols = known.shape
+        table.add_row(
+            known.key,
+            known.name,
+            f"{rows} x {cols}",
+            f"{known.pixel_size * 1e6:g} µm",
+            f"{known.mask().mean():.2%}",
+        )
+    return table
+
+
+def detector_sheet(known: Detector) -> Table:
+    """All that is known of one detector's gaps."""
+    table = _sheet()
+    rows, cols = known.shape
+    table.add_row("key", known.key)
+    table.add_row("detector", f"{known.name} ({known.vendor}, {known.sensor})")
+    table.add_row("frame", f"{rows} x {cols} pixels of {known.pixel_size * 1e6:g} µm")
+    for policy in ("bcdi", "dead", "dead+large", "dead+large+virtual"):
+        lines = known.lines(policy)
+        for axis, spans in (("rows", lines.rows), ("cols", lines.cols)):
+            listed = ", ".join(f"{start}:{stop}" for start, stop in spans) or "none"
+            table.add_row(policy if axis == "rows" else "", f"{axis} {listed}")
+        missing = known.mask(policy=policy)
+        table.add_row("", f"{missing.sum()} pixels, {missing.mean():.2%}")
+    return table
+
+
+def installation() -> Table:
+    """Versions, methods and devices."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
+
+    from .filling import METHODS
+
+    table = _sheet()
+    for package in PACKAGES:
+        try:
+            table.add_row(package, version(package))
+        except PackageNotFoundError:
+            table.add_row(package, "not installed")
+    table.add_row("Python", platform.python_version())
+    table.add_row("methods", ", ".join(METHODS))
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    table.add_row("devices", ", ".join([f"CPU ({torch.get_num_threads()} threads)", *gpus]))
+    return table
+
+
+def findings(found: Iterable[Finding]) -> Table:
+    """What ``serve --check`` has found."""
+    table = _sheet()
+    for finding in found:
+        sign = "[green]ok[/]" if finding.works else "[red]no[/]"
+        table.add_row(finding.subject, sign, escape(finding.what))
+    return table
+
+
+def _sheet() -> Table:
+    """A table of names and values."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
