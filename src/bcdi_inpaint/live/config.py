@@ -8,6 +8,7 @@ import socket
 import stat
 import tomllib
 from dataclasses import fields, is_dataclass
+from pathlib import Path  # noqa: TC003 (pydantic looks at annotations)
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -20,7 +21,6 @@ from .settings import Limits, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pydantic_settings import PydanticBaseSettingsSource
 
@@ -179,13 +179,15 @@ class ServiceConfig(BaseSettings):
         return env_settings, init_settings
 
 
-def load(path: Path | None) -> ServiceConfig:
+def load(path: Path | None, *, tiled: str | None = None, zmq: str | None = None) -> ServiceConfig:
     """Read the configuration.
 
     Parameters
     ----------
     path
         The TOML file; None = defaults and the environment only.
+    tiled, zmq
+        The server's and the proxy's address, before all others.
 
     Raises
     ------
@@ -197,13 +199,18 @@ def load(path: Path | None) -> ServiceConfig:
     where = "the environment" if path is None else f"{path} and the environment"
     try:
         written = {} if path is None else tomllib.loads(path.read_text())
-        return ServiceConfig(**written)
+        config = ServiceConfig(**written)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is no TOML: {error}") from None
     except ValidationError as error:
         # The values are left out: somebody may have tried to write a key where none belongs.
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ValueError(f"in {where}: {'; '.join(problems)}") from None
+    given = {
+        "tiled": config.tiled.model_copy(update={"uri": tiled} if tiled else {}),
+        "zmq": config.zmq.model_copy(update={"address": zmq} if zmq else {}),
+    }
+    return config.model_copy(update=given)
 
 
 def api_key(tiled: TiledSection) -> str:

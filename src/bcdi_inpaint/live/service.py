@@ -100,7 +100,7 @@ class Service:
         while not self._stopping.is_set():
             try:
                 return connect(self._config.tiled)
-            except Exception as error:  # down, starting, or not set up yet: all may pass
+            except Exception as error:  # noqa: BLE001 (down, starting, not set up: may pass)
                 logger.warning("Tiled: %s; trying again in %g s", reason(error), TRY_AGAIN)
                 self._stopping.wait(TRY_AGAIN)
         return None
@@ -109,7 +109,7 @@ class Service:
         all_done = callback.close(self._config.stop_seconds)
         try:
             returned = hand_back(processed, self._config.name)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (ending comes first)
             returned = 0
             logger.warning("claims could not be handed back and will expire: %s", reason(error))
         logger.info(
@@ -187,7 +187,8 @@ def _descend(root: Container, path: str) -> Container:
             raise KeyError(
                 f"there is no {path!r} in {root.uri}, or this key may not see it"
             ) from None
-    return node  # type: ignore[no-any-return]
+    container: Container = node
+    return container
 
 
 @contextmanager

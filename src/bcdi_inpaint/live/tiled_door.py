@@ -95,8 +95,7 @@ class TiledDoor:
             self._changed.clear()
             try:
                 self._look()
-            except Exception as error:
-                # Whatever it was: the next look sees the same runs again.
+            except Exception as error:  # noqa: BLE001 (the next look sees the same runs)
                 failures += 1
                 if not self._trouble:
                     logger.warning("can't look at %s: %s", self._raw.uri, reason(error))
@@ -126,7 +125,7 @@ class TiledDoor:
             began = time.monotonic()
             try:
                 self._subscribe()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (without a stream we look)
                 level = logging.INFO if self._streaming else logging.DEBUG
                 logger.log(level, "no stream of %s: %s", self._raw.uri, reason(error))
             if self._streaming and not self._closing.is_set():

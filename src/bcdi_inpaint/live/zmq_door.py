@@ -6,11 +6,14 @@ import io
 import logging
 import pickle
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .faults import reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .intake import Intake
 
 logger = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ class ZmqDoor:
     name = "zmq"
 
     def __init__(self, address: str, intake: Intake, *, prefix: str, max_bytes: int) -> None:
-        self._address = address if "://" in address else f"tcp://{address}"
+        self._address = address
         self._intake = intake
         self._prefix = prefix.encode()
         self._max_bytes = max_bytes
@@ -76,13 +79,10 @@ class ZmqDoor:
         import zmq
         from zmq.utils.monitor import recv_monitor_message
 
-        with zmq.Context() as context, context.socket(zmq.SUB) as socket:
-            socket.setsockopt(zmq.MAXMSGSIZE, self._max_bytes)
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.setsockopt(zmq.SUBSCRIBE, self._prefix)
-            events = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED
-            monitor = socket.get_monitor_socket(events)
-            socket.connect(self._address)
+        with (
+            zmq.Context() as context,
+            zmq_socket(context, self._address, self._prefix, self._max_bytes) as (socket, monitor),
+        ):
             poller = zmq.Poller()
             for readable in (socket, monitor):
                 poller.register(readable, zmq.POLLIN)
@@ -98,15 +98,33 @@ class ZmqDoor:
                     )
                 if socket in ready:
                     self._take(socket.recv())
-            socket.disable_monitor()
 
     def _take(self, message: bytes) -> None:
         try:
             prefix, name, body = message.split(b" ", 2)
             if self._prefix in (b"", prefix):
                 self._intake.document(name.decode(), loads(body))
-        except Exception as error:  # the next document may be fine
+        except Exception as error:  # noqa: BLE001 (the next document may be fine)
             logger.warning("a message of %d bytes was dropped: %s", len(message), reason(error))
+
+
+@contextmanager
+def zmq_socket(
+    context: Any, address: str, prefix: bytes = b"", max_bytes: int = -1
+) -> Iterator[tuple[Any, Any]]:
+    """A subscriber, and a socket that tells when it is connected and when it is not any more."""
+    import zmq
+
+    with context.socket(zmq.SUB) as socket:
+        socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SUBSCRIBE, prefix)
+        monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED)
+        socket.connect(address if "://" in address else f"tcp://{address}")
+        try:
+            yield socket, monitor
+        finally:
+            socket.disable_monitor()
 
 
 def loads(body: bytes) -> Any:
