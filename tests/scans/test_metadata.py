@@ -139,6 +139,7 @@ class TestRegion:
     CAMERA = {  # noqa: RUF012
         "det_cam_min_x": (16, ""), "det_cam_size_size_x": (20, ""),
         "det_cam_min_y": (32, ""), "det_cam_size_size_y": (16, ""),
+        "det_cam_max_size_max_size_x": (500, ""), "det_roi1_min_xyz_min_x": (3, ""),
         "det_cam_bin_x": (2, ""), "det_cam_bin_y": (2, ""),
     }  # fmt: skip
 

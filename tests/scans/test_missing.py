@@ -42,6 +42,10 @@ class TestDetector:
         scan = scan_of(counts(516, 516), {"detector": "Maxipix 2x2"})
         np.testing.assert_array_equal(scan.mask, MAXIPIX)
 
+    def test_named_by_the_driver_of_an_ophyd_async_device(self):
+        scan = scan_of(counts(516, 516), configuration={"det-driver-model": "Maxipix 2x2"})
+        np.testing.assert_array_equal(scan.mask, MAXIPIX)
+
     def test_named_by_the_user(self):
         scan = scan_of(counts(516, 516), {"detector": "eiger2_500k"}, detector="maxipix_2x2")
         np.testing.assert_array_equal(scan.mask, MAXIPIX)

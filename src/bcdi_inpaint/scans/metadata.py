@@ -9,8 +9,11 @@ field               names                                                       
 ``distance``        distance, detector_distance, det_distance                              m
 ``pixel_size``      y_pixel_size and x_pixel_size (row, col), or pixel_size for both       m
 ``direct_beam``     beam_center_y and beam_center_x (row, col)                             pixels
-``binning``         binning; bin_y and bin_x                                               pixels
-``roi``             roi; min_y, size_y, min_x, size_x                                      pixels
+``binning``         binning; cam_bin_y and cam_bin_x                                       pixels
+``roi``             roi; cam_min_y, cam_size_size_y, cam_min_x, cam_size_size_x            pixels
+``detector``        detector_model, detector, cam_model, driver_model, model, description
+its maker           detector_vendor, vendor, cam_manufacturer, driver_manufacturer
+``sample``          sample_name, sample (a name, or a mapping with one; start document only)
 ==================  =====================================================================  ======
 
 They are looked for as they are in the start document, and in a device's data also behind the
@@ -51,8 +54,8 @@ SAMPLE_CIRCLES = frozenset(
 DETECTOR_CIRCLES = frozenset({"delta", "gamma", "nu", "tth", "twotheta"})
 
 SAMPLE_NAMES = ("sample_name", "sample")
-DETECTOR_NAMES = ("detector_model", "detector", "cam_model", "model", "description")
-VENDOR_NAMES = ("detector_vendor", "vendor", "cam_manufacturer", "manufacturer")
+DETECTOR_NAMES = ("detector_model", "detector", "cam_model", "driver_model", "model", "description")
+VENDOR_NAMES = ("detector_vendor", "vendor", "cam_manufacturer", "driver_manufacturer")
 
 _UNITS = {
     "ev": 1.0, "kev": 1e3,
@@ -206,7 +209,7 @@ def _first_readings(baseline: Stream | None) -> dict[str, tuple[Any, str]]:
 
 def _is_called(key: str, name: str) -> bool:
     """Whether ``name`` stands at the end of a device's data key, behind the device's own name."""
-    return "_" in name and bool(re.search(rf"[-_.]{re.escape(name)}$", key))
+    return "_" in name and re.sub(r"[-.]", "_", key).endswith(f"_{name}")
 
 
 def _number(facts: Facts, quantity: _Quantity, notes: list[str]) -> float | None:
@@ -248,7 +251,7 @@ def _binning(facts: Facts) -> tuple[int, int]:
     if np.shape(said := facts.start.get("binning", ())) == (2,):
         rows, cols = said
         return rows, cols
-    rows, cols = _integers(facts, "bin_y", "bin_x") or (1, 1)
+    rows, cols = _integers(facts, "cam_bin_y", "cam_bin_x") or (1, 1)
     return max(rows, 1), max(cols, 1)
 
 
@@ -258,7 +261,7 @@ def _roi(
     if np.shape(said := facts.start.get("roi", ())) == (2, 2):
         (row0, row1), (col0, col1) = said
         return (row0, row1), (col0, col1)
-    if camera := _integers(facts, "min_y", "size_y", "min_x", "size_x"):
+    if camera := _integers(facts, "cam_min_y", "cam_size_size_y", "cam_min_x", "cam_size_size_x"):
         row0, rows, col0, cols = camera
         if (rows // binning[0], cols // binning[1]) == frame_shape:
             return (row0, row0 + rows), (col0, col0 + cols)

@@ -25,6 +25,7 @@ class FrameWriter:
 
     The process starts with the first :meth:`open`, writes any number of files one after the other,
     and ends with :meth:`shutdown`, with this process, or when this object's end of the pipe is lost.
+    It is spawned, so a script that uses it has to guard its main part by ``__name__``.
 
     Parameters
     ----------
