@@ -83,9 +83,10 @@ def blocks(
     loader = DataLoader(
         own,
         batch_size=None,
-        sampler=order,  # type: ignore[arg-type]
+        sampler=order,
         num_workers=workers,
-        prefetch_factor=4 if workers else None,
+        # The next block is made while this one is learned.
+        prefetch_factor=size if workers else None,
         worker_init_fn=_one_thread,
         multiprocessing_context="forkserver" if workers else None,
     )

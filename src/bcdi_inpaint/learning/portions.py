@@ -10,7 +10,8 @@ import torch
 
 from ..filling import network
 from ..filling.bands import bands
-from ..filling.patching import ITERATIONS, MARGIN, starting_field, starting_rate
+from ..filling.kriging import krige
+from ..filling.patching import ITERATIONS, MARGIN, starting_rate
 from ..simulate import simulate_scan
 from .gaps import draw_mask
 
@@ -60,11 +61,12 @@ class Portions:
         """Flipped and with axes swapped, at random: the physics has no preferred direction."""
         axes = [2 + int(a) for a in rng.permutation(3)]
         flips = [axis for axis in (2, 3, 4) if rng.random() < 0.5]
-        turn = lambda x: x.permute(0, 1, *axes).flip(flips).contiguous()
-        return Portions(
-            turn(self.features),
-            *(turn(x[:, None])[:, 0] for x in (self.start, self.truth, self.weight)),
-        )
+
+        def turn(x: Tensor) -> Tensor:
+            return x.permute(0, 1, *axes).flip(flips).contiguous()
+
+        single = (turn(x[:, None])[:, 0] for x in (self.start, self.truth, self.weight))
+        return Portions(turn(self.features), *single)
 
 
 def simulated_portions(seed: int, *, device: str = "cpu") -> Portions:
@@ -117,7 +119,7 @@ def cut_portions(
     cut = work.slices
     inside = torch.from_numpy(np.where(mask[cut], 0, counts[cut])).to(device)
     gap = torch.from_numpy(np.ascontiguousarray(mask[cut])).to(device)
-    field = starting_field(inside, gap, ITERATIONS)
+    field = krige(inside, gap, ITERATIONS)
     whole = torch.cat(
         (
             network.features(inside, gap, field),

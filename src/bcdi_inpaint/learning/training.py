@@ -6,7 +6,7 @@ import csv
 import math
 import os
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..filling.network import PatchingNetwork
 from ..simulate import simulate_scan
 from .data import blocks
+from .devices import autocast, channels_last, choose_device
 from .loss import loss
 from .portions import VOLUME, Portions, cut_portions
 
@@ -163,15 +164,6 @@ def train(
     return state.average.module.to("cpu").eval()
 
 
-def choose_device(device: str) -> torch.device:
-    """A CUDA device if there is one and it is wanted, else the CPU."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    return torch.device(device)
-
-
 def validation_portions(recipe: TrainingRecipe, device: str) -> list[Portions]:
     """Portions of held-out volumes: all families and strains, those kept out of training included."""
     made = []
@@ -195,8 +187,8 @@ def validate(network: nn.Module | None, held_out: list[Portions], recipe: Traini
                 output = torch.zeros_like(portions.features[:, :2])
             else:
                 network.eval()
-                with _autocast(recipe, portions.features.device):
-                    output = network(_channels_last(portions.features))
+                with autocast(portions.features.device, enabled=recipe.precision == "bf16"):
+                    output = network(channels_last(portions.features))
             total += float(loss(output, portions).deviance)
     return total / len(held_out)
 
@@ -233,7 +225,9 @@ def _begin(recipe: TrainingRecipe, device: torch.device) -> _State:
     network = PatchingNetwork(recipe.widths).to(device)
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     average = AveragedModel(
-        network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True
+        network,
+        multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging),  # type: ignore[no-untyped-call]
+        use_buffers=True,
     )
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -245,11 +239,11 @@ def _step(
     model: nn.Module, optimiser: torch.optim.Optimizer, batch: Portions, recipe: TrainingRecipe
 ) -> Tensor:
     model.train()
-    with _autocast(recipe, batch.features.device):
-        output = model(_channels_last(batch.features))
+    with autocast(batch.features.device, enabled=recipe.precision == "bf16"):
+        output = model(channels_last(batch.features))
     terms = loss(output, batch)
     optimiser.zero_grad()
-    terms.total.backward()
+    terms.total.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     return terms.deviance.detach()
@@ -287,14 +281,6 @@ def _agree(value: float, device: torch.device, world: int) -> float:
     shared = torch.tensor(value, device=device)
     distributed.all_reduce(shared, distributed.ReduceOp.MAX)
     return float(shared)
-
-
-def _autocast(recipe: TrainingRecipe, device: torch.device) -> AbstractContextManager[Any]:
-    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
-
-
-def _channels_last(features: Tensor) -> Tensor:
-    return features.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _keep_recipe(recipe: TrainingRecipe, folder: Path) -> None:
