@@ -231,6 +231,14 @@ class TestRepeatedPoint:
 
 
 class TestClients:
+    @pytest.fixture
+    def _switched_back(self, raw):
+        clients = raw.structure_clients
+        version_3 = clients["BlueskyRun"]
+        yield
+        clients.set("BlueskyRun", lambda: version_3)
+
+    @pytest.mark.usefixtures("_switched_back")
     def test_a_client_that_was_switched_to_version_2(
         self, array_detector, rock, record, raw, stack
     ):
