@@ -1,0 +1,349 @@
+"""The handle that `install` returns: toggles, status, pictures, in Python and behind ``%inpaint``."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from bcdi_inpaint import catalog, geometry
+from bcdi_inpaint.filling import METHODS
+from bcdi_inpaint.live import InpaintCallback, Settings
+
+from . import commands, status
+from .commands import command
+from .toggles import Toggles, load, models, save
+
+if TYPE_CHECKING:
+    from bluesky import RunEngine
+    from matplotlib.figure import Figure
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.live import Limits, RunStatus
+    from bcdi_inpaint.scans import RockingScanRule
+
+logger = logging.getLogger("bcdi_inpaint")
+
+LOOK_EVERY = 0.5
+"""Seconds between looks at the file of toggles and at results."""
+LOGGED = 20
+"""Lines that `log` shows."""
+SWITCH = ("on", "off")
+
+
+class Inpaint:
+    """Toggles of a running inpainting, its status and its results.
+
+    Methods are the commands of ``%inpaint``: they take the words that are typed there, or the same
+    as Python values, and count from the next scan on.
+
+    Parameters
+    ----------
+    RE
+        Whose scans are filled.
+    raw, processed
+        Tiled clients, as `bcdi_inpaint.live.InpaintCallback` takes them.
+    folder
+        Where toggles are remembered and the log and pictures are written.
+    settings
+        What the toggles leave open.
+    rule, limits
+        As `bcdi_inpaint.live.InpaintCallback` takes them.
+    """
+
+    def __init__(
+        self,
+        RE: RunEngine,
+        raw: Container,
+        processed: Container,
+        *,
+        folder: Path,
+        settings: Settings | None = None,
+        rule: RockingScanRule | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._raw, self._processed = raw, processed
+        self._base = settings or Settings()
+        self._console = Console(highlight=False)
+        self._changing = threading.RLock()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._file, self._log_file = folder / "inpaint.toml", folder / "inpaint.log"
+        self._log = _log_to(self._log_file)
+        self._toggles = Toggles(method=self._base.method)
+        self._stamp: int | None = None
+        self.callback = InpaintCallback(
+            raw, processed, settings=self._base, rule=rule, limits=limits
+        )
+        self._follow_file()
+        self._RE: Any = RE
+        self._token = self._RE.subscribe(self.callback)
+        self._announced: set[tuple[str, float | None]] = set()
+        self._last_error = ""
+        self._closing = threading.Event()
+        self._thread = threading.Thread(
+            target=self._watch, name="bcdi-inpaint console", daemon=True
+        )
+        self._thread.start()
+
+    # Toggles. Each is checked, remembered and in force from the next start document on.
+
+    @command()
+    def on(self) -> None:
+        """Fill new scans."""
+        self._set(on=True)
+
+    @command()
+    def off(self) -> None:
+        """Leave new scans alone; what is being filled is finished."""
+        self._set(on=False)
+
+    @command()
+    def pause(self) -> None:
+        """Let scans wait; what is being filled is finished."""
+        self._set(paused=True)
+
+    @command()
+    def resume(self) -> None:
+        """Go on after pause."""
+        self._set(paused=False)
+
+    @command("NAME", lambda _: METHODS)
+    def method(self, name: str) -> None:
+        """Choose how gaps are filled."""
+        self._set(method=name)
+
+    @command("NAME | FILE | default", lambda _: (*models(), "default"))
+    def model(self, name: str) -> None:
+        """Choose the network, for methods that have one."""
+        self._set(model=name)
+
+    @command("NAME | auto", lambda _: (*geometry.detectors(), "auto"))
+    def detector(self, name: str) -> None:
+        """Say whose gaps the frames have, where the run doesn't."""
+        self._set(detector=name)
+
+    @command("ROW0:ROW1,COL0:COL1 | around ROWS [COLS] | all", lambda _: ("around", "all"))
+    def roi(self, *region: Any) -> None:
+        """Choose the part of the recorded frames that is filled."""
+        texts = all(isinstance(part, str) for part in region)
+        self._set(roi=" ".join(region) if texts else region if len(region) > 1 else region[0])
+
+    @command("FILE | none", lambda _: ("none",))
+    def mask(self, file: str | Path) -> None:
+        """Take missing pixels from a file instead of the detector's gaps."""
+        if str(file) != "none":
+            geometry.read_mask(Path(file).expanduser())
+        self._set(mask=str(file))
+
+    @command("PCC | auto", lambda _: ("0.9", "auto"))
+    def threshold(self, pcc: float | str) -> None:
+        """Set the self-check PCC below which a fill is doubtful."""
+        self._set(threshold=pcc)
+
+    # What has been filled.
+
+    @command("[SCAN]")
+    def redo(self, scan: int | str | None = None) -> None:
+        """Fill a scan again, with what is chosen now."""
+        run = self._run(scan)
+        self.callback.submit(run.metadata["start"]["uid"], again=True)
+        self._say(
+            f"scan {run.metadata['start'].get('scan_id')} is filled again, by {self._toggles.method}"
+        )
+
+    @command()
+    def last(self) -> Container:
+        """Give the newest filled scan, as Tiled's client."""
+        found: Container | None = next(iter(catalog.current(self._processed).values()), None)
+        if found is None:
+            raise ValueError("no scan has been filled yet")
+        return found
+
+    @command("[SCAN]")
+    def show(self, scan: int | str | None = None) -> Figure:
+        """Draw a filled scan: raw, filled, uncertainty and the rocking curve."""
+        from .pictures import draw
+
+        node = self.last() if scan is None else self._filled(scan)
+        return draw(node, self._folder, self._console)
+
+    @command()
+    def log(self) -> None:
+        """Show what has happened."""
+        try:
+            with self._log_file.open(encoding="utf-8") as file:
+                lines = deque(file, LOGGED)
+        except FileNotFoundError:
+            lines = deque()
+        self._console.print("".join(lines), end="", markup=False, soft_wrap=True)
+        self._console.print(f"all of it: {self._log_file}", markup=False, soft_wrap=True)
+
+    @command()
+    def status(self) -> None:
+        """Show what is going on; %inpaint alone does the same."""
+        where = {"toggles": str(self._file), "log": str(self._log_file)}
+        self._console.print(status.table(self.callback.status(), self._toggles, where))
+
+    @command()
+    def help(self) -> None:
+        """Show these lines."""
+        self._console.print(commands.overview())
+
+    # For programs.
+
+    @property
+    def toggles(self) -> Toggles:
+        """What is chosen."""
+        return self._toggles
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is going on, as plain values."""
+        return {
+            "toggles": self._toggles.model_dump(),
+            "toggles_file": str(self._file),
+            "log_file": str(self._log_file),
+            **self.callback.status().to_dict(),
+        }
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, with a bar, until every finished scan is filled; whether that came in time."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        deadline = None if timeout is None else time.monotonic() + timeout
+        columns = (TextColumn("filling {task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task("", total=None, visible=False)
+            while not self.callback.wait(LOOK_EVERY):
+                if deadline is not None and time.monotonic() > deadline:
+                    return False
+                for run in self.callback.status().runs[:1]:
+                    bar.update(
+                        task,
+                        description=f"scan {run.scan_id or run.uid[:8]}",
+                        completed=run.filled,
+                        total=run.frames or None,
+                        visible=True,
+                    )
+        return True
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Let go of the RunEngine; wait for finished scans, as the callback's `close` does."""
+        self._RE.unsubscribe(self._token)
+        done = self.callback.close(timeout)
+        self._closing.set()
+        self._thread.join()
+        self._announce()
+        logger.removeHandler(self._log)
+        self._log.close()
+        return done
+
+    def _set(self, **change: Any) -> None:
+        """Change a toggle: others may have been changed in the file meanwhile."""
+        with self._changing:
+            new = load(self._file, self._toggles).changed(**change)
+            self._take(new)
+            save(self._file, new)
+            self._stamp = _stamp(self._file)
+        (name,) = change
+        value = getattr(new, name)
+        shown = {True: "on", False: "off", None: "auto", "": "auto"}.get(value, value)
+        self._say(f"{name}: {shown}, from the next scan on (remembered in {self._file})")
+
+    def _take(self, toggles: Toggles) -> None:
+        """Put toggles in force; all of them or none."""
+        settings = toggles.settings(self._base)
+        self._toggles = toggles
+        self.callback.settings = settings
+        self.callback.enabled = toggles.on
+        if toggles.paused:
+            self.callback.pause()
+        else:
+            self.callback.resume()
+
+    def _follow_file(self) -> None:
+        """Take what another program or an editor has written to the file."""
+        with self._changing:
+            stamp = _stamp(self._file)
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            try:
+                self._take(load(self._file, self._toggles))
+            except (ValueError, OSError) as error:
+                self._say(f"toggles stay as they are: {error}", bad=True)
+
+    def _watch(self) -> None:
+        while not self._closing.wait(LOOK_EVERY):
+            try:
+                self._follow_file()
+                self._announce()
+            except Exception:
+                # A line that can't be written must not cost the lines after it.
+                logger.exception("the console could not say what happened")
+
+    def _announce(self) -> None:
+        """Say what is done since the last look."""
+        known = self.callback.status()
+        for run in reversed(known.last):
+            mark = (run.uid, run.completed)
+            if mark not in self._announced:
+                self._announced.add(mark)
+                self._announce_run(run)
+        if known.last_error != self._last_error:
+            self._last_error = known.last_error
+            self._say(known.last_error, bad=True)
+
+    def _announce_run(self, run: RunStatus) -> None:
+        text = status.line(run, self._toggles.threshold)
+        logger.info(text.plain)
+        self._console.print(text, soft_wrap=True)
+
+    def _say(self, text: str, *, bad: bool = False) -> None:
+        logger.log(logging.WARNING if bad else logging.INFO, text)
+        self._console.print(
+            escape(f"inpaint: {text}"), style=status.BAD if bad else None, soft_wrap=True
+        )
+
+    def _run(self, scan: int | str | None) -> Container:
+        """The raw run of a scan id or (part of a) uid; the newest one if None."""
+        from tiled.queries import Key
+
+        raw = self._raw.sort(("start.time", -1))
+        if scan is None:
+            found = next(iter(raw.values()), None)
+        elif str(scan).isdecimal():
+            found = next(iter(raw.search(Key("start.scan_id") == int(scan)).values()), None)
+        else:
+            found = self._raw.get(str(scan))
+        if found is None:
+            raise ValueError(f"no scan {'' if scan is None else scan} in {self._raw.uri}")
+        return found
+
+    def _filled(self, scan: int | str) -> Container:
+        run = self._run(scan)
+        found = catalog.find(self._processed, run.metadata["start"]["uid"])
+        if not found:
+            raise ValueError(f"scan {scan} is not filled; %inpaint redo {scan} does it")
+        return found[0]
+
+
+def _stamp(file: Path) -> int | None:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _log_to(file: Path) -> logging.Handler:
+    handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
+    return handler

@@ -1,0 +1,91 @@
+"""The one line that a beamline adds to its profile."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from .handle import Inpaint
+
+if TYPE_CHECKING:
+    from bluesky import RunEngine
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.live import Limits, Settings
+    from bcdi_inpaint.scans import RockingScanRule
+
+_INSTALLED: WeakKeyDictionary[RunEngine, Inpaint] = WeakKeyDictionary()
+"""So that running a startup file again doesn't fill everything twice."""
+
+
+def install(
+    RE: RunEngine,
+    raw: Container,
+    processed: Container,
+    *,
+    folder: Path | None = None,
+    settings: Settings | None = None,
+    rule: RockingScanRule | None = None,
+    limits: Limits | None = None,
+) -> Inpaint:
+    """Fill the rocking scans of a RunEngine while they are measured; in IPython, add ``%inpaint``.
+
+    Works without IPython and without a screen, as in a queueserver's worker. Called again for the
+    same RunEngine, it takes the place of what it installed before.
+
+    Parameters
+    ----------
+    RE
+        Whose scans are filled.
+    raw, processed
+        Tiled clients of the catalogue of runs and of the container of filled scans
+        (`bcdi_inpaint.catalog.open_processed` opens or makes it).
+    folder
+        Where toggles are remembered (``inpaint.toml``), and the log and pictures are written;
+        programs that are given the same folder share their toggles. By default that of the
+        IPython profile, or else of the user.
+    settings
+        What toggles leave open: where detector files may be read, and so on.
+    rule
+        What makes a run a rocking scan.
+    limits
+        Bounds of the live road.
+
+    Returns
+    -------
+    Inpaint
+        Toggles and status as Python calls.
+
+    Raises
+    ------
+    ValueError
+        If a client belongs to a server inside this process, which the worker can't reach.
+    """
+    shell = _shell()
+    if (earlier := _INSTALLED.pop(RE, None)) is not None:
+        earlier.close(0.0)
+    if folder is None:
+        folder = Path(shell.profile_dir.location, "inpaint") if shell else _own_folder()
+    inpaint = Inpaint(
+        RE, raw, processed, folder=folder, settings=settings, rule=rule, limits=limits
+    )
+    _INSTALLED[RE] = inpaint
+    if shell:
+        from .magic import register
+
+        register(shell, inpaint)
+    return inpaint
+
+
+def _shell() -> Any:
+    """The IPython shell that we are in, if any; IPython is not loaded for that."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
+def _own_folder() -> Path:
+    import platformdirs
+
+    return platformdirs.user_state_path("bcdi-inpaint")

@@ -1,0 +1,91 @@
+"""Pictures of a filled scan."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.progress import track
+
+from bcdi_inpaint.catalog.layout import Blocks
+from bcdi_inpaint.catalog.plots import plot_on
+from bcdi_inpaint.catalog.quicklook import OUTLINE
+from bcdi_inpaint.catalog.reader import open_scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+    from rich.console import Console
+    from tiled.client.container import Container
+
+SIZE = (11.0, 13.5)
+"""Inches."""
+BLACK = "#222222"
+
+
+def draw(node: Container, folder: Path, console: Console) -> Figure:
+    """Draw a filled scan, save the picture, and open a window where there can be one.
+
+    Above, the three central planes raw, filled and with their uncertainty; below, the rocking
+    curve with and without what was filled.
+
+    Parameters
+    ----------
+    node
+        Client of a complete filled scan.
+    folder
+        Where the picture goes.
+    console
+        Where progress and the picture's path are printed.
+    """
+    figure = _figure()
+    above, below = figure.add_gridspec(2, 1, height_ratios=(4, 1))
+    planes, curve = figure.add_subfigure(above), figure.add_subfigure(below)
+    plot_on(planes, node)
+    measured, filled = rocking_curve(node, console)
+    angles = open_scan(node).angles
+    x = np.arange(len(filled)) if angles is None else angles
+    axis = curve.subplots()
+    axis.semilogy(x, np.maximum(filled, 0.5), color=OUTLINE, linewidth=2, label="filled")
+    axis.semilogy(
+        x, np.maximum(measured, 0.5), color=BLACK, linestyle="--", linewidth=1, label="measured"
+    )
+    motor = node.metadata["motor"]
+    axis.set(xlabel="frame" if angles is None else f"{motor} (deg)", ylabel="counts in a frame")
+    axis.legend(frameon=False)
+
+    path = folder / "pictures" / f"{node.item['id']}.png"
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=100)
+    console.print(f"picture: {path}", markup=False, soft_wrap=True)
+    return figure
+
+
+def rocking_curve(
+    node: Container, console: Console
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Counts of each frame ``(frame,)``: measured ones, and with what was filled."""
+    scan = open_scan(node).filled
+    shape = scan.intensity.shape
+    step = Blocks.of(shape, scan.intensity.dtype).frames
+    measured, filled = np.zeros(shape[0]), np.zeros(shape[0])
+    starts = range(0, shape[0], step)
+    for start in track(starts, "reading", console=console, transient=True):
+        part = slice(start, start + step)
+        counts, gap = np.asarray(scan.intensity[part]), np.asarray(scan.mask[part])
+        filled[part] = counts.sum(axis=(1, 2), dtype=np.float64)
+        measured[part] = np.where(gap, 0, counts).sum(axis=(1, 2), dtype=np.float64)
+    return measured, filled
+
+
+def _figure() -> Figure:
+    """An empty figure, in a window if the user plots in windows."""
+    from matplotlib.figure import Figure
+
+    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+        window: Figure = pyplot.figure(figsize=SIZE, layout="constrained")
+        return window
+    return Figure(figsize=SIZE, layout="constrained")

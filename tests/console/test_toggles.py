@@ -1,0 +1,108 @@
+"""What an operator chooses is checked, remembered and turned into settings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bcdi_inpaint.console.toggles import Toggles, format_region, load, parse_region, save
+from bcdi_inpaint.filling import METHODS
+from bcdi_inpaint.live import AroundPeak, Settings
+
+spans = st.tuples(st.integers(0, 5000), st.integers(1, 5000)).map(lambda s: (s[0], s[0] + s[1]))
+regions = st.one_of(
+    st.none(),
+    st.tuples(spans, spans),
+    st.builds(AroundPeak, st.integers(1, 5000), st.integers(1, 5000)),
+)
+
+
+@given(regions)
+def test_a_region_is_read_as_it_was_written(region):
+    assert parse_region(format_region(region)) == region
+
+
+@given(
+    st.builds(
+        Toggles,
+        on=st.booleans(),
+        paused=st.booleans(),
+        method=st.sampled_from(METHODS),
+        detector=st.sampled_from(["", "maxipix_2x2", "eiger2_500k"]),
+        roi=regions,
+        finetune=st.booleans(),
+        threshold=st.none() | st.floats(0, 1),
+    )
+)
+def test_toggles_are_remembered_as_they_were_chosen(tmp_path_factory, toggles):
+    path = tmp_path_factory.mktemp("toggles") / "inpaint.toml"
+    save(path, toggles)
+    assert load(path, Toggles()) == toggles
+    assert [file.name for file in path.parent.iterdir()] == ["inpaint.toml"]
+
+
+@pytest.mark.parametrize("name", ['a "b"', "tab\tnew", "\x7f", "Å\\"])
+def test_a_mask_of_any_name_is_remembered(tmp_path, name):
+    file = tmp_path / f"{name}.npy"
+    np.save(file, np.eye(3, dtype=bool))
+    save(tmp_path / "inpaint.toml", Toggles(mask=str(file)))
+    assert load(tmp_path / "inpaint.toml", Toggles()).mask == str(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("method", "krigging", "did you mean kriging?"),
+        ("detector", "maxipix_2x3", "maxipix_2x2"),
+        ("roi", "10:5,0:3", "ROW0:ROW1,COL0:COL1"),
+        ("roi", "around 0", "around ROWS COLS"),
+        ("threshold", "1.2", "takes 0 to 1, or auto"),
+        ("threshold", "high", "is no number"),
+        ("mask", "/nowhere/mask.npy", "there is no file /nowhere/mask.npy"),
+        ("model", "patchwork", "no model 'patchwork'"),
+        ("finetune", "of", "did you mean off"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line(name, value, says):
+    with pytest.raises(ValueError, match=f"^{name}: ") as caught:
+        Toggles().changed(**{name: value})
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("method = linear", "inpaint.toml: "),
+        ("methd = 'linear'", "'methd' is unknown .did you mean method"),
+        ("method = 'lineal'", "did you mean linear"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_and_left_as_it_is(tmp_path, text, says):
+    path = tmp_path / "inpaint.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=says):
+        load(path, Toggles())
+    assert path.read_text() == text
+
+
+def test_toggles_go_before_what_the_beamline_has_set(tmp_path):
+    missing = np.zeros((4, 6), bool)
+    missing[2] = True
+    np.save(tmp_path / "mask.npy", missing)
+    base = Settings(method="kriging", options={"iterations": 5}, detector="eiger2_1m", portion=4)
+    chosen = Toggles(
+        method="kriging", roi="around 64", mask=str(tmp_path / "mask.npy"), detector="maxipix_2x2"
+    ).settings(base)
+    assert chosen.region == AroundPeak(64, 64)
+    assert chosen.detector == "maxipix_2x2"
+    assert chosen.options == {"iterations": 5}
+    assert chosen.portion == 4
+    np.testing.assert_array_equal(chosen.mask, missing)
+
+
+def test_options_of_another_method_are_left_out():
+    base = Settings(method="kriging", options={"iterations": 5})
+    assert Toggles(method="linear").settings(base).options == {}
