@@ -121,13 +121,13 @@ def as_client(node: Container) -> Container:
     return BCDIInpainted(node.context, item=node.item, structure_clients=node.structure_clients)
 
 
-def insert_run(raw: Container, **start: Any) -> Container:
+def insert_run(raw: Container, *, time: float | None = None, **start: Any) -> Container:
     """A small raw run, written as a beamline does."""
     from bluesky_tiled_plugins import TiledWriter
     from event_model import compose_run
 
     writer = TiledWriter(raw, batch_size=100)
-    run = compose_run(metadata={"scan_id": 54, "sample": "Pt_a", **start})
+    run = compose_run(time=time, metadata={"scan_id": 54, "sample": "Pt_a", **start})
     writer("start", run.start_doc)
     descriptor = run.compose_descriptor(
         name="primary", data_keys={"eta": {"dtype": "number", "shape": [], "source": "motor"}}

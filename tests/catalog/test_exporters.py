@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -100,6 +100,7 @@ def test_one_dataset_only_has_mask_in_its_path(scan: FilledScan, tmp_path: Path)
     assert [name for name in names if "mask" in name] == [MASK]
 
 
+@settings(deadline=None)
 @given(
     npst.arrays(
         np.float32,

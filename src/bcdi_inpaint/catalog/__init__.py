@@ -6,7 +6,7 @@ Importing this costs a Tiled client next to nothing: neither torch nor matplotli
 from .client import BCDIInpainted
 from .layout import SPEC
 from .metadata import FillMetadata
-from .queries import current, filled, find, open_processed, raw_run, unfilled
+from .queries import current, filled, find, open_processed, raw_run, raw_uids, unfilled
 from .reader import FilledScan, open_scan, read
 from .writer import (
     AlreadyFilledError,
@@ -35,6 +35,7 @@ __all__ = [
     "open_processed",
     "open_scan",
     "raw_run",
+    "raw_uids",
     "read",
     "unfilled",
     "write",

@@ -1,0 +1,111 @@
+"""A filled scan is seen by those who see the raw run, on a server with users and tags."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tiled.client import from_context
+from tiled.client.context import Context, password_grant
+
+from bcdi_inpaint.catalog import TagsRefusedError, write
+
+pytestmark = pytest.mark.slow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tiled.client.container import Container
+
+    from .conftest import MakeScan
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    script = Path(__file__).with_name("tagged_server.py")
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path_factory.mktemp("tagged"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+
+
+def log_in(url: str, user: str) -> Container:
+    context = Context(f"{url}/api/v1")
+    (provider,) = context.server_info.authentication.providers
+    tokens = password_grant(
+        context.http_client, provider.links["auth_endpoint"], provider.provider, user, user
+    )
+    context.configure_auth(tokens, remember_me=False)
+    context.show_progress = False
+    return from_context(context)
+
+
+@pytest.fixture(scope="module")
+def operator(url: str) -> Iterator[Container]:
+    client = log_in(url, "operator")
+    client.create_container("processed", access_tags=["beamline"])
+    yield client
+    client.context.close()
+
+
+@pytest.fixture(scope="module")
+def visitor(url: str, operator: Container) -> Iterator[Container]:
+    client = log_in(url, "visitor")
+    yield client
+    client.context.close()
+
+
+def test_every_child_has_the_tags_of_the_run(
+    operator: Container, visitor: Container, make_scan: MakeScan
+) -> None:
+    node = write(operator["processed"], *make_scan(access_tags=("proposal-1",)))
+    assert list(node.access_tags) == ["proposal-1"]
+    assert {name: tuple(node[name].access_tags) for name in node} == dict.fromkeys(
+        ("intensity", "sigma", "mask", "eta", "quicklook"), ("proposal-1",)
+    )
+    assert node.item["id"] in operator["processed"]
+    assert node.item["id"] not in visitor["processed"]
+
+
+def test_a_key_that_may_not_give_the_tags_is_told_so_and_nothing_is_left(
+    operator: Container, visitor: Container, make_scan: MakeScan
+) -> None:
+    before = set(operator["processed"])
+    with pytest.raises(TagsRefusedError, match=r"access tags \['proposal-1'\].*not an owner of"):
+        write(visitor["processed"], *make_scan(access_tags=("proposal-1",)))
+    assert set(operator["processed"]) == before
+
+
+def test_without_tags_a_scan_belongs_to_its_writer_alone(
+    operator: Container, visitor: Container, make_scan: MakeScan
+) -> None:
+    node = write(visitor["processed"], *make_scan())
+    assert list(node.access_tags) == ["user:visitor"]
+    assert node.item["id"] not in operator["processed"]
+
+
+def test_a_run_that_belongs_to_its_writer_gives_a_scan_that_does(
+    operator: Container, visitor: Container, make_scan: MakeScan
+) -> None:
+    node = write(operator["processed"], *make_scan(access_tags=("user:operator", "beamline")))
+    assert set(node.access_tags) <= {"user:operator", "beamline"}
+    node = write(operator["processed"], *make_scan(access_tags=("user:operator",)))
+    assert list(node.access_tags) == ["user:operator"]
+    with pytest.raises(TagsRefusedError, match=r"instead of the raw run's \['user:operator'\]"):
+        write(visitor["processed"], *make_scan(access_tags=("user:operator",)))
+
+
+def test_a_server_that_would_drop_the_tags_gets_nothing(
+    processed: Container, make_scan: MakeScan
+) -> None:
+    """One without an access policy would show the scan to everybody."""
+    with pytest.raises(TagsRefusedError, match="Has the server no access policy"):
+        write(processed, *make_scan(access_tags=("proposal-1",)))
+    assert list(processed) == []
