@@ -28,13 +28,15 @@ class OneLineErrors(TyperGroup):
     """
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        if ctx.params.get("debug"):
             return super().invoke(ctx)
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
-            if ctx.params.get("debug"):
-                raise
             if type(error).__module__.partition(".")[0] in ("click", "typer"):
                 raise  # usage errors, which show themselves
             code, line = _explain(error)
@@ -46,12 +48,20 @@ def _explain(error: Exception) -> tuple[int, str]:
     """Exit code and one line for an exception."""
     import httpx
 
-    line = " ".join(str(error).split())
+    line = _one_line(error)
     if isinstance(error, httpx.HTTPError):
         return 2, f"Tiled can't be reached or refuses: {line}"
     if isinstance(error, ValueError | TypeError | OSError | ImportError):
         return 2, line or type(error).__name__
     return 1, f"{type(error).__name__}: {line} (a defect; --debug shows where)"
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    typer.echo(f"warning: {_one_line(message)}", err=True)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
 
 
 app = typer.Typer(
@@ -83,9 +93,8 @@ def main(
         ),
     ] = False,
 ) -> None:
-    del version
-    if not debug:
-        warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
+    """Options of all commands; what they do is done elsewhere."""
+    del debug, version
 
 
 def _roi(text: str) -> tuple[Span, Span]:
@@ -112,7 +121,9 @@ def _options(texts: list[str]) -> dict[str, Any]:
     return options
 
 
-Method = Annotated[str, typer.Option(help="How to fill.", metavar="NAME")]
+Method = Annotated[
+    str | None, typer.Option(help="How to fill; 'bcdi-inpaint info' lists the methods.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 DetectorKey = Annotated[
     str | None,
@@ -152,7 +163,7 @@ def fill(
     frames_per_point: Annotated[
         str | None, typer.Option(help="With several frames a point: sum, mean or separate.")
     ] = None,
-    method: Method = "kriging",
+    method: Method = None,
     device: Device = "auto",
     option: Annotated[
         list[str], typer.Option(metavar="NAME=VALUE", help="Option of the method; repeatable.")
@@ -162,7 +173,7 @@ def fill(
     """Fill the scan in a file, without any server."""
     from .geometry import read_mask
     from .offline import fill_file
-    from .terminal import summary
+    from .terminal import say, summary
 
     if flags_only and (detector or mask):
         raise typer.BadParameter("goes without --detector and --mask", param_hint="--flags-only")
@@ -185,7 +196,8 @@ def fill(
             mask=False if flags_only else missing,
             frames_per_point=frames_per_point,
         )
-    console.print(summary(filled, {"written": str(target)}))
+    console.print(summary(filled))
+    say(console, f"written to {target}")
 
 
 @app.command()
@@ -199,7 +211,7 @@ def demo(
     detector: Annotated[
         str, typer.Option(help="Whose gaps are laid over the scan.")
     ] = "maxipix_2x2",
-    method: Method = "kriging",
+    method: Method = None,
     output: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Keep data and picture here; else in a temporary folder."),
@@ -229,7 +241,7 @@ def detectors(
 
 @app.command()
 def info() -> None:
-    """Show versions, methods, devices and where things are."""
+    """Show versions, methods and devices."""
     from .terminal import installation
 
     console.print(installation())

@@ -8,7 +8,7 @@ Only the photons are simulated, or replayed from a real scan.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +21,9 @@ from rich.table import Table
 from . import catalog, geometry
 from .evaluate.metrics import pcc, pcc_ceiling, pcc_ceiling_of_counts
 from .filling import inpaint
+from .filling.inpaint import DEFAULT
 from .picture import draw
-from .terminal import summary
+from .terminal import say, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
 FRAMES = (64, 128, 128)
 """Shape of the simulated scan."""
 
-FROM_PEAK = 10
-"""Pixels from the Bragg peak to the middle of the gap, along rows and columns: near enough that
-there are fringes to be lost."""
+FROM_PEAK = 7
+"""Pixels from the Bragg peak to the gap, along rows and columns: near enough that there are fringes
+to be lost."""
 
 BASELINES = ("linear", "biharmonic")
 
@@ -127,7 +128,7 @@ def _behind_gaps(
     detector: str,
     rate: NDArray[np.float32] | None = None,
 ) -> Experiment:
-    """Let the detector's gaps pass `FROM_PEAK` pixels from the brightest voxel."""
+    """Let the detector's gaps begin `FROM_PEAK` pixels from the brightest voxel."""
     known = geometry.detector(detector)
     peak = np.unravel_index(int(counts.argmax()), counts.shape)[1:]
     roi = tuple(
@@ -148,10 +149,9 @@ def _behind_gaps(
 
 
 def _span_with_gap(gaps: tuple[Span, ...], length: int, n: int, where: int) -> Span:
-    """``(start, start + n)`` such that the middle of a gap comes to lie at pixel `where`."""
-    middles = [(start + stop) // 2 for start, stop in gaps]
-    middle = min(middles, key=lambda m: abs(m - length / 2), default=length // 2)
-    start = min(max(middle - where, 0), max(length - n, 0))
+    """``(start, start + n)`` such that the gap in the middle of the detector begins at `where`."""
+    gap = min((start for start, _ in gaps), key=lambda s: abs(s - length / 2), default=length // 2)
+    start = min(max(gap - where, 0), max(length - n, 0))
     return start, start + n
 
 
@@ -160,7 +160,7 @@ def demonstrate(
     console: Console,
     *,
     folder: Path | None = None,
-    method: str = "kriging",
+    method: str | None = None,
     keep: bool = False,
 ) -> None:
     """Measure, fill and show an experiment.
@@ -185,19 +185,18 @@ def demonstrate(
         If the result can't be found or measured voxels aren't the raw ones.
     """
     with _kept_or_temporary(folder) as place, _server(place) as server:
-        console.print(f"Tiled is at {server.web_ui_link}", soft_wrap=True)
-        uid, seconds_after = _measure(experiment, server.uri, place, console, method)
+        say(console, f"Tiled is at {server.web_ui_link}")
+        uid, seconds_after = _measure(experiment, server.uri, place, console, method or DEFAULT)
         node, filled = _look_up(server.uri, uid)
         picture = (folder or Path()) / PICTURE
         draw(filled, experiment.counts).savefig(picture)
         more = {
             "after the last frame": f"{seconds_after:.1f} s until it was in Tiled",
             "measured voxels": "identical to the raw run's",
-            "in Tiled": "/".join(node.path_parts),
-            "picture": str(picture),
         }
-        console.print(summary(filled, more))
-        console.print(compare(experiment, filled))
+        console.print(summary(filled, more), compare(experiment, filled))
+        say(console, f"in Tiled: {'/'.join(node.path_parts)}")
+        say(console, f"picture:  {picture}")
         if keep:
             _stay(server, console)
 
@@ -206,7 +205,7 @@ def demonstrate(
 def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        yield folder
+        yield folder.resolve()
     else:
         with TemporaryDirectory(prefix="bcdi-inpaint-", ignore_cleanup_errors=True) as temporary:
             yield Path(temporary)
@@ -214,7 +213,12 @@ def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _server(folder: Path) -> Iterator[Any]:
-    from tiled.server import SimpleTiledServer
+    try:
+        from tiled.server import SimpleTiledServer
+    except ImportError as error:
+        raise ImportError(
+            f"the demonstration needs a Tiled server: pip install 'bcdi-inpaint[server]' ({error})"
+        ) from error
 
     files = folder / "detector-files"
     files.mkdir(parents=True, exist_ok=True)
@@ -244,16 +248,13 @@ def _measure(
     recorded = with_gaps(experiment.counts, experiment.mask)
     angles, total = experiment.angles, len(experiment.angles)
     motor = SynAxis(name="eta", egu="deg", value=float(angles[0]))
-    with ExitStack() as stack:
-        detector = stack.enter_context(
-            AreaDetector(
-                at_motor(recorded, angles, motor), files, name="det", model=experiment.detector
-            )
-        )
-        inpainting = stack.enter_context(
-            InpaintCallback(raw, processed, settings=Settings(method=method, file_roots=(files,)))
-        )
-        progress = stack.enter_context(_progress(console))
+    exposure = at_motor(recorded, angles, motor)
+    settings = Settings(method=method, file_roots=(files,))
+    with (
+        AreaDetector(exposure, files, name="det", model=experiment.detector) as detector,
+        InpaintCallback(raw, processed, settings=settings) as inpainting,
+        _progress(console) as progress,
+    ):
         measuring = progress.add_task("measuring", total=total)
         filling = progress.add_task("filling", total=total)
 
@@ -325,7 +326,7 @@ def compare(experiment: Experiment, filled: Inpainted) -> Table:
     truth = experiment.counts[gap]
     rate = None if experiment.rate is None else experiment.rate[gap]
     fills = {filled.report.method: filled.intensity[gap]} | {
-        method: inpaint(experiment.counts, experiment.mask, method).intensity[gap]
+        method: _interpolated(experiment, method)[gap]
         for method in BASELINES
         if method != filled.report.method
     }
@@ -346,9 +347,15 @@ def compare(experiment: Experiment, filled: Inpainted) -> Table:
     return table
 
 
+def _interpolated(experiment: Experiment, method: str) -> NDArray[np.floating[Any]]:
+    return inpaint(experiment.counts, experiment.mask, method, self_check=False).intensity
+
+
 def _stay(server: Any, console: Console) -> None:
-    console.print(f"The server stays at {server.web_ui_link}\n  from tiled.client import from_uri")
-    console.print(f'  from_uri("{server.uri}")["demo"]\nCtrl-C ends it.', soft_wrap=True)
+    say(console, f"The server stays at {server.web_ui_link}")
+    say(console, "  from tiled.client import from_uri")
+    say(console, f'  demo = from_uri("{server.uri}")["demo"]')
+    say(console, "Ctrl-C ends it.")
     try:
         while True:
             time.sleep(3600)

@@ -12,6 +12,7 @@ import numpy as np
 from .catalog import exporters
 from .catalog.reader import FilledScan
 from .filling import inpaint
+from .filling.inpaint import DEFAULT
 from .scans import from_file
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def fill_file(
     source: Path,
     target: Path,
     *,
-    method: str,
+    method: str | None = None,
     device: str = "auto",
     options: Mapping[str, Any] | None = None,
     force: bool = False,
@@ -64,7 +65,7 @@ def fill_file(
     step("reading")
     scan = from_file(source, **reading)
     step("filling")
-    filled = inpaint(scan.frames, scan.mask, method, device, **(options or {}))
+    filled = inpaint(scan.frames, scan.mask, method or DEFAULT, device, **(options or {}))
     step("writing")
     with _whole_or_not_at_all(target) as part:
         write(part, FilledScan(filled, scan.metadata, scan.angles))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -15,9 +14,16 @@ PACKAGES = (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .filling import Inpainted
+    from rich.console import Console
+
+    from .filling import Inpainted, SelfCheck
     from .geometry import Detector
     from .live.check import Finding
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is, so that names in it can be copied."""
+    console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def summary(filled: Inpainted, more: Mapping[str, str] | None = None) -> Table:
@@ -31,16 +37,21 @@ def summary(filled: Inpainted, more: Mapping[str, str] | None = None) -> Table:
     if report.model_name:
         table.add_row("model", f"{report.model_name} ({report.model_hash[:12]})")
     if report.self_check is not None:
-        check = report.self_check
-        table.add_row("self-check", check.verdict)
-        figures = (f for f in fields(check) if f.name not in ("verdict", "voxels"))
-        for figure in figures:
-            table.add_row("", f"{figure.name.replace('_', ' ')} {getattr(check, figure.name):.3f}")
+        table.add_row("self-check", _told(report.self_check))
     for note in report.notes:
         table.add_row("note", note)
     for name, value in (more or {}).items():
         table.add_row(name, value)
     return table
+
+
+def _told(check: SelfCheck) -> str:
+    return (
+        f"{check.verdict}: on artificial gaps PCC {check.pcc:.3f} "
+        f"(kriging {check.pcc_kriging:.3f}, linear {check.pcc_linear:.3f}, "
+        f"at best {check.pcc_ceiling:.3f}), counts x {check.counts_ratio:.2f} "
+        f"(kriging {check.counts_ratio_kriging:.2f}, linear {check.counts_ratio_linear:.2f})"
+    )
 
 
 def detector_list(detectors: Iterable[Detector]) -> Table:

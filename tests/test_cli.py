@@ -1,0 +1,240 @@
+"""The command line: what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from bcdi_inpaint import detector, inpaint
+from bcdi_inpaint.cli import app
+
+ROI = "240:270,244:274"
+MASK = detector("maxipix_2x2").mask(roi=((240, 270), (244, 274)))
+
+
+@pytest.fixture
+def stack() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.where(MASK, 0, rng.poisson(20, (10, 30, 30))).astype(np.uint16)
+
+
+@pytest.fixture
+def scan(tmp_path: Path, stack: np.ndarray) -> Path:
+    np.savez(tmp_path / "scan.npz", data=stack, theta=np.arange(10.0))
+    return tmp_path / "scan.npz"
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def filled_by_hand(stack: np.ndarray) -> np.ndarray:
+    return inpaint(stack, MASK, "linear").intensity
+
+
+FILL = ("--detector", "maxipix_2x2", "--roi", ROI, "--method", "linear")
+
+
+def test_version_and_help() -> None:
+    assert run("--version").output.startswith("bcdi-inpaint ")
+    listed = run("--help").output
+    for command in ("fill", "demo", "detectors", "info"):
+        assert command in listed
+
+
+def test_fill_writes_what_inpaint_gives(scan: Path, stack: np.ndarray, tmp_path: Path) -> None:
+    target = tmp_path / "out.npz"
+    result = run("fill", scan, target, *FILL)
+    assert result.exit_code == 0, result.output
+    with np.load(target) as out:
+        np.testing.assert_array_equal(out["data"], filled_by_hand(stack))
+        np.testing.assert_array_equal(out["filled"], np.broadcast_to(MASK, stack.shape))
+        np.testing.assert_array_equal(out["theta"], np.arange(10.0))
+        assert (out["sigma"][out["filled"]] > 0).all()
+        assert '"method": "linear"' in str(out["report"])
+    assert "linear" in result.output
+    assert f"written to {target}" in result.output
+
+
+def read_back(path: Path) -> np.ndarray:
+    match path.suffix:
+        case ".npy":
+            return np.load(path)
+        case ".tif":
+            return tifffile.imread(path)
+        case ".cxi":
+            with h5py.File(path) as file:
+                return file["entry_1/data_1/data"][()]
+        case _:
+            with h5py.File(path) as file:
+                return file["entry/data/intensity"][()]
+
+
+@pytest.mark.parametrize("extension", ["npy", "tif", "h5", "nxs", "cxi"])
+def test_fill_writes_other_formats(extension, scan: Path, stack, tmp_path: Path) -> None:
+    target = tmp_path / f"out.{extension}"
+    result = run("fill", scan, target, *FILL)
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(read_back(target), filled_by_hand(stack))
+
+
+@pytest.mark.parametrize("extension", ["npy", "tif", "h5", "cxi"])
+def test_fill_reads_other_formats(extension, stack: np.ndarray, tmp_path: Path) -> None:
+    source, target = tmp_path / f"in.{extension}", tmp_path / "out.npy"
+    if extension == "npy":
+        np.save(source, stack)
+    elif extension == "tif":
+        tifffile.imwrite(source, stack)
+    else:
+        with h5py.File(source, "w") as file:
+            file["entry/data/frames"] = stack
+            file["entry/other"] = stack[0]
+    result = run("fill", source, target, *FILL)
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(np.load(target), filled_by_hand(stack))
+
+
+def test_fill_takes_a_mask_file_of_either_polarity(scan: Path, stack, tmp_path: Path) -> None:
+    np.save(tmp_path / "mask.npy", MASK)
+    np.save(tmp_path / "keep.npy", ~MASK)
+    for arguments in (("mask.npy",), ("keep.npy", "--mask-keeps")):
+        result = run(
+            "fill", scan, tmp_path / "out.npy", "--mask", tmp_path / arguments[0], *arguments[1:],
+            "--method", "linear", "--force",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), filled_by_hand(stack))
+
+
+def test_fill_can_rely_on_flags_alone(stack: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.where(MASK, 65535, stack).astype(np.uint16))
+    result = run(
+        "fill", tmp_path / "in.npy", tmp_path / "out.npy", "--flags-only", "--method", "linear"
+    )
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), filled_by_hand(stack))
+
+
+def test_fill_hands_options_to_the_method(scan: Path, stack, tmp_path: Path) -> None:
+    arguments = [*FILL[:-1], "inverse_distance", "--option", "reach=3", "--option", "exponent=4"]
+    assert run("fill", scan, tmp_path / "out.npy", *arguments).exit_code == 0
+    expected = inpaint(stack, MASK, "inverse_distance", reach=3, exponent=4).intensity
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+
+
+def test_fill_replaces_a_file_only_if_told(scan: Path, stack, tmp_path: Path) -> None:
+    target = tmp_path / "out.npy"
+    target.write_text("precious")
+    refused = run("fill", scan, target, *FILL)
+    assert refused.exit_code == 2
+    assert "--force" in refused.stderr
+    assert target.read_text() == "precious"
+    assert run("fill", scan, target, *FILL, "--force").exit_code == 0
+    np.testing.assert_array_equal(np.load(target), filled_by_hand(stack))
+
+
+BAD = {
+    "no such file": (["fill", "nowhere.npz", "out.npy", *FILL], "nowhere.npz"),
+    "unreadable file": (["fill", "broken.h5", "out.npy", *FILL], "broken.h5"),
+    "unknown extension": (["fill", "scan.npz", "out.mat", *FILL], "must end in .npz"),
+    "no folder": (["fill", "scan.npz", "deep/out.npy", *FILL], "no folder deep"),
+    "onto itself": (["fill", "scan.npz", "scan.npz", *FILL, "--force"], "raw file itself"),
+    "unknown detector": (["fill", "scan.npz", "out.npy", "--detector", "maxipx"], "maxipix"),
+    "wrong frame": (["fill", "scan.npz", "out.npy", "--detector", "maxipix_2x2"], "30 x 30"),
+    "mask of another shape": (["fill", "scan.npz", "out.npy", "--mask", "small.npy"], "(3, 3)"),
+    "nothing left": (["fill", "scan.npz", "out.npy", "--mask", "all.npy"], "nothing is left"),
+    "unknown dataset": (["fill", "scan.npz", "out.npy", *FILL, "--dataset", "x"], "'x'"),
+    "unknown method": (["fill", "scan.npz", "out.npy", *FILL[:-1], "lineer"], "mean linear"),
+    "unknown option": (["fill", "scan.npz", "out.npy", *FILL, "--option", "a=1"], "'a'"),
+    "unknown key": (["detectors", "pilatsu_1m"], "pilatus_1m"),
+    "demo of no file": (["demo", "--scan", "nowhere.npz"], "nowhere.npz"),
+    "demo without gaps": (["demo", "--detector", "eiger2_500k"], "no gap"),
+    "demo of a large scan": (["demo", "--scan", "large.npz"], "don't fit"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*pixels are missing:UserWarning")
+@pytest.mark.parametrize(("arguments", "said"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments, said: str, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.h5").write_bytes(b"not HDF5")
+    np.save("small.npy", np.eye(3, dtype=bool))
+    np.save("all.npy", np.ones((30, 30), bool))
+    np.savez("large.npz", data=np.ones((8, 600, 4), np.int16))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    (line,) = [line for line in result.stderr.splitlines() if not line.startswith("warning: ")]
+    assert line.startswith("error: ")
+    assert said in line
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fill", "a.npz", "b.npz", "--roi", "1:2"], "ROW0:ROW1,COL0:COL1"),
+        (["fill", "a.npz", "b.npz", "--option", "reach"], "NAME=VALUE"),
+        (["fill", "a.npz", "b.npz", "--flags-only", "--detector", "x"], "--detector"),
+        (["fil"], "fill"),
+    ],
+)
+def test_bad_usage_is_explained(arguments, said: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_half_written_file_is_never_left(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(path: Path, _scan: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(sys.modules["bcdi_inpaint.offline"].WRITERS, ".npy", full_disk)
+    result = run("fill", scan, tmp_path / "out.npy", *FILL)
+    assert result.exit_code == 2
+    assert "No space left" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.npz"]
+
+
+def test_a_process_ends_with_the_exit_code_and_debug_shows_the_traceback(tmp_path: Path) -> None:
+    for debug in ([], ["--debug"]):
+        done = subprocess.run(
+            [Path(sys.executable).with_name("bcdi-inpaint"), *debug, "detectors", "nothing_known"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ("Traceback" in done.stderr) == bool(debug)
+        assert done.stdout == ""
+        if not debug:
+            assert done.returncode == 2
+            assert done.stderr.count("\n") == 1
+
+
+def test_detectors_are_listed_and_shown() -> None:
+    listed = run("detectors").output
+    assert "maxipix_2x2" in listed
+    assert "516 x 516" in listed
+    shown = run("detectors", "maxipix_2x2").output
+    assert "255:261" in shown
+    assert "6156 pixels" in shown
+
+
+def test_info_names_versions_and_methods() -> None:
+    shown = run("info").output
+    for name in ("tiled", "torch", "kriging", "CPU"):
+        assert name in shown
