@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +83,7 @@ class Inpaint:
             raw, processed, settings=self._base, rule=rule, limits=limits
         )
         self._follow_file()
-        self._RE: Any = RE
-        self._token = self._RE.subscribe(self.callback)
+        self._unsubscribe = partial(RE.unsubscribe, RE.subscribe(self.callback))  # type: ignore[no-untyped-call]
         self._announced: set[tuple[str, float | None]] = set()
         self._last_error = ""
         self._closing = threading.Event()
@@ -235,7 +235,7 @@ class Inpaint:
 
     def close(self, timeout: float = 30.0) -> bool:
         """Let go of the RunEngine; wait for finished scans, as the callback's `close` does."""
-        self._RE.unsubscribe(self._token)
+        self._unsubscribe()
         done = self.callback.close(timeout)
         self._closing.set()
         self._thread.join()

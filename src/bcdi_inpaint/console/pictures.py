@@ -42,8 +42,8 @@ def draw(node: Container, folder: Path, console: Console) -> Figure:
         Where progress and the picture's path are printed.
     """
     figure = _figure()
-    above, below = figure.add_gridspec(2, 1, height_ratios=(4, 1))
-    planes, curve = figure.add_subfigure(above), figure.add_subfigure(below)
+    grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
+    planes, curve = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     plot_on(planes, node)
     measured, filled = rocking_curve(node, console)
     angles = open_scan(node).angles

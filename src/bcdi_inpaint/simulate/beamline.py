@@ -90,6 +90,13 @@ class ArrayDetector(SynSignal):  # type: ignore[misc]
         return described
 
 
+class FrameSize(Device):  # type: ignore[misc]
+    """Pixels of the full frame that are recorded; 0 = not said."""
+
+    size_y = Component(Signal, value=0, kind="config")
+    size_x = Component(Signal, value=0, kind="config")
+
+
 class Camera(Device):  # type: ignore[misc]
     """What areaDetector's camera reports as its configuration."""
 
@@ -97,6 +104,16 @@ class Camera(Device):  # type: ignore[misc]
     num_images = Component(Signal, value=1, kind="config")
     manufacturer = Component(Signal, value="Simulated", kind="config")
     model = Component(Signal, value="", kind="config")
+    min_y = Component(Signal, value=0, kind="config")
+    min_x = Component(Signal, value=0, kind="config")
+    size = Component(FrameSize, ".", kind="config")
+
+    def show_region(self, rows: tuple[int, int], cols: tuple[int, int]) -> None:
+        """Report that only these half-open rows and columns of the full frame are recorded."""
+        self.min_y.put(rows[0])
+        self.min_x.put(cols[0])
+        self.size.size_y.put(rows[1] - rows[0])
+        self.size.size_x.put(cols[1] - cols[0])
 
 
 class AreaDetector(Device):  # type: ignore[misc]

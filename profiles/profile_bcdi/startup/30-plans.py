@@ -1,0 +1,3 @@
+"""Plans."""
+
+from bcdi_inpaint.console.plans import bcdi_rocking_scan  # noqa: F401

@@ -1,0 +1,11 @@
+"""What only a person in a terminal wants: a table of each scan, %mov and %wa, a greeting."""
+
+if INTERACTIVE:
+    from bluesky.callbacks.best_effort import BestEffortCallback
+    from bluesky.magics import BlueskyMagics
+
+    bec = BestEffortCallback()
+    bec.disable_plots()
+    RE.subscribe(bec)
+    get_ipython().register_magics(BlueskyMagics)
+    print("Try  RE(bcdi_rocking_scan(maxipix, eta, sample='crystal'))  and  %inpaint")
