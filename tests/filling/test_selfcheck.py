@@ -1,0 +1,74 @@
+"""A fill's own check: artificial gaps over measured voxels, and kriging where the model loses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import bcdi_inpaint as bi
+from bcdi_inpaint.filling.network import PatchingNetwork
+from bcdi_inpaint.filling.weights import save_model
+from bcdi_inpaint.simulate import simulate_scan
+
+
+@pytest.fixture(scope="module")
+def scan() -> tuple[np.ndarray, np.ndarray]:
+    counts = simulate_scan(2, (48, 64, 64), peak_counts=1e6, oversampling=(5, 5, 5)).counts
+    mask = np.zeros((64, 64), bool)
+    mask[36:42] = True
+    return counts, mask
+
+
+def test_a_good_fill_is_trusted(scan: tuple[np.ndarray, np.ndarray]) -> None:
+    check = bi.inpaint(*scan, method="kriging").report.self_check
+    assert check is not None
+    assert check.verdict == "trusted"
+    assert check.pcc == check.pcc_kriging > check.pcc_linear
+    assert check.pcc < check.pcc_ceiling <= 1
+    assert 0.8 < check.counts_ratio < 1.25
+
+
+def test_a_model_that_loses_is_replaced(
+    scan: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    network = PatchingNetwork((8, 8))
+    torch.nn.init.normal_(network.head.weight, std=2.0)
+    save_model(network, tmp_path / "bad.safetensors", {})
+    out = bi.inpaint(*scan, method="patching", model=str(tmp_path / "bad.safetensors"))
+    assert out.report.method == "kriging"
+    assert out.report.model_name == ""
+    assert out.report.self_check is not None
+    assert out.report.self_check.verdict == "kriging used instead"
+    assert "kriging used instead" in out.report.to_dict()["notes"]
+    np.testing.assert_array_equal(
+        out.intensity, bi.inpaint(*scan, method="kriging", self_check=False).intensity
+    )
+
+
+def test_a_method_that_was_asked_for_stays(scan: tuple[np.ndarray, np.ndarray]) -> None:
+    report = bi.inpaint(*scan, method="nearest").report
+    assert report.method == "nearest"
+    assert report.self_check is not None
+
+
+def test_no_room_for_a_twin_is_said(scan: tuple[np.ndarray, np.ndarray]) -> None:
+    counts, _ = scan
+    mask = np.ones((64, 64), bool)
+    mask[:20] = False
+    report = bi.inpaint(counts, mask, method="linear").report
+    assert report.self_check is None
+    assert any("no artificial gap" in note for note in report.notes)
+
+
+def test_the_check_does_not_look_into_the_gap(scan: tuple[np.ndarray, np.ndarray]) -> None:
+    counts, mask = scan
+    other = counts.copy()
+    other[:, mask] = 2**31 - 1
+    assert (
+        bi.inpaint(counts, mask, method="linear").report.self_check
+        == bi.inpaint(other, mask, method="linear").report.self_check
+    )

@@ -1,0 +1,200 @@
+"""Learning: gaps, portions, the loss, a training that resumes, fine-tuning."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bcdi_inpaint.filling.network import SOFTENING, PatchingNetwork
+from bcdi_inpaint.filling.weights import load_model, save_model
+from bcdi_inpaint.learning import TrainingRecipe, finetune, read_recipe, train, write_outcome
+from bcdi_inpaint.learning.data import blocks
+from bcdi_inpaint.learning.gaps import draw_mask
+from bcdi_inpaint.learning.loss import loss
+from bcdi_inpaint.learning.portions import Portions, simulated_portions
+from bcdi_inpaint.learning.training import read_curve
+from bcdi_inpaint.simulate import simulate_scan
+
+SMALL = TrainingRecipe(
+    steps=2, batch=2, mixing=1, widths=(4, 4), precision="fp32", workers=0,
+    validate_every=1, validation_volumes=1, warmup=1,
+)  # fmt: skip
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_every_drawn_mask_leaves_something_to_learn_from(seed: int) -> None:
+    mask = draw_mask(np.random.default_rng(seed), (64, 64, 64), (32, 30, 35))
+    assert 0 < mask.mean() < 0.95
+
+
+def test_drawn_gaps_are_of_every_kind() -> None:
+    drawn = [draw_mask(np.random.default_rng(s), (64, 96, 96), (32, 48, 48)) for s in range(60)]
+    widths = {int(m.mean(axis=(0, 2)).round().sum()) for m in drawn}
+    assert {1, 2, 3} & widths
+    assert {36, 37, 38, 39, 41} & widths
+    assert any((m != m[0]).any() for m in drawn)
+
+
+def test_portions_are_a_function_of_their_seed() -> None:
+    first, second = simulated_portions(5), simulated_portions(5)
+    for name in ("features", "start", "truth", "weight"):
+        assert torch.equal(getattr(first, name), getattr(second, name))
+    assert not torch.equal(first.truth, simulated_portions(6).truth)
+
+
+def test_portions_show_nothing_of_the_gap() -> None:
+    portions = simulated_portions(5)
+    measured, mask = portions.features[:, 0], portions.features[:, 2] > 0
+    assert (measured[mask] == 0).all()
+    assert mask[portions.weight > 0].all()
+    assert torch.isfinite(portions.features).all()
+
+
+def _portions(truth: torch.Tensor, start: float) -> Portions:
+    shape = truth.shape
+    return Portions(
+        torch.zeros(shape[0], 4, *shape[1:]), torch.full(shape, start), truth, torch.ones(shape)
+    )
+
+
+def test_the_loss_is_least_at_the_expected_counts() -> None:
+    torch.manual_seed(0)
+    # A third of the mass in bright voxels: an expected log would lose more than half of the counts.
+    truth = torch.distributions.Gamma(2.0, 0.5).sample((1, 16, 32, 32))
+    portions = _portions(truth, float(truth.mean()))
+
+    def at(factor: float) -> float:
+        output = torch.zeros(1, 2, *truth.shape[1:])
+        output[:, 0] = np.log((factor * truth.mean() + SOFTENING) / (truth.mean() + SOFTENING))
+        return float(loss(output, portions).deviance)
+
+    factors = np.linspace(0.6, 1.4, 33)
+    best = factors[int(np.argmin([at(f) for f in factors]))]
+    assert best == pytest.approx(1.0, abs=0.06)
+
+
+def test_the_likelihood_finds_the_shape() -> None:
+    torch.manual_seed(0)
+    shape = 5.0
+    truth = torch.distributions.Gamma(shape, shape / 100.0).sample((1, 16, 32, 32)) - SOFTENING
+    portions = _portions(truth, 100.0 - SOFTENING)
+
+    def at(value: float) -> float:
+        output = torch.zeros(1, 2, *truth.shape[1:])
+        output[:, 1] = np.log(value) - 3.0
+        return float(loss(output, portions).likelihood)
+
+    values = np.array([1.0, 2.0, 3.5, 5.0, 7.0, 12.0, 30.0])
+    assert values[int(np.argmin([at(v) for v in values]))] == shape
+
+
+def test_blocks_are_the_same_whenever_they_are_made() -> None:
+    stream = blocks(SMALL)
+    next(stream)
+    from_the_start = [batch.truth for batch in next(stream)]
+    resumed = [batch.truth for batch in next(blocks(SMALL, start=1))]
+    assert all(torch.equal(a, b) for a, b in zip(from_the_start, resumed, strict=True))
+
+
+@pytest.mark.slow
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    recipe = SMALL.model_copy(update={"steps": 6})
+    whole = train(recipe, tmp_path / "whole", device="cpu")
+
+    def kill_after_first(row: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "killed", device="cpu", report=kill_after_first)
+    resumed = train(recipe, tmp_path / "killed", device="cpu")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    steps = [row.step for row in read_curve(tmp_path / "killed")]
+    assert steps == [row.step for row in read_curve(tmp_path / "whole")]
+
+
+def test_training_writes_weights_that_fill(tmp_path: Path) -> None:
+    network = train(SMALL, tmp_path, device="cpu")
+    assert isinstance(network, PatchingNetwork)
+    weights = write_outcome(network, SMALL, tmp_path)
+    held = load_model(str(weights), torch.device("cpu"))
+    assert held.name == "patching"
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="another recipe"):
+        train(SMALL.model_copy(update={"seed": 1}), tmp_path, device="cpu")
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    recipe = SMALL.model_copy(update={"steps": 4})
+    (tmp_path / "recipe.toml").write_text(
+        "\n".join(f"{k} = {_toml(v)}" for k, v in recipe.model_dump().items())
+    )
+    script = (
+        "import sys; from pathlib import Path; from bcdi_inpaint.learning import read_recipe, train; "
+        "import torch, os; folder = Path(sys.argv[1]); "
+        "network = train(read_recipe(folder / 'recipe.toml'), folder / 'run', device='cpu'); "
+        "torch.save(network.state_dict(), folder / f'rank{os.environ[\"RANK\"]}.pt')"
+    )
+    (tmp_path / "two.py").write_text(script)
+    subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1",
+            "--master-port=0", str(tmp_path / "two.py"), str(tmp_path),
+        ],
+        check=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True,
+    )  # fmt: skip
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    trained = [name for name in first if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(first[name], second[name]) for name in trained)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(list(value) if isinstance(value, tuple) else value)
+
+
+def test_a_recipe_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("steps = 100\nlearning_rate = 5e-4\n")
+    assert read_recipe(path).steps == 100
+    path.write_text("stesp = 100\n")
+    with pytest.raises(ValueError, match=r"recipe\.toml: stesp: "):
+        read_recipe(path)
+    with pytest.raises(ValueError, match="can't be read"):
+        read_recipe(tmp_path / "absent.toml")
+
+
+def test_fine_tuning_is_never_worse(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    start = tmp_path / "small.safetensors"
+    save_model(PatchingNetwork((8, 8)), start, {})
+    counts = simulate_scan(8, (64, 72, 72), peak_counts=1e5).counts
+    mask = np.zeros((72, 72), bool)
+    mask[40:46] = True
+    tuned = finetune(
+        counts, mask, model=str(start), portions=40, epochs=2, seconds=30, device="cpu"
+    )
+    assert tuned.after <= tuned.before
+    assert tuned.improved
+    tuned.save(tmp_path / "tuned.safetensors", raw_uid="abc")
+    held = load_model(str(tmp_path / "tuned.safetensors"), torch.device("cpu"))
+    assert held.metadata["raw_uid"] == "abc"
+
+
+def test_fine_tuning_refuses_a_scan_without_room() -> None:
+    counts = np.ones((64, 64, 64))
+    mask = np.ones((64, 64), bool)
+    mask[:4] = False
+    with pytest.raises(ValueError, match="no room"):
+        finetune(counts, mask)
