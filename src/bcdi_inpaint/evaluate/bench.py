@@ -1,0 +1,474 @@
+"""Fill every case by every method and measure the fills."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from ..filling import Inpainted, inpaint
+from ..filling.reference_network import WIDTHS
+from . import metrics
+from .cases import (
+    DISTANCES,
+    NARROW,
+    WIDE,
+    Gap,
+    Kind,
+    PatternSet,
+    held_out,
+    place_gap,
+    portions,
+    recipes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from ..simulate import Recipe
+    from .cases import Box
+
+    Counts = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
+    Bools = NDArray[np.bool_]
+
+Scope = Literal["volume", "portion"]
+Tell = Callable[[str, float], None]
+"""Called with what is being done and the share that is done."""
+
+REAL_SPACE_WIDTH = 9
+"""Width of the cross of the paper's 2.6.1."""
+
+MEASURED_PLACES = {"narrow": (10, 24), "wide": (12, 50)}
+"""Distances of gaps on a measured scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What is evaluated.
+
+    Attributes
+    ----------
+    methods
+        Names of ``bcdi_inpaint.filling.METHODS``, in the tables' order.
+    patterns
+        How many of each set; 0 leaves a set out.
+    shape
+        Voxels (frame, row, col) of a simulated pattern.
+    narrow, wide
+        Gap widths in pixels; the wide ones are laid vertically, the narrow ones as `kinds` says.
+    kinds
+        Of gaps.
+    portions
+        Cut from each filled volume.
+    device
+        For methods with a network.
+    options
+        Method -> options, as for ``inpaint``.
+    """
+
+    methods: tuple[str, ...]
+    patterns: dict[PatternSet, int]
+    shape: tuple[int, int, int] = (128, 128, 128)
+    narrow: tuple[int, ...] = NARROW
+    wide: tuple[int, ...] = WIDE
+    kinds: tuple[Kind, ...] = ("vertical", "cross")
+    portions: int = 12
+    device: str = "auto"
+    options: dict[str, dict[str, Any]] | None = None
+
+    def inpaint(self, stack: Counts, mask: Bools, method: str) -> Inpainted:
+        """Fill by the public road, self-check off: it fills other gaps than those that are judged."""
+        options = (self.options or {}).get(method, {})
+        return inpaint(stack, mask, method, self.device, self_check=False, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A pattern and a gap.
+
+    Attributes
+    ----------
+    pattern
+        ``"held-out"``, ``"plain"``, ``"bright"`` or ``"measured"``.
+    seed, family, strain, peak_counts, oversampling
+        As in the simulation's recipe; of a measured scan its maximum, the rest empty.
+    unseen
+        Whether training never saw such a shape or strain.
+    kind, width, distance
+        As in `Gap`.
+    """
+
+    pattern: str
+    seed: int
+    family: str
+    strain: str
+    peak_counts: float
+    oversampling: tuple[float, float, float]
+    unseen: bool
+    kind: Kind
+    width: int
+    distance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What was measured on the voxels of one gap, or of its part in one portion.
+
+    Without a known rate (a measured scan), counts take its place in `mean`, `r_amp` and `by_fill`, the
+    ceiling is estimated from the counts, intervals are predictive ones, and the others are missing.
+
+    Attributes
+    ----------
+    voxels
+        Judged.
+    mean
+        True counts a voxel.
+    pcc_counts, pcc_rate, ceiling
+        Against what was counted; against the noise-free rate; what a perfect predictor reaches.
+    r_amp
+        Amplitude residual.
+    cover_68, cover_95
+        Shares in the central intervals.
+    by_fill, by_rate
+        Counts in intensity bands.
+    """
+
+    voxels: int
+    mean: float
+    pcc_counts: float
+    pcc_rate: float
+    ceiling: float
+    r_amp: float
+    cover_68: float = np.nan
+    cover_95: float = np.nan
+    by_fill: metrics.BandSums | None = None
+    by_rate: metrics.BandSums | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of the results.
+
+    Attributes
+    ----------
+    case, method
+        What was filled, and how.
+    scope, index
+        The whole gap, or the portion of that number.
+    measures
+        The figures.
+    seconds, cpu_seconds
+        Of the fill, wall time and CPU time.
+    """
+
+    case: Case
+    method: str
+    scope: Scope
+    index: int
+    measures: Measures
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RealSpace:
+    """Errors of the inverse transform after one method."""
+
+    case: Case
+    method: str
+    errors: metrics.RealSpaceErrors
+
+
+@dataclass(slots=True)
+class Results:
+    """What a run has measured so far.
+
+    Attributes
+    ----------
+    records, real_space
+        The figures.
+    refusals
+        (method, its words) -> how many cases it refused so.
+    """
+
+    records: list[Record]
+    real_space: list[RealSpace]
+    refusals: dict[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A volume to lay gaps over, simulated or measured."""
+
+    counts: Counts
+    rate: NDArray[np.floating[Any]] | None
+    phase: NDArray[np.floating[Any]] | None
+    peak: tuple[int, int, int]
+    judged: Bools
+    seed: int
+
+
+def run(config: Config, tell: Tell) -> Results:
+    """Fill and measure simulated patterns.
+
+    Parameters
+    ----------
+    config
+        What.
+    tell
+        Told of progress.
+
+    Raises
+    ------
+    ValueError
+        If a method can't run at all.
+    """
+    results = Results([], [], {})
+    warm_up(config)
+    drawn: list[tuple[PatternSet, int, Recipe]] = [
+        (which, index, recipe)
+        for which, number in config.patterns.items()
+        for index, recipe in enumerate(recipes(which, number, config.shape))
+    ]
+    for done, (which, index, recipe) in enumerate(drawn):
+        about = f"{which} {index + 1}: {recipe.family}, {recipe.strain}"
+        tell(about, done / len(drawn))
+        pattern = _simulated(recipe)
+        gaps = list(_gaps(config, pattern, DISTANCES[which], index))
+        for at, gap in enumerate(gaps):
+            case = Case(
+                which,
+                recipe.seed,
+                recipe.family,
+                recipe.strain,
+                recipe.peak_counts,
+                recipe.oversampling,
+                held_out(recipe),
+                gap.kind,
+                gap.width,
+                gap.distance,
+            )
+            share = (done + at / len(gaps)) / len(drawn)
+            _fill_and_measure(config, pattern, gap, case, results, tell, share)
+    tell("done", 1.0)
+    return results
+
+
+def run_measured(
+    config: Config,
+    counts: Counts,
+    tell: Tell,
+    *,
+    name: str,
+    unjudged: Bools | None = None,
+) -> Results:
+    """Fill and measure artificial gaps in a measured scan without gaps.
+
+    Gaps lie 10 and 24 px from the peak, wide ones 12 and 50 px, on both sides and in both detector
+    directions, wherever they fit.
+
+    Parameters
+    ----------
+    config
+        `patterns`, `shape` and `kinds` are not used.
+    counts
+        ``(frame, row, col)``.
+    tell
+        Told of progress.
+    name
+        Of the scan.
+    unjudged
+        bool (row, col): faulty pixels and other crystals' peaks.
+    """
+    results = Results([], [], {})
+    warm_up(config)
+    judged = (
+        np.ones(counts.shape, bool)
+        if unjudged is None
+        else ~np.broadcast_to(unjudged, counts.shape)
+    )
+    where = np.unravel_index(int(np.argmax(counts * judged)), counts.shape)
+    peak = (int(where[0]), int(where[1]), int(where[2]))
+    pattern = _Pattern(counts, None, None, peak, judged, 0)
+    gaps = list(_measured_gaps(config, pattern))
+    for at, gap in enumerate(gaps):
+        case = Case(
+            "measured",
+            0,
+            name,
+            "",
+            float(counts[peak]),
+            (np.nan, np.nan, np.nan),
+            True,
+            gap.kind,
+            gap.width,
+            gap.distance,
+        )
+        _fill_and_measure(config, pattern, gap, case, results, tell, at / len(gaps))
+    tell("done", 1.0)
+    return results
+
+
+def warm_up(config: Config) -> None:
+    """Load what methods load, so that the first case isn't charged with it.
+
+    Raises
+    ------
+    ValueError
+        If a method can't run at all, on any of the widths.
+    """
+    stack = np.random.default_rng(0).poisson(3, (40, 40, 40))
+    for method in config.methods:
+        refusals = []
+        for width in WIDTHS:
+            try:
+                config.inpaint(stack, _columns(width), method)
+            except ValueError as error:
+                refusals.append(error)
+        if len(refusals) == len(WIDTHS):
+            raise refusals[0]
+
+
+def _columns(width: int) -> Bools:
+    return Gap("vertical", width, 0, None, (20 - width // 2, 20 - width // 2 + width)).mask(
+        (40, 40)
+    )
+
+
+def _simulated(recipe: Recipe) -> _Pattern:
+    from ..simulate import render
+
+    scan = render(recipe, amplitude=True)
+    assert scan.amplitude is not None
+    where = np.unravel_index(int(scan.rate.argmax()), scan.rate.shape)
+    return _Pattern(
+        scan.counts,
+        scan.rate,
+        np.angle(scan.amplitude),
+        (int(where[0]), int(where[1]), int(where[2])),
+        np.broadcast_to(~scan.bad_pixels, scan.rate.shape),
+        recipe.seed,
+    )
+
+
+def _gaps(config: Config, pattern: _Pattern, distances: Sequence[int], index: int) -> Iterator[Gap]:
+    """Gaps over one simulated pattern: the same places whichever other widths are asked for."""
+    plane = pattern.counts.shape[1:]
+    wanted: list[tuple[Kind, int]] = [(k, w) for k in config.kinds for w in config.narrow]
+    wanted += [("vertical", w) for w in config.wide]
+    for kind, width in wanted:
+        rng = np.random.default_rng(
+            np.random.SeedSequence(pattern.seed, spawn_key=(width, get_args(Kind).index(kind)))
+        )
+        distance = distances[index % len(distances)]
+        yield place_gap(kind, width, distance, pattern.peak[1:], (plane[0], plane[1]), rng)
+
+
+def _measured_gaps(config: Config, pattern: _Pattern) -> Iterator[Gap]:
+    plane = pattern.counts.shape[1:]
+    directions: tuple[tuple[Kind, int], ...] = (("horizontal", 0), ("vertical", 1))
+    widths = [(w, MEASURED_PLACES["narrow"]) for w in config.narrow]
+    widths += [(w, MEASURED_PLACES["wide"]) for w in config.wide]
+    for width, places in widths:
+        for kind, axis in directions:
+            centre, length = pattern.peak[1 + axis], plane[axis]
+            for distance in places:
+                for start in (centre + distance, centre - distance - width + 1):
+                    if start < 8 or start + width > length - 8:
+                        continue
+                    span = (start, start + width)
+                    rows, cols = (span, None) if axis == 0 else (None, span)
+                    yield Gap(kind, width, distance, rows, cols)
+
+
+def _fill_and_measure(
+    config: Config,
+    pattern: _Pattern,
+    gap: Gap,
+    case: Case,
+    results: Results,
+    tell: Tell,
+    share: float,
+) -> None:
+    shape = pattern.counts.shape
+    mask = gap.mask((shape[1], shape[2]))
+    missing = np.broadcast_to(mask, shape)
+    whole = missing & pattern.judged
+    rng = np.random.default_rng(np.random.SeedSequence(pattern.seed, spawn_key=(gap.width,)))
+    boxes = portions(gap, (shape[0], shape[1], shape[2]), pattern.peak, config.portions, rng)
+    boxes = [box for box in boxes if whole[box].any()]
+    # What is hidden is hidden: no method is given the counts under the gap.
+    stack = np.where(missing, 0, pattern.counts)
+    for method in config.methods:
+        tell(f"{case.pattern} {case.seed}, {gap.width} px {gap.kind}: {method}", share)
+        started = time.process_time()
+        try:
+            filled = config.inpaint(stack, mask, method)
+        except ValueError as refusal:
+            key = (method, str(refusal))
+            results.refusals[key] = results.refusals.get(key, 0) + 1
+            continue
+        cpu = time.process_time() - started
+        seconds = filled.report.seconds
+
+        def record(scope: Scope, index: int, measured: Measures) -> Record:
+            return Record(case, method, scope, index, measured, seconds, cpu)  # noqa: B023
+
+        results.records.append(record("volume", 0, _measure(filled, pattern, whole)))
+        results.records += [
+            record("portion", index, _measure_portion(filled, pattern, whole, box))
+            for index, box in enumerate(boxes)
+        ]
+        if gap.kind == "cross" and gap.width == REAL_SPACE_WIDTH and pattern.rate is not None:
+            assert pattern.phase is not None
+            errors = metrics.real_space_errors(
+                filled.intensity, pattern.rate, pattern.phase, missing
+            )
+            results.real_space.append(RealSpace(case, method, errors))
+
+
+def _measure(filled: Inpainted, pattern: _Pattern, where: Bools) -> Measures:
+    """All figures of the voxels of a whole gap."""
+    fill, sigma, counts = filled.intensity[where], filled.sigma[where], pattern.counts[where]
+    if pattern.rate is None:
+        return replace(
+            _correlations(fill, counts, None),
+            cover_68=metrics.coverage_of_counts(fill, sigma, counts, 0.68),
+            cover_95=metrics.coverage_of_counts(fill, sigma, counts, 0.95),
+            by_fill=metrics.band_sums(fill, counts, by="fill"),
+        )
+    rate = pattern.rate[where]
+    return replace(
+        _correlations(fill, counts, rate),
+        cover_68=metrics.coverage(fill, sigma, rate, 0.68),
+        cover_95=metrics.coverage(fill, sigma, rate, 0.95),
+        by_fill=metrics.band_sums(fill, rate, by="fill"),
+        by_rate=metrics.band_sums(fill, rate, by="rate"),
+    )
+
+
+def _measure_portion(filled: Inpainted, pattern: _Pattern, whole: Bools, box: Box) -> Measures:
+    where = whole[box]
+    rate = None if pattern.rate is None else pattern.rate[box][where]
+    return _correlations(filled.intensity[box][where], pattern.counts[box][where], rate)
+
+
+def _correlations(fill: Counts, counts: Counts, rate: Counts | None) -> Measures:
+    truth = counts if rate is None else rate
+    return Measures(
+        voxels=int(counts.size),
+        mean=float(truth.mean(dtype=float)),
+        pcc_counts=metrics.pcc(fill, counts),
+        pcc_rate=np.nan if rate is None else metrics.pcc(fill, rate),
+        ceiling=(
+            metrics.pcc_ceiling_of_counts(counts)
+            if rate is None
+            else metrics.pcc_ceiling(rate, counts)
+        ),
+        r_amp=metrics.amplitude_residual(fill, truth),
+    )
