@@ -189,7 +189,7 @@ def demonstrate(
         uid, seconds_after = _measure(experiment, server.uri, place, console, method or DEFAULT)
         node, filled = _look_up(server.uri, uid)
         picture = (folder or Path()) / PICTURE
-        draw(filled, experiment.counts).savefig(picture)
+        draw(filled, experiment.counts).savefig(picture, bbox_inches="tight")
         more = {
             "after the last frame": f"{seconds_after:.1f} s until it was in Tiled",
             "measured voxels": "identical to the raw run's",

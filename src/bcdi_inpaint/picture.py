@@ -46,7 +46,8 @@ def draw(filled: Inpainted, truth: NDArray[np.number] | None = None) -> Figure:
     box = (frames, rows, cols)
     centre = (peak[0] - frames.start, peak[1] - rows.start, peak[2] - cols.start)
     intensity, gap = filled.intensity[box], filled.mask[box]
-    volumes = {"as recorded": np.where(gap, np.nan, intensity), "gap filled": intensity}
+    title_filled = f"gap filled by {filled.report.method}"
+    volumes = {"as recorded": np.where(gap, np.nan, intensity), title_filled: intensity}
     if truth is not None:
         volumes["without a gap"] = truth[box]
 
@@ -65,7 +66,7 @@ def draw(filled: Inpainted, truth: NDArray[np.number] | None = None) -> Figure:
             x = cols.start + np.arange(plane.shape[1])
             y = span.start + np.arange(plane.shape[0])
             image = axis.pcolormesh(x, y, plane, norm=scale, cmap=colours, rasterized=True)
-            if title == "gap filled" and missing.any():
+            if title == title_filled and missing.any():
                 axis.contour(x, y, missing, [0.5], colors=OUTLINE, linewidths=0.8)
             axis.set(xlabel=label[0], ylabel=label[1], aspect="equal")
             axis.label_outer()
