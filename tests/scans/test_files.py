@@ -44,6 +44,17 @@ class TestWhileAnotherProcessWrites:
                 read = read_frames(str(path), DATASET, roots=[folder])
                 np.testing.assert_array_equal(read, frames[:n])
 
+    def test_what_a_truncated_file_lacks_is_not_there(self, path, folder, frames):
+        with FrameWriter() as writer:
+            writer.open(path, (12, 16), "<u4")
+            for frame in frames:
+                writer.write(frame)
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size - 2 * frames[0].nbytes)
+        read = read_frames(str(path), DATASET, roots=[folder])
+        assert 0 < len(read) < len(frames)
+        np.testing.assert_array_equal(read, frames[: len(read)])
+
     def test_as_many_as_are_there(self, path, folder, frames):
         with FrameWriter() as writer:
             writer.open(path, (12, 16), "<u4")

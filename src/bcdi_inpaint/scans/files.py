@@ -185,7 +185,7 @@ def _dataset(file: h5py.File, name: str, roots: Sequence[str | Path]) -> h5py.Da
 def _frames(dataset: h5py.Dataset, start: int, stop: int | None) -> NDArray[Any]:
     *leading, rows, cols = dataset.shape
     per_entry = int(np.prod(leading[1:], dtype=int))
-    there = leading[0] * per_entry if leading else 1
+    there = _whole_entries(dataset) * per_entry if leading else 1
     stop = there if stop is None else min(stop, there)
     if stop <= start:
         return np.empty((0, rows, cols), dtype=dataset.dtype)
@@ -193,3 +193,22 @@ def _frames(dataset: h5py.Dataset, start: int, stop: int | None) -> NDArray[Any]
     entries = dataset[first : -(-stop // per_entry)] if leading else dataset[()]
     flat: NDArray[Any] = entries.reshape(-1, rows, cols)
     return flat[start - first * per_entry : stop - first * per_entry]
+
+
+def _whole_entries(dataset: h5py.Dataset) -> int:
+    """Entries along the first axis that lie within the file as far as it is there.
+
+    HDF5 gives zeros, and no error, for what a truncated file lacks if it is opened for SWMR.
+    """
+    entries = int(dataset.shape[0])
+    if dataset.chunks is None or dataset.is_virtual or dataset.external:
+        return entries
+    size = Path(dataset.file.filename).stat().st_size
+    beyond: list[int] = []
+
+    def look(chunk: Any) -> None:
+        if chunk.byte_offset + chunk.size > size:
+            beyond.append(chunk.chunk_offset[0])
+
+    dataset.id.chunk_iter(look)
+    return min(beyond, default=entries)
