@@ -12,17 +12,18 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 import pytest
+from event_model import compose_run
 from ophyd.sim import SynAxis
 
 from bcdi_inpaint.live import InpaintCallback, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from tiled.client.container import Container
@@ -201,3 +202,40 @@ def settings(server: Server) -> Settings:
 @pytest.fixture
 def motor() -> SynAxis:
     return SynAxis(name="eta", egu="deg")
+
+
+@pytest.fixture(scope="session")
+def documents() -> Callable[..., list[tuple[str, dict[str, Any]]]]:
+    """Makes the documents of a rocking scan whose frames are in the events."""
+
+    def make(
+        stack: NDArray[Any], angles: NDArray[np.float64], **start: Any
+    ) -> list[tuple[str, dict[str, Any]]]:
+        metadata = {
+            "plan_name": "scan",
+            "motors": ["eta"],
+            "num_points": len(stack),
+            "hints": {"dimensions": [[["eta"], "primary"]]},
+            **start,
+        }
+        begun, descriptor, _, stop = compose_run(metadata=metadata)
+        frame = {
+            "dtype": "array",
+            "dtype_numpy": stack.dtype.str,
+            "shape": list(stack.shape[1:]),
+            "source": "SIM",
+        }
+        angle = {"dtype": "number", "shape": [], "source": "SIM", "units": "deg"}
+        described, event, _ = descriptor(name="primary", data_keys={"det": frame, "eta": angle})
+        events = [
+            event(data={"det": counts, "eta": float(value)}, timestamps={"det": 0, "eta": 0})
+            for counts, value in zip(stack, angles, strict=True)
+        ]
+        return [
+            ("start", begun),
+            ("descriptor", described),
+            *(("event", one) for one in events),
+            ("stop", stop()),
+        ]
+
+    return make

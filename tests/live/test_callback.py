@@ -16,7 +16,7 @@ from bcdi_inpaint.live import InpaintCallback
 from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor, in_order
 from bcdi_inpaint.simulate.stream_detector import StreamDetector, fly
 
-WAIT = 100
+WAIT = 200
 
 
 def rock(detector, motor, angles, **md):

@@ -146,6 +146,7 @@ class InpaintCallback:
             failed=ledger.failed,
             shed=ledger.shed,
             last_error=ledger.last_error,
+            in_hand=supervisor.in_hand,
         )
 
     def close(self, timeout: float = 30.0) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import httpx
 
 from bcdi_inpaint.catalog import AlreadyFilledError, ClaimedError, ClaimLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOT_NOW = {429, 502, 503, 504}
 """HTTP statuses of a server, or of the proxy before it, that is starting, stopping or too busy."""
@@ -31,11 +35,15 @@ class NotThereYetError(RuntimeError):
     """The run is not in the catalogue, or has not finished there."""
 
 
+ABSENT = (NotThereYetError, FileNotFoundError, BlockingIOError)
+"""A run or a file that is not there, or is locked by who writes it."""
+
+
 def fault(error: Exception) -> Fault:
     """Whose fault `error` is."""
+    if any(isinstance(cause, ABSENT) for cause in _causes(error)):
+        return Fault.ABSENT
     match error:
-        case NotThereYetError() | FileNotFoundError():
-            return Fault.ABSENT
         case CannotFollowError() | AlreadyFilledError():
             return Fault.OUTAGE
         case ClaimedError() | ClaimLostError() | httpx.ConnectError() | httpx.ConnectTimeout():
@@ -52,3 +60,9 @@ def reason(error: Exception) -> str:
     """`error` in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tiled.client.container import Container
 
     from bcdi_inpaint.catalog import Fill
-    from bcdi_inpaint.filling import Inpainted
+    from bcdi_inpaint.filling import Inpainted, SelfCheck
     from bcdi_inpaint.scans import RockingScan, Span
 
     from .road import Desk
@@ -35,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 PUBLISH_EVERY = 1.0
 """Seconds between updates of the node's metadata."""
+DIMMER_PORTIONS = 2
+"""Portions after the brightest one that tell that the Bragg peak has been seen."""
+WITH_CHECK = 1.5
+"""A fill with its self-check takes about so much longer than without."""
 CLAIM_EVERY = 3.0
 """Seconds between attempts to begin a node."""
 
@@ -70,7 +74,10 @@ class GrowingRun:
         )
         self._looked = 0
         self._portions: dict[Window, Inpainted] = {}
-        self._seconds_per_frame = np.inf
+        self._filling = settings
+        self._check: SelfCheck | None = None
+        self._checked = False
+        self._seconds_per_frame = float("inf")
         self._fill: Fill | None = None
         self._written: set[Window] = set()
         self._next_claim = 0.0
@@ -95,7 +102,7 @@ class GrowingRun:
         """
         worked = self._fetch()
         if self._find_region():
-            worked = self._write_next() or self._fill_next() or worked
+            worked = self._write_next() or self._fill_next() or self._check_peak() or worked
         if worked:
             self._report()
         return worked
@@ -156,12 +163,11 @@ class GrowingRun:
 
     def _fill_window(self, window: Window) -> bool:
         """Fill a portion; False if the points' Events have not all come yet."""
-        assert self._region is not None
-        scan = crop(self._collector.part(window.first, window.last), self._region)
+        scan = self._window(window)
         per_point, rest = divmod(len(scan.frames), window.last - window.first)
         if rest or not per_point:
             return False
-        filled = fill_whole(scan, self.settings)
+        filled = fill_whole(scan, self._filling, self_check=False)
         self._portions[window] = cut(
             filled,
             (window.start - window.first) * per_point,
@@ -172,12 +178,37 @@ class GrowingRun:
         )
         return True
 
+    def _window(self, window: Window) -> RockingScan:
+        assert self._region is not None
+        return crop(self._collector.part(window.first, window.last), self._region)
+
+    def _check_peak(self, *, last: bool = False) -> bool:
+        """Check the method once, where the Bragg peak is; whether that was done now.
+
+        The peak has been seen when two portions after the brightest one are filled. Where the
+        method loses to kriging, kriging fills what has been filled and what comes.
+        """
+        if self._checked or not self._portions:
+            return False
+        brightest = max(self._portions, key=lambda w: float(self._portions[w].intensity.max()))
+        if not last and sum(w.start > brightest.start for w in self._portions) < DIMMER_PORTIONS:
+            return False
+        report = fill_whole(self._window(brightest), self._filling).report
+        self._check, self._checked = report.self_check, True
+        if report.method != self._filling.method:
+            self._filling = replace(self.settings, method=report.method, options={})
+            self._portions.clear()
+            self._written.clear()
+        return True
+
     def _fill_rest(self, scan: RockingScan) -> Inpainted:
         """Fill the whole at once if that is fast enough, else only what is not filled yet."""
-        if self._seconds_per_frame * len(scan.frames) > self.settings.final_seconds:
+        seconds = self._seconds_per_frame * len(scan.frames) * WITH_CHECK
+        if self._portions and seconds > self.settings.final_seconds:
+            self._check_peak(last=True)
             every = list(self._windows(self._collector.points))
             if all(w in self._portions or self._fill_window(w) for w in every):
-                filled = join([self._portions[window] for window in every])
+                filled = join([self._portions[window] for window in every], self._check)
                 if filled.intensity.shape == scan.frames.shape:
                     return filled
         self._portions.clear()

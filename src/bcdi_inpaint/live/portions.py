@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bcdi_inpaint.filling import Inpainted, Report
+from bcdi_inpaint.filling import Inpainted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from bcdi_inpaint.filling import SelfCheck
 
 
 class Window(NamedTuple):
@@ -52,30 +53,21 @@ def cut(filled: Inpainted, start: int, stop: int) -> Inpainted:
     )
 
 
-def join(parts: Sequence[Inpainted]) -> Inpainted:
-    """One filled stack from its portions, in their order.
-
-    Its report has the self-check of the portion with the Bragg peak.
-    """
+def join(parts: Sequence[Inpainted], check: SelfCheck | None) -> Inpainted:
+    """One filled stack from its portions, in their order, with the self-check of one of them."""
     mask = np.concatenate([part.mask for part in parts])
-    at_peak = max(parts, key=lambda part: float(part.intensity.max(initial=0))).report
+    reports = [part.report for part in parts]
+    notes = dict.fromkeys(note for report in reports for note in report.notes)
     return Inpainted(
         np.concatenate([part.intensity for part in parts]),
         np.concatenate([part.sigma for part in parts]),
         mask,
         replace(
-            at_peak,
+            reports[0],
             voxels_missing=int(np.count_nonzero(mask)),
             gap_share=float(mask.mean()),
-            seconds=sum(part.report.seconds for part in parts),
-            notes=tuple(_notes([part.report for part in parts], at_peak.method)),
+            seconds=sum(report.seconds for report in reports),
+            notes=(*notes, f"filled in {len(parts)} portions while it was measured"),
+            self_check=check,
         ),
     )
-
-
-def _notes(reports: Sequence[Report], method: str) -> Iterator[str]:
-    yield f"filled in {len(reports)} portions while it was measured"
-    for other, number in Counter(report.method for report in reports).items():
-        if other != method:
-            yield f"{number} portions were filled by {other}"
-    yield from dict.fromkeys(note for report in reports for note in report.notes)

@@ -92,6 +92,12 @@ class Desk:
                 return node
         return None
 
+    def remove_failed(self, uid: str) -> None:
+        """Remove what `give_up` left of a run whose detector it did not know."""
+        failed = self.processed.search(Key("raw_uid") == uid).search(Key("data_key") == "")
+        for key in list(failed):
+            self.processed.delete_contents(key, recursive=True, external_only=False)
+
     def claim(self, scan: ScanMetadata, settings: Settings, *, again: bool) -> catalog.Fill:
         """Begin a node."""
         return catalog.claim(
@@ -119,10 +125,12 @@ def fill_finished(
     scan = read_finished(desk, uid, settings)
     fill = desk.claim(scan.metadata, settings, again=again)
     try:
-        return complete(fill, scan, fill_whole(scan, settings), settings, heard)
+        node = complete(fill, scan, fill_whole(scan, settings), settings, heard)
     except BaseException:
         fill.abandon()
         raise
+    desk.remove_failed(uid)
+    return node
 
 
 def read_finished(desk: Desk, uid: str, settings: Settings) -> RockingScan:
@@ -149,9 +157,10 @@ def warm_up(method: str, device: str) -> None:
         inpaint(np.ones((16, 16, 16)), mask, method, device)
 
 
-def fill_whole(scan: RockingScan, settings: Settings) -> Inpainted:
+def fill_whole(scan: RockingScan, settings: Settings, *, self_check: bool = True) -> Inpainted:
     """What `inpaint` makes of a scan."""
-    return inpaint(scan.frames, scan.mask, settings.method, settings.device, **settings.options)
+    options = {"self_check": self_check, **settings.options}
+    return inpaint(scan.frames, scan.mask, settings.method, settings.device, **options)
 
 
 def complete(

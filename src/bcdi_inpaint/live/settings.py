@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from bcdi_inpaint.filling.inpaint import DEFAULT
 from bcdi_inpaint.scans import Choices
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Settings:
         added. 0 never waits, infinity makes every result the offline one.
     """
 
-    method: str = "kriging"
+    method: str = DEFAULT
     device: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     data_key: str | None = None

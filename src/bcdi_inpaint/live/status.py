@@ -95,6 +95,8 @@ class Status:
         How many runs were completed, given up, and left because the worker could not keep up.
     last_error
         The last thing that went wrong, in one line.
+    in_hand
+        Uid of the run that the worker is at; empty while it waits.
     """
 
     enabled: bool
@@ -109,6 +111,7 @@ class Status:
     failed: int
     shed: int
     last_error: str
+    in_hand: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The same as nested dictionaries and lists of plain values."""

@@ -81,6 +81,12 @@ class Supervisor:
         worker = self._worker
         return worker.process.pid if worker is not None and worker.alive else None
 
+    @property
+    def in_hand(self) -> str:
+        """Uid of the run that the worker is at, or empty."""
+        worker = self._worker
+        return worker.in_hand if worker is not None and worker.alive else ""
+
     def close(self, timeout: float) -> None:
         """Let the worker finish what it has in hand, or end it after `timeout` seconds."""
         self._closing.set()

@@ -1,0 +1,113 @@
+"""Filling what the live road has missed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from bcdi_inpaint.catalog import unfilled
+from bcdi_inpaint.scans import RockingScanRule, is_rocking_scan
+
+from .callback import InpaintCallback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tiled.client.container import Container
+
+    from .settings import Limits, Settings
+    from .status import RunStatus
+
+LOOK_EVERY = 0.2
+"""Seconds between looks at what is done."""
+EVER = 10**9
+"""More failures than a run can have."""
+
+
+def left_over(
+    raw: Container,
+    processed: Container,
+    *,
+    rule: RockingScanRule | None = None,
+    newest_first: bool = False,
+    failed_too: bool = False,
+) -> list[str]:
+    """Uids of finished rocking scans that have no complete node.
+
+    Parameters
+    ----------
+    raw, processed
+        Tiled clients of the catalogue of runs and the container of filled scans.
+    rule
+        What makes a run a rocking scan.
+    newest_first
+        The order.
+    failed_too
+        Also those that were given up.
+    """
+    rule = rule or RockingScanRule()
+    found = []
+    for key in unfilled(raw, processed, max_failures=EVER if failed_too else 1):
+        metadata = raw[key].metadata
+        if metadata.get("stop") and is_rocking_scan(metadata["start"], rule):
+            found.append(str(metadata["start"]["uid"]))
+    return found if newest_first else found[::-1]
+
+
+def catch_up(
+    raw: Container,
+    processed: Container,
+    *,
+    settings: Settings | None = None,
+    rule: RockingScanRule | None = None,
+    limits: Limits | None = None,
+    owner: str = "",
+    newest_first: bool = False,
+    failed_too: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[RunStatus]:
+    """Fill every finished rocking scan that has no complete node.
+
+    Nodes that were left half-written are replaced, as soon as the claim of whoever began them has
+    expired. Several services may do this at once: each run is filled by one of them.
+
+    Parameters
+    ----------
+    raw, processed, settings, rule, limits, owner
+        As `InpaintCallback` takes them.
+    newest_first, failed_too
+        As `left_over` takes them.
+    progress
+        Called with how many runs are done, of how many.
+
+    Returns
+    -------
+    list of RunStatus
+        What became of each run, in the order they were done.
+    """
+    uids = left_over(raw, processed, rule=rule, newest_first=newest_first, failed_too=failed_too)
+    if progress is not None:
+        progress(0, len(uids))
+    done: list[RunStatus] = []
+    if uids:
+        with InpaintCallback(
+            raw, processed, settings=settings, rule=rule, limits=limits, owner=owner
+        ) as callback:
+            for status in fill_all(callback, uids):
+                done.append(status)
+                if progress is not None:
+                    progress(len(done), len(uids))
+    return done
+
+
+def fill_all(callback: InpaintCallback, uids: Sequence[str]) -> Iterator[RunStatus]:
+    """Fill finished runs in this order; yields what became of each as it is done."""
+    for uid in uids:
+        callback.submit(uid)
+    waiting = set(uids)
+    while waiting:
+        time.sleep(LOOK_EVERY)
+        for status in reversed(callback.status().last):
+            if status.uid in waiting:
+                waiting.remove(status.uid)
+                yield status
