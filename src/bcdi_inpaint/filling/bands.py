@@ -96,7 +96,9 @@ def _cut(
         slices = _grow(core, margin, mask.shape)
     lengths = [s.stop - s.start for s in core]
     longest = int(np.argmax(lengths))
-    if np.prod([s.stop - s.start for s in slices]) > max_voxels and lengths[longest] > 4 * margin:
+    if np.prod([s.stop - s.start for s in slices]) > max_voxels and lengths[longest] > max(
+        4 * margin, 1
+    ):
         middle = core[longest].start + lengths[longest] // 2
         for half in (slice(core[longest].start, middle), slice(middle, core[longest].stop)):
             yield from _cut(mask, owned, _replace(core, longest, half), margin, max_voxels)
