@@ -1,0 +1,51 @@
+"""The acquisition's process: a RunEngine that does a rocking scan for each line on stdin.
+
+python acquisition.py URI KEY_FILE FOLDER 0MQ_ADDRESS; a line holds the seconds at each point. It
+prints each run's uid when the run begins, and "done" when it has ended.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from bluesky import RunEngine
+from bluesky.callbacks.zmq import Publisher
+from bluesky.plans import scan
+from bluesky_tiled_plugins import TiledWriter
+from ophyd.sim import SynAxis
+from tiled.client import from_uri
+
+from bcdi_inpaint.simulate.beamline import AreaDetector, at_motor
+
+N = 16
+
+
+def stack() -> np.ndarray:
+    """Poisson counts of a peak, ``(frame, row, col)``, nothing in four columns."""
+    z, y, x = np.mgrid[-2 : 2 : 1j * N, -3:3:32j, -4:4:48j]
+    counts = np.random.default_rng(1).poisson(2000 * np.exp(-(x**2) - y**2 - z**2) + 0.5)
+    counts[:, :, 26:30] = 0
+    return counts.astype(np.uint16)
+
+
+def main(uri: str, key_file: str, folder: str, address: str) -> None:
+    """Scan for as long as there are lines."""
+    raw = from_uri(uri, api_key=Path(key_file).read_text())["cdi/raw"]
+    motor = SynAxis(name="eta", egu="deg")
+    angles = np.linspace(-0.2, 0.2, N)
+    engine = RunEngine({"tiled_access_tags": ["commissioning"], "sample_name": "Pt_a"})
+    engine.subscribe(TiledWriter(raw))
+    engine.subscribe(Publisher(address))
+    engine.subscribe(lambda _, doc: print(doc["uid"], flush=True), "start")
+    with AreaDetector(at_motor(stack(), angles, motor), Path(folder), name="det") as detector:
+        print("ready", flush=True)
+        for line in sys.stdin:
+            detector.cam.acquire_time.put(float(line))
+            engine(scan([detector], motor, angles[0], angles[-1], N))
+            print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,225 @@
+"""The beamline's servers, started from ``deploy/`` as they are: PostgreSQL, Redis, Tiled."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tiled.client.container import Container
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+SECRETS = ("postgres_password", "redis_password", "tiled_secret_key", "tiled_admin_password")
+SCRIPTS = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def until(done: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    """What `done` gives once that is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := done():
+            return result
+        time.sleep(0.1)
+    raise TimeoutError(what)
+
+
+class Processes:
+    """Processes of one test or session, with a log file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            )
+        self._running.append(process)
+        return process
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def close(self) -> None:
+        for process in reversed(self._running):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+class Beamline:
+    """Addresses and keys of the running servers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.secrets = folder / "secrets"
+        self.files = folder / "raw"
+        self.storage = folder / "storage"
+        for new in (self.secrets, self.files, self.storage):
+            new.mkdir(mode=0o700)
+        for name in SECRETS:
+            (self.secrets / name).write_text(secrets.token_hex(16))
+            (self.secrets / name).chmod(0o400)
+        self.postgres, self.redis, self.tiled = free_port(), free_port(), free_port()
+        self._clients: list[Container] = []
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.tiled}"
+
+    def secret(self, name: str) -> str:
+        return (self.secrets / name).read_text()
+
+    def client(self, key: str) -> Container:
+        """The root as the owner of a key sees it."""
+        from tiled.client import from_uri
+
+        client: Container = from_uri(self.uri, api_key=key)
+        client.context.show_progress = False
+        self._clients.append(client)
+        return client
+
+    def service(self, name: str) -> Container:
+        """The root as one of the two services sees it."""
+        return self.client(self.secret(f"tiled_key_{name}"))
+
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.context.close()
+
+
+def start_postgres(processes: Processes, line: Beamline) -> None:
+    (*_, programs) = POSTGRES
+    data = line.folder / "postgres"
+    data.mkdir(mode=0o700)
+    as_owner = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(data, "postgres")
+        for above in data.parents:
+            if above.stat().st_mode & 0o001 == 0:
+                above.chmod(above.stat().st_mode | 0o001)
+        as_owner = ["runuser", "-u", "postgres", "--"]
+    password = data / "password"
+    password.write_text(line.secret("postgres_password"))
+    shutil.chown(password, data.owner())
+    cluster = data / "cluster"
+    subprocess.run(
+        [*as_owner, programs / "initdb", "-D", cluster, "-U", "tiled", "-A", "scram-sha-256",
+         "--pwfile", password, "--no-sync"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    processes.start(
+        "postgres",
+        [*as_owner, programs / "postgres", "-D", cluster, "-p", str(line.postgres), "-k", data,
+         "-h", "127.0.0.1", "-c", "fsync=off"],
+    )  # fmt: skip
+    psql = [programs / "psql", "-h", "127.0.0.1", "-p", str(line.postgres), "-U", "tiled"]
+    env = {**os.environ, "PGPASSWORD": line.secret("postgres_password")}
+
+    def ask(*command: str) -> bool:
+        done = subprocess.run([*psql, "-d", "postgres", *command], env=env, capture_output=True)
+        return done.returncode == 0
+
+    until(lambda: ask("-c", "CREATE DATABASE catalog"), processes.log("postgres").read_text())
+    assert ask("-f", str(DEPLOY / "postgres" / "create.sql"))
+
+
+@pytest.fixture(scope="session")
+def beamline_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beamline]:
+    """PostgreSQL, Redis and Tiled as in ``deploy/``, prepared by ``deploy/tiled/prepare.py``."""
+    if not POSTGRES:
+        pytest.skip("no PostgreSQL in /usr/lib/postgresql (Debian package postgresql)")
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server (Debian package redis-server)")
+    line = Beamline(tmp_path_factory.mktemp("beamline"))
+    processes = Processes(line.folder)
+    try:
+        start_postgres(processes, line)
+        redis = line.folder / "redis.conf"
+        redis.write_text(
+            f"port {line.redis}\nbind 127.0.0.1\nsave ''\nrequirepass {line.secret('redis_password')}\n"
+        )
+        processes.start("redis", ["redis-server", redis])
+        environment = {
+            "PATH": f"{SCRIPTS}:{os.environ['PATH']}",
+            "SECRETS": str(line.secrets),
+            "TILED_CONFIG": str(DEPLOY / "tiled" / "beamline"),
+            "TILED_STORAGE": str(line.storage),
+            "RAW_FILES": str(line.files),
+            "POSTGRES_HOST": f"127.0.0.1:{line.postgres}",
+            "REDIS_HOST": f"127.0.0.1:{line.redis}",
+        }
+        command = [DEPLOY / "tiled" / "start.sh", "--host", "127.0.0.1", "--port", str(line.tiled)]
+        tiled = processes.start("tiled", command, environment)
+
+        def healthy() -> bool:
+            assert tiled.poll() is None, processes.log("tiled").read_text()
+            try:
+                return httpx.get(f"{line.uri}/healthz", timeout=5).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        until(healthy, "Tiled does not start", 180.0)
+        prepared = subprocess.run(
+            [
+                *(sys.executable, DEPLOY / "tiled" / "prepare.py", line.uri, "--beamline", "cdi"),
+                *("--secrets", line.secrets, "--postgres", f"127.0.0.1:{line.postgres}"),
+            ],
+            capture_output=True,
+            text=True,
+        )
+        assert prepared.returncode == 0, prepared.stderr
+        yield line
+    finally:
+        line.close()
+        processes.close()
+
+
+@pytest.fixture(scope="module", name="start_processes")
+def _start_processes(beamline_servers: Beamline) -> Iterator[Callable[[], Processes]]:
+    """Makes `Processes` that end with the module."""
+    made = Processes(beamline_servers.folder)
+    yield lambda: made
+    made.close()
+
+
+@pytest.fixture(scope="session", name="free_port")
+def _free_port() -> Callable[[], int]:
+    return free_port
+
+
+@pytest.fixture(scope="session", name="until")
+def _until() -> Callable[..., Any]:
+    return until
