@@ -60,7 +60,7 @@ class Inpaint:
 
     def __init__(
         self,
-        RE: RunEngine,
+        RE: RunEngine,  # noqa: N803 (its name everywhere)
         raw: Container,
         processed: Container,
         *,

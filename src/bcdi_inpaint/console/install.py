@@ -21,7 +21,7 @@ _INSTALLED: WeakKeyDictionary[RunEngine, Inpaint] = WeakKeyDictionary()
 
 
 def install(
-    RE: RunEngine,
+    RE: RunEngine,  # noqa: N803 (its name everywhere)
     raw: Container,
     processed: Container,
     *,

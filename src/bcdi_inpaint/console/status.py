@@ -70,7 +70,7 @@ def table(status: Status, toggles: Toggles, where: Mapping[str, str]) -> Group:
     sheet = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     sheet.add_column(style="bold", no_wrap=True)
     sheet.add_column(overflow="fold")
-    sheet.add_row("inpainting", _state(status))
+    sheet.add_row("inpainting", state(status))
     sheet.add_row("method", _method(toggles))
     sheet.add_row("detector", toggles.detector or "as the run says")
     sheet.add_row("roi", toggles.roi or "whole frames")
@@ -94,7 +94,8 @@ def table(status: Status, toggles: Toggles, where: Mapping[str, str]) -> Group:
     return Group(sheet, *([Text("last results", style="bold"), *lines] if lines else []))
 
 
-def _state(status: Status) -> Text:
+def state(status: Status) -> Text:
+    """Whether new scans are filled, and by whom."""
     if not status.enabled:
         return Text("off: new scans are not filled", style=BAD)
     if status.paused:

@@ -1,0 +1,281 @@
+"""The page shows what Tiled holds and the viewer may see, in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+from websockets.sync.client import connect
+
+from bcdi_inpaint import RockingScan, ScanMetadata, catalog
+from bcdi_inpaint import inpaint as fill
+from bcdi_inpaint.console.page import page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from websockets.sync.client import ClientConnection
+
+PROGRAM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--remote-debugging-port=0", "--window-size=1200,900",
+)  # fmt: skip
+PATIENCE = 60.0
+"""Seconds; only a fault makes anything take so long."""
+
+
+class Browser:
+    """One page in a browser with a fresh profile."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._asked = 0
+        self.complaints: list[str] = []
+        """What the browser's console said: errors, and what the page's security policy refused."""
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{domain}.enable")
+
+    def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call a method of the protocol and wait for its answer."""
+        self._asked += 1
+        self._socket.send(json.dumps({"id": self._asked, "method": method, "params": params}))
+        while True:
+            heard = json.loads(self._socket.recv(timeout=PATIENCE))
+            if heard.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
+                self.complaints.append(json.dumps(heard["params"]))
+            if heard.get("id") == self._asked:
+                assert "error" not in heard, heard
+                return heard["result"]
+
+    def open(self, url: str) -> None:
+        """Go to an address and wait until it and its pictures are there."""
+        self.ask("Page.navigate", url=url)
+        until(lambda: self.value("location.href") == url)
+        until(lambda: self.value("document.readyState") == "complete")
+
+    def value(self, script: str) -> Any:
+        """What a script in the page gives."""
+        answer = self.ask("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def text(self, selector: str = "body") -> str:
+        """The words that are seen."""
+        return str(self.value(f"document.querySelector({json.dumps(selector)}).innerText"))
+
+    def scroll_to_end(self) -> None:
+        """Pictures are loaded when they come into sight."""
+        self.value("scrollTo(0, document.body.scrollHeight)")
+
+    def picture(self, path: Path) -> None:
+        """Take a picture of the whole page."""
+        shot = self.ask("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+
+def until(condition: Any) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    if PROGRAM is None:
+        pytest.skip("there is no Chromium (Debian package chromium)")
+    command = [PROGRAM, *FLAGS, f"--user-data-dir={tmp_path}", "about:blank"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            port_file = tmp_path / "DevToolsActivePort"
+            until(lambda: port_file.exists() and port_file.read_text().strip())
+            port = port_file.read_text().split()[0]
+            pages = httpx.get(f"http://127.0.0.1:{port}/json").json()
+            address = next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page")
+            with connect(address, max_size=None) as connection:
+                yield Browser(connection)
+        finally:
+            process.terminate()
+
+
+def scan(stack, gap, number, sample):
+    known = ScanMetadata(
+        raw_uid=f"run-{number}",
+        scan_id=number,
+        sample=sample,
+        data_key="det",
+        frames_expected=len(stack),
+    )
+    return RockingScan(stack, gap, None, known)
+
+
+@pytest.fixture
+def processed(places, stack, gap):
+    """Two results of two samples, and a scan that is half filled."""
+    processed = places[1]
+    filled = fill(stack, gap, "linear")
+    catalog.write(processed, scan(stack, gap, 1, "Pt <b>"), filled)
+    catalog.write(processed, scan(stack, gap, 2, "Au"), filled)
+    growing = catalog.claim(processed, scan(stack, gap, 3, "Au").metadata, method="linear")
+    growing.allocate(stack.shape, np.float32, frames_per_block=10)
+    growing.write_frames(
+        0, filled.intensity[:10], filled.sigma[:10], filled.mask[:10], seconds_behind=1.5
+    )
+    growing.renew(seconds_behind=1.5)
+    yield processed
+    growing.abandon()
+
+
+@pytest.fixture
+def serve():
+    """Serve an application on a port of this machine; gives its address."""
+    servers = []
+
+    def start(app):
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        servers.append((server, thread))
+        while not server.started:
+            time.sleep(0.02)
+        host, port = server.servers[0].sockets[0].getsockname()
+        return f"http://{host}:{port}/"
+
+    yield start
+    for server, thread in servers:
+        server.should_exit = True
+        thread.join()
+
+
+def test_what_is_in_tiled_is_seen(browser, serve, processed, tmp_path):
+    browser.open(serve(page(processed)))
+    now = browser.text("section")
+    assert "Scan 3 Au" in now
+    assert "10 of 20 frames" in now
+    assert "1.5 s behind" in now
+    cards = browser.value("[...document.querySelectorAll('.cards > li')].map(c => c.innerText)")
+    assert [re.match(r"Scan \d \S+", card)[0] for card in cards] == ["Scan 2 Au", "Scan 1 Pt"]
+    assert "Pt <b>" in cards[1]
+    assert "linear" in cards[0]
+    assert "gap 9.4 %" in cards[0]
+    browser.scroll_to_end()
+    until(lambda: min(browser.value("[...document.images].map(i => i.naturalWidth)")) > 300)
+    assert browser.complaints == []
+    browser.picture(tmp_path / "page.png")
+    assert Image.open(tmp_path / "page.png").width > 1000
+
+
+def test_the_page_follows_what_happens(browser, serve, processed, stack, gap):
+    browser.open(serve(page(processed)))
+    assert "Scan 4" not in browser.text()
+    catalog.write(processed, scan(stack, gap, 4, "Au"), fill(stack, gap, "nearest"))
+    until(lambda: "Scan 4 Au" in browser.text("#main"))
+    assert browser.complaints == []
+
+
+def test_results_can_be_filtered_by_sample_with_the_keyboard(browser, serve, processed):
+    address = serve(page(processed))
+    browser.open(address)
+    browser.value("document.querySelector('select').focus()")
+    browser.value("document.querySelector('select').value = 'Au'")
+    browser.value("document.querySelector('form button').click()")
+    until(lambda: browser.value("location.search") == "?sample=Au")
+    until(lambda: browser.value("document.readyState") == "complete")
+    assert "Scan 2 Au" in browser.text(".cards")
+    assert "Scan 1" not in browser.text(".cards")
+    assert browser.value("document.querySelector('select').value") == "Au"
+
+
+def test_everything_has_a_name_for_those_who_hear_it(browser, serve, processed):
+    browser.open(serve(page(processed)))
+    tree = browser.ask("Accessibility.getFullAXTree")["nodes"]
+    named = {
+        (node["role"]["value"], node["name"]["value"])
+        for node in tree
+        if not node["ignored"] and "name" in node and "role" in node
+    }
+    roles = {role for role, _ in named}
+    assert {"heading", "image", "progressbar", "combobox", "link"} <= {r.lower() for r in roles}
+    for role, name in named:
+        if role.lower() in ("image", "progressbar", "combobox", "link", "button"):
+            assert name, role
+    assert browser.value("document.documentElement.lang") == "en"
+
+
+def test_without_a_key_nothing_is_shown(serve, processed):
+    address = serve(page(processed, sign_in=True))
+    key = processed.context.api_key
+    for given in (None, ("viewer", ""), ("viewer", "wrong")):
+        answer = httpx.get(address, auth=given)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+        assert "Scan" not in answer.text
+    assert "Scan 2" in httpx.get(address, auth=("viewer", key)).text
+    assert key not in httpx.get(address, auth=("viewer", key)).text
+
+
+def test_a_browser_signs_in_with_a_tiled_key(browser, serve, processed):
+    key = processed.context.api_key
+    token = base64.b64encode(f"viewer:{key}".encode()).decode()
+    browser.ask("Network.setExtraHTTPHeaders", headers={"Authorization": f"Basic {token}"})
+    browser.open(serve(page(processed, sign_in=True)))
+    assert "Scan 2 Au" in browser.text()
+    browser.scroll_to_end()
+    until(lambda: min(browser.value("[...document.images].map(i => i.naturalWidth)")) > 300)
+
+
+def test_nothing_can_be_changed(serve, processed):
+    address = serve(page(processed))
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        for path in ("", "quicklook/x.png"):
+            assert httpx.request(method, address + path).status_code == 405
+    assert httpx.get(address + "quicklook/x.png").status_code == 404
+    assert httpx.get(address + "openapi.json").status_code == 404
+    policy = httpx.get(address).headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_without_tiled_the_page_says_so(serve, tmp_path):
+    from tiled.client import from_uri
+
+    command = [sys.executable, "-m", "tiled", "serve", "catalog", "--temp", "--api-key", "secret"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+
+    def answers():
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{address}/healthz").is_success
+
+    try:
+        until(answers)
+        client = from_uri(address, api_key="secret")
+    finally:
+        server.kill()
+        server.wait()
+    answer = httpx.get(serve(page(client)), timeout=60)
+    assert (answer.status_code, answer.text) == (503, "Tiled can't be reached")
+    client.context.close()

@@ -1,0 +1,99 @@
+"""The rocking-scan plan runs, and the servers that call plans over a network accept it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_type_hints
+
+import numpy as np
+import pytest
+from bluesky.protocols import Movable, Readable
+from bluesky.utils import MsgGenerator
+from ophyd.sim import SynAxis
+
+from bcdi_inpaint.console import plans
+from bcdi_inpaint.scans import is_rocking_scan
+from bcdi_inpaint.simulate.beamline import AreaDetector, in_order
+
+
+@pytest.fixture
+def detector(detector_files):
+    with AreaDetector(in_order(np.ones((4, 8, 8), np.int32)), detector_files, name="det") as device:
+        yield device
+
+
+def test_the_run_says_what_phase_retrieval_needs(RE, detector):
+    motor = SynAxis(name="eta", egu="deg", value=1.0)
+    documents = []
+    plan = plans.bcdi_rocking_scan(
+        detector,
+        motor,
+        0.1,
+        8,
+        exposure=0.01,
+        sample="Pt",
+        energy=9000.0,
+        distance=0.8,
+        detector_angles={"delta": 30.0},
+        roi=[[0, 8], [4, 12]],
+        metadata={"proposal": 7},
+    )
+    RE(plan, lambda name, doc: documents.append((name, doc)))
+    start = documents[0][1]
+    assert is_rocking_scan(start)
+    expected = {
+        "plan_name": "bcdi_rocking_scan",
+        "sample_name": "Pt",
+        "incident_energy": 9000.0,
+        "detector_distance": 0.8,
+        "detector_angles": {"delta": 30.0},
+        "roi": [[0, 8], [4, 12]],
+        "proposal": 7,
+        "num_points": 8,
+        "motors": ("eta",),
+    }
+    assert {key: start[key] for key in expected} == expected
+    angles = [doc["data"]["eta"] for name, doc in documents if name == "event"]
+    np.testing.assert_allclose(angles, np.linspace(0.9, 1.1, 8))
+    assert motor.position == 1.0
+    assert detector.cam.acquire_time.get() == 0.01
+
+
+def test_blueapi_accepts_it():
+    """By blueapi's rules: a module's function with `-> MsgGenerator`, arguments it can check,
+    devices by protocol, metadata last."""
+    plan = plans.bcdi_rocking_scan
+    hints = get_type_hints(plan)
+    assert hints["return"] == MsgGenerator
+    assert hints["detector"] == Readable
+    assert hints["motor"] == Movable
+    last = list(inspect.signature(plan).parameters.values())[-1]
+    assert (last.name, last.default, hints["metadata"]) == (
+        "metadata",
+        None,
+        dict[str, Any] | None,
+    )
+    assert plan.__module__ == "bcdi_inpaint.console.plans"
+    assert inspect.isgeneratorfunction(plan)
+
+
+def test_the_queueserver_accepts_it(detector):
+    """Its description is made, and a call over the network with names of devices is checked."""
+    manager = pytest.importorskip("bluesky_queueserver.manager.profile_ops")
+    motor = SynAxis(name="eta", egu="deg")
+    names = {"bcdi_rocking_scan": plans.bcdi_rocking_scan, "det": detector, "eta": motor}
+    known_plans, known_devices, *_ = manager.existing_plans_and_devices_from_nspace(nspace=names)
+    described = known_plans["bcdi_rocking_scan"]
+    assert [p["name"] for p in described["parameters"]][:2] == ["detector", "motor"]
+    assert described["properties"]["is_generator"]
+    item = {"name": "bcdi_rocking_scan", "args": ["det", "eta"], "kwargs": {"points": 16}}
+    accepted, why = manager.validate_plan(
+        item, allowed_plans=known_plans, allowed_devices=known_devices
+    )
+    assert accepted, why
+    item["kwargs"]["points"] = "many"
+    accepted, why = manager.validate_plan(
+        item, allowed_plans=known_plans, allowed_devices=known_devices
+    )
+    assert not accepted
+    assert "points" in why
