@@ -18,8 +18,10 @@ from .cases import (
     WIDE,
     Gap,
     Kind,
+    MeasuredSet,
     PatternSet,
     held_out,
+    measured_gaps,
     place_gap,
     portions,
     recipes,
@@ -42,9 +44,6 @@ Tell = Callable[[str, float], None]
 
 REAL_SPACE_WIDTH = 9
 """Width of the cross of the paper's 2.6.1."""
-
-MEASURED_PLACES = {"narrow": (10, 24), "wide": (12, 50)}
-"""Distances of gaps on a measured scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class Case:
     Attributes
     ----------
     pattern
-        ``"held-out"``, ``"plain"``, ``"bright"`` or ``"measured"``.
+        Which set it is of: `PatternSet` or `MeasuredSet`.
     seed, family, strain, peak_counts, oversampling
         As in the simulation's recipe; of a measured scan its maximum, the rest empty.
     unseen
@@ -267,15 +266,12 @@ def run_measured(
     name: str,
     unjudged: Bools | None = None,
 ) -> Results:
-    """Fill and measure artificial gaps in a measured scan without gaps.
-
-    Gaps lie 10 and 24 px from the peak, wide ones 12 and 50 px, on both sides and in both detector
-    directions, wherever they fit.
+    """Fill and measure artificial gaps in a measured scan without gaps, see `measured_gaps`.
 
     Parameters
     ----------
     config
-        `patterns`, `shape` and `kinds` are not used.
+        `patterns` and `kinds` are not used; `shape` is cut out around the peak.
     counts
         ``(frame, row, col)``.
     tell
@@ -283,26 +279,28 @@ def run_measured(
     name
         Of the scan.
     unjudged
-        bool (row, col): faulty pixels and other crystals' peaks.
+        bool (row, col): faulty pixels and other crystals' peaks. They stay in the scan.
     """
     results = Results([], [], {})
     warm_up(config)
-    judged = (
-        np.ones(counts.shape, bool)
-        if unjudged is None
-        else ~np.broadcast_to(unjudged, counts.shape)
-    )
-    where = np.unravel_index(int(np.argmax(counts * judged)), counts.shape)
-    peak = (int(where[0]), int(where[1]), int(where[2]))
-    pattern = _Pattern(counts, None, None, peak, judged, 0)
-    gaps = list(_measured_gaps(config, pattern))
-    for at, gap in enumerate(gaps):
+    judged = np.ones(counts.shape, bool)
+    if unjudged is not None:
+        judged &= ~unjudged
+    pattern = _around_peak(counts, judged, config.shape)
+    plane = (pattern.counts.shape[1], pattern.counts.shape[2])
+    gaps = [
+        (which, gap)
+        for which in get_args(MeasuredSet)
+        for width in (*config.narrow, *config.wide)
+        for gap in measured_gaps(which, width, pattern.peak[1:], plane)
+    ]
+    for at, (which, gap) in enumerate(gaps):
         case = Case(
-            "measured",
+            which,
             0,
             name,
             "",
-            float(counts[peak]),
+            float(pattern.counts[pattern.peak]),
             (np.nan, np.nan, np.nan),
             True,
             gap.kind,
@@ -312,6 +310,17 @@ def run_measured(
         _fill_and_measure(config, pattern, gap, case, results, tell, at / len(gaps))
     tell("done", 1.0)
     return results
+
+
+def _around_peak(counts: Counts, judged: Bools, shape: tuple[int, int, int]) -> _Pattern:
+    brightest = np.unravel_index(int(np.argmax(np.where(judged, counts, 0))), counts.shape)
+    starts = [
+        min(max(int(p) - size // 2, 0), max(n - size, 0))
+        for p, size, n in zip(brightest, shape, counts.shape, strict=True)
+    ]
+    cut = tuple(slice(start, start + size) for start, size in zip(starts, shape, strict=True))
+    frame, row, col = (int(p) - start for p, start in zip(brightest, starts, strict=True))
+    return _Pattern(counts[cut], None, None, (frame, row, col), judged[cut], 0)
 
 
 def warm_up(config: Config) -> None:
@@ -367,23 +376,6 @@ def _gaps(config: Config, pattern: _Pattern, distances: Sequence[int], index: in
         )
         distance = distances[index % len(distances)]
         yield place_gap(kind, width, distance, pattern.peak[1:], (plane[0], plane[1]), rng)
-
-
-def _measured_gaps(config: Config, pattern: _Pattern) -> Iterator[Gap]:
-    plane = pattern.counts.shape[1:]
-    directions: tuple[tuple[Kind, int], ...] = (("horizontal", 0), ("vertical", 1))
-    widths = [(w, MEASURED_PLACES["narrow"]) for w in config.narrow]
-    widths += [(w, MEASURED_PLACES["wide"]) for w in config.wide]
-    for width, places in widths:
-        for kind, axis in directions:
-            centre, length = pattern.peak[1 + axis], plane[axis]
-            for distance in places:
-                for start in (centre + distance, centre - distance - width + 1):
-                    if start < 8 or start + width > length - 8:
-                        continue
-                    span = (start, start + width)
-                    rows, cols = (span, None) if axis == 0 else (None, span)
-                    yield Gap(kind, width, distance, rows, cols)
 
 
 def _fill_and_measure(

@@ -25,6 +25,10 @@ Kind = Literal["vertical", "horizontal", "cross"]
 """Missing columns, missing rows, or both."""
 
 PatternSet = Literal["held-out", "plain", "bright"]
+"""Simulated patterns, see `recipes`."""
+
+MeasuredSet = Literal["anchors", "measured"]
+"""Gaps over a measured scan, see `measured_gaps`."""
 
 NARROW = (3, 6, 9, 12)
 WIDE = (38, 41)
@@ -44,6 +48,11 @@ DISTANCES: dict[PatternSet, tuple[int, ...]] = {
 
 SEEDS: dict[PatternSet, int] = {"held-out": 0, "plain": 10_000, "bright": 20_000}
 """Where the seeds of each set begin, in the evaluation split, which training never sees."""
+
+ANCHOR_STARTS = {"narrow": (10, -24), "wide": (12, -50)}
+"""First missing pixel minus the peak's, in the published anchors."""
+
+MEASURED_DISTANCES = {"narrow": (5, 10, 16, 24, 40), "wide": (6, 12, 18)}
 
 
 def recipes(which: PatternSet, number: int, shape: tuple[int, int, int]) -> list[Recipe]:
@@ -174,6 +183,42 @@ def place_gap(
         cols, found = _beside(width, distance, peak[1], plane[1], rng)
         nearest.append(found)
     return Gap(kind, width, min(nearest), rows, cols)
+
+
+def measured_gaps(
+    which: MeasuredSet, width: int, peak: tuple[int, int], plane: tuple[int, int]
+) -> list[Gap]:
+    """Gaps over a measured scan, in both detector directions, as far as they fit.
+
+    Parameters
+    ----------
+    which
+        ``"anchors"``: the four places of the published figures, so that these can be compared;
+        ``"measured"``: many places, on both sides of the peak.
+    width
+        Pixels.
+    peak, plane
+        (row, col) of the brightest voxel; (rows, cols) of the detector.
+    """
+    size: Literal["narrow", "wide"] = "narrow" if width <= max(NARROW) else "wide"
+    starts = list(ANCHOR_STARTS[size])
+    if which == "measured":
+        starts = [s for d in MEASURED_DISTANCES[size] for s in (d, -d - width + 1)]
+    gaps = []
+    for kind, centre, length in (
+        ("vertical", peak[1], plane[1]),
+        ("horizontal", peak[0], plane[0]),
+    ):
+        for start in starts:
+            span = (centre + start, centre + start + width)
+            if span[0] < 8 or span[1] > length - 8:
+                continue
+            distance = start if start > 0 else -start - width + 1
+            if kind == "vertical":
+                gaps.append(Gap("vertical", width, distance, None, span))
+            else:
+                gaps.append(Gap("horizontal", width, distance, span, None))
+    return gaps
 
 
 def _beside(
