@@ -106,9 +106,9 @@ class InpaintCallback:
             for uid in self._ledger.live():
                 self._shed(uid, f"a {name} document could not be taken; filled after the scan")
 
-    def submit(self, uid: str, *, again: bool = False) -> None:
-        """Fill a finished run, with the current settings; `again` although it is filled already."""
-        self._ledger.submit(uid, self.settings, again=again)
+    def submit(self, uid: str, *, again: bool = False, settings: Settings | None = None) -> None:
+        """Fill a finished run; `again` although it is filled already; by default as the next one."""
+        self._ledger.submit(uid, settings or self.settings, again=again)
         self._backlog.nudge()
 
     def pause(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -193,7 +193,8 @@ def complete(
         fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
         heard(part.stop, total)
     picture = quicklook.draw(filled.intensity, filled.mask)
-    return fill.finish(filled.report, picture, angles=scan.angles, scan=scan.metadata)
+    report = replace(filled.report, notes=(*filled.report.notes, *settings.notes))
+    return fill.finish(report, picture, angles=scan.angles, scan=scan.metadata)
 
 
 def give_up(desk: Desk, uid: str, settings: Settings, why: str) -> None:

@@ -44,6 +44,8 @@ class Settings:
         When the run stops, the whole stack is filled at once, as `inpaint` does offline, if that
         takes no longer than this; else what was filled in portions stays, and the last one is
         added. 0 never waits, infinity makes every result the offline one.
+    notes
+        Sentences for the report: choices that it doesn't show otherwise.
     """
 
     method: str = DEFAULT
@@ -60,6 +62,7 @@ class Settings:
     portion: int = 16
     margin: int = 8
     final_seconds: float = 1.0
+    notes: tuple[str, ...] = ()
 
     @property
     def choices(self) -> Choices:
