@@ -297,18 +297,6 @@ def area_detector(server, stack, angles, motor):
         yield detector
 
 
-def test_a_file_elsewhere_is_read_through_tiled_only(
-    RE, callback, settings, area_detector, motor, stack, angles, tmp_path
-):
-    callback.settings = replace(settings, file_roots=(tmp_path,))
-    RE.subscribe(TiledWriter(callback.raw))
-    RE.subscribe(callback)
-    (uid,) = RE(rock(area_detector, motor, angles)).run_start_uids
-    assert callback.wait(WAIT)
-    assert "may not be read" in callback.status().last_error
-    the_complete_node(callback, uid, stack)
-
-
 def test_a_file_that_comes_late_is_waited_for_and_one_that_is_broken_given_up(
     RE, server, settings, area_detector, array_detector, motor, stack, angles
 ):

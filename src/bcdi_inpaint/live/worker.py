@@ -104,7 +104,7 @@ class Worker:
         try:
             node = run.finish()
         except (CannotFollowError, AlreadyFilledError) as error:
-            logger.info("run %s: %s", uid, reason(error))
+            logger.warning("run %s is read from Tiled: %s", uid, reason(error))
             node = self._fill(uid, run.settings, again=False)
         self._done(uid, node)
 

@@ -1,0 +1,193 @@
+"""A run that grows gives the same as the finished one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bluesky.plans import scan
+from bluesky_tiled_plugins import TiledWriter
+
+from bcdi_inpaint import inpaint
+from bcdi_inpaint.live import AroundPeak, Settings
+from bcdi_inpaint.live.collector import Collector
+from bcdi_inpaint.live.faults import CannotFollowError
+from bcdi_inpaint.live.growing import GrowingRun
+from bcdi_inpaint.live.road import Desk, fill_finished, read_finished
+from bcdi_inpaint.simulate.beamline import AreaDetector, at_motor
+
+
+@pytest.fixture
+def desk(raw, processed):
+    return Desk(raw, processed)
+
+
+@pytest.fixture
+def settings(gap):
+    return Settings(method="linear", mask=gap, portion=4, margin=2, final_seconds=0)
+
+
+class Measured:
+    """A run that is fed document by document, and worked on in between."""
+
+    def __init__(self, desk, settings, documents):
+        self.desk = desk
+        self.progress = []
+        self.uid = documents[0][1]["uid"]
+        self.run = GrowingRun(desk, self.uid, settings, self.progress.append)
+        self.writer = TiledWriter(desk.raw)
+        self.seen = []
+        for name, doc in documents:
+            self.writer(name, doc)
+            self.run.take(name, doc)
+            if name == "event":
+                while self.run.advance():
+                    pass
+                self.seen.append([dict(node.metadata) for node in desk.processed.values()])
+
+
+def pcc(a, b):
+    return np.corrcoef(np.log1p(a), np.log1p(b))[0, 1]
+
+
+def test_portions_of_a_local_method_make_up_the_offline_result(
+    desk, settings, documents, stack, angles, gap
+):
+    settings = replace(settings, method="biharmonic", options={"self_check": False})
+    node = Measured(desk, settings, documents(stack, angles)).run.finish()
+    assert "in 5 portions while it was measured" in node.metadata["notes"]
+    offline = inpaint(stack, gap, "biharmonic", self_check=False)
+    np.testing.assert_array_equal(node["intensity"].read(), offline.intensity)
+    np.testing.assert_array_equal(node["mask"].read(), offline.mask)
+    assert node.metadata["voxels_missing"] == offline.report.voxels_missing
+
+
+def test_portions_filled_by_kriging_come_close_to_the_offline_result(
+    desk, settings, documents, stack, angles, gap
+):
+    settings = replace(settings, method="kriging", portion=8, margin=4)
+    node = Measured(desk, settings, documents(stack, angles)).run.finish()
+    offline = inpaint(stack, gap, "kriging").intensity
+    live = node["intensity"].read()
+    np.testing.assert_array_equal(live[:, ~gap], offline[:, ~gap])
+    assert pcc(live[:, gap], offline[:, gap]) > 0.99
+    assert live[:, gap].sum() == pytest.approx(offline[:, gap].sum(), rel=0.06)
+    assert node.metadata["self_check_verdict"]
+
+
+def test_with_time_enough_the_result_is_the_offline_one(
+    desk, settings, documents, stack, angles, gap
+):
+    settings = replace(settings, method="kriging", final_seconds=np.inf)
+    node = Measured(desk, settings, documents(stack, angles)).run.finish()
+    offline = inpaint(stack, gap, "kriging")
+    np.testing.assert_array_equal(node["intensity"].read(), offline.intensity)
+    np.testing.assert_array_equal(node["sigma"].read(), offline.sigma)
+
+
+def test_portions_are_filled_as_soon_as_their_window_is_there(
+    desk, settings, documents, stack, angles
+):
+    measured = Measured(desk, settings, documents(stack, angles))
+    filled = {news.frames: news.filled for news in measured.progress}
+    assert filled == {n: 4 * max(0, (n - 2) // 4) if n < 20 else 20 for n in range(1, 21)}
+    assert [len(nodes) for nodes in measured.seen] == [1] * 20
+    assert not any(node["complete"] for nodes in measured.seen for node in nodes)
+
+
+def test_the_region_around_the_peak_is_the_same_live_and_later(
+    desk, settings, documents, stack, angles, gap
+):
+    settings = replace(settings, region=AroundPeak(9, 13))
+    measured = Measured(desk, settings, documents(stack, angles))
+    node = measured.run.finish()
+    later = read_finished(desk, measured.uid, settings)
+    (row0, row1), (col0, col1) = node.metadata["roi"]
+    assert (row1 - row0, col1 - col0) == (9, 13)
+    assert later.metadata.roi == ((row0, row1), (col0, col1))
+    np.testing.assert_array_equal(
+        node["intensity"].read()[:, ~gap[row0:row1, col0:col1]],
+        stack[:, row0:row1, col0:col1][:, ~gap[row0:row1, col0:col1]],
+    )
+    assert row0 <= 12 < row1
+    assert col0 <= 16 < col1
+
+
+def test_a_given_region_must_be_within_the_frames(desk, settings, documents, stack, angles):
+    settings = replace(settings, region=((0, 24), (20, 40)))
+    with pytest.raises(ValueError, match="cols 20:40 are not within frames of 32 cols"):
+        Measured(desk, settings, documents(stack, angles))
+
+
+def test_a_point_that_is_taken_again_replaces_what_was_made_of_it(
+    desk, settings, documents, stack, angles, gap
+):
+    start, descriptor, *events, stop = documents(stack, angles)
+    wrong = {**events[2][1], "uid": "wrong", "data": {"det": stack[2] + 9, "eta": angles[2]}}
+    repeated = [*events[:2], ("event", wrong), *events[3:9], events[2], *events[9:]]
+    node = Measured(desk, settings, [start, descriptor, *repeated, stop]).run.finish()
+    np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
+
+
+def test_the_number_of_points_may_be_unknown_or_wrong(
+    desk, settings, documents, stack, angles, gap
+):
+    for announced in (None, 13, 40):
+        run = documents(stack, angles, num_points=announced)
+        node = Measured(desk, settings, run).run.finish()
+        assert node.metadata["frames"] == len(stack)
+        np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
+
+
+def test_several_frames_a_point(desk, settings, documents, stack, angles, gap):
+    pairs = np.stack([stack, stack[::-1]], axis=1)
+    for rule, frames in (("sum", pairs.sum(axis=1)), ("separate", pairs.reshape(40, 24, 32))):
+        settings = replace(settings, frames_per_point=rule)
+        node = Measured(desk, settings, documents(pairs, angles)).run.finish()
+        np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], frames[:, ~gap])
+
+
+def test_live_and_later_metadata_agree(desk, settings, documents, stack, angles):
+    settings = replace(settings, final_seconds=np.inf)
+    measured = Measured(desk, settings, documents(stack, angles, sample_name="Pt"))
+    live = dict(measured.run.finish().metadata)
+    later = fill_finished(desk, measured.uid, settings, again=True, heard=lambda *_: None)
+    changing = {"attempt", "claim_expires", "created", "finished", "seconds"}
+    differing = {k for k in live if live[k] != later.metadata.get(k)} - changing
+    assert not differing
+    assert desk.complete_node(measured.uid, settings).uri == later.uri
+
+
+class TestFiles:
+    @pytest.fixture
+    def run(self, RE, detector_files, stack, angles, motor):
+        documents = []
+        RE.subscribe(lambda *document: documents.append(document))
+        with AreaDetector(at_motor(stack, angles, motor), detector_files, name="det") as detector:
+            RE(scan([detector], motor, angles[0], angles[-1], len(angles)))
+        return documents
+
+    def test_are_read_below_the_allowed_folders(self, settings, run, detector_files, stack):
+        collector = Collector(replace(settings, file_roots=(detector_files,)))
+        for document in run:
+            collector.take(*document)
+        assert collector.look()
+        np.testing.assert_array_equal(collector.whole().frames, stack)
+
+    def test_elsewhere_are_refused(self, settings, run, tmp_path):
+        collector = Collector(replace(settings, file_roots=(tmp_path,)))
+        for document in run:
+            collector.take(*document)
+        with pytest.raises(CannotFollowError, match="may not be read"):
+            collector.look()
+
+    def test_that_never_come_leave_the_run_to_tiled(self, settings, run, detector_files):
+        collector = Collector(replace(settings, file_roots=(detector_files,)))
+        (path,) = detector_files.glob("*.h5")
+        path.unlink()
+        for document in run:
+            collector.take(*document)
+        assert not collector.look(last=True)
+        with pytest.raises(CannotFollowError, match="not all announced frames"):
+            collector.whole()
