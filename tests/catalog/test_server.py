@@ -206,3 +206,14 @@ def test_a_browser_shows_the_quicklook(node: Container, tmp_path: Path) -> None:
     assert seen.shape == picture.shape
     # The browser may round colours, not move or recolour the picture.
     assert np.abs(seen - picture).mean() < 2
+
+
+def test_a_file_that_tiled_may_not_read_is_refused(
+    server: Container, scan_and_fill: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 2)
+    home = server.create_container()
+    with pytest.raises(PermissionError, match=r"can't read .* in the server's readable_storage"):
+        write(home, *scan_and_fill, folder=tmp_path)
+    assert list(home) == []
+    assert list(tmp_path.iterdir()) == []

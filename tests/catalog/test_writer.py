@@ -18,6 +18,8 @@ from bcdi_inpaint.catalog import (
 from bcdi_inpaint.catalog.quicklook import draw
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tiled.client.container import Container
 
     from bcdi_inpaint.filling.result import Inpainted
@@ -268,3 +270,38 @@ def test_progress_counts_frames(processed: Container, scan_and_fill: Pair) -> No
     seen: list[tuple[int, int]] = []
     write(processed, *scan_and_fill, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(12, 12)]
+
+
+def test_volumes_may_lie_in_a_file_that_tiled_reads(
+    processed: Container, make_scan: MakeScan, detector_files: Path
+) -> None:
+    scan, filled = make_scan()
+    seen: list[tuple[int, int]] = []
+    node = write(
+        processed,
+        scan,
+        filled,
+        folder=detector_files,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(12, 12)]
+    assert [path.name for path in detector_files.iterdir()] == [f"{node.item['id']}.h5"]
+    for name in ("intensity", "sigma", "mask"):
+        expected = getattr(filled, name)
+        assert node[name].dtype == expected.dtype
+        assert node[name].dims == ("frame", "row", "col")
+        np.testing.assert_array_equal(node[name].read(), expected)
+    np.testing.assert_array_equal(node["intensity"][5], filled.intensity[5])
+    assert node.metadata["complete"]
+
+
+def test_an_interrupted_write_leaves_no_file(
+    processed: Container, scan_and_fill: Pair, detector_files: Path
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(processed, *scan_and_fill, folder=detector_files, progress=interrupt)
+    assert list(processed) == []
+    assert list(detector_files.iterdir()) == []

@@ -82,7 +82,7 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None
     import h5py
 
     metadata = scan.metadata
-    with _whole(path) as partial, h5py.File(partial, "w") as file:
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
         file["cxi_version"] = 140
         file.attrs["default"] = "entry_1"
         entry = _group(file, "entry_1", "NXentry", default="data_1")
@@ -160,7 +160,7 @@ def cohere(path: Path | str, scan: FilledScan) -> None:
     padded = np.pad(amplitude, pads)
     centre = np.array(padded.shape) // 2
     shift = centre - np.unravel_index(int(padded.argmax()), padded.shape)
-    with _whole(path) as partial:
+    with whole_file(path) as partial:
         tifffile.imwrite(partial, np.roll(padded, shift, axis=(0, 1, 2)), photometric="minisblack")
 
 
@@ -170,7 +170,7 @@ def tif(path: Path | str, scan: FilledScan) -> None:
 
     volume = scan.filled.intensity
     pages = (page for _, block, _, _ in _parts(scan) for page in block)
-    with _whole(path) as partial:
+    with whole_file(path) as partial:
         tifffile.imwrite(
             partial, pages, shape=volume.shape, dtype=volume.dtype, photometric="minisblack"
         )
@@ -181,7 +181,7 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
     import h5py
 
     metadata, volume = scan.metadata, scan.filled.intensity
-    with _whole(path) as partial, h5py.File(partial, "w") as file:
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs["default"] = "entry"
         entry = _group(file, "entry", "NXentry", default="data")
         entry["title"] = f"{metadata.sample} scan {metadata.scan_id}, gaps filled".lstrip()
@@ -218,7 +218,7 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
 
 
 @contextmanager
-def _whole(path: Path | str) -> Iterator[Path]:
+def whole_file(path: Path | str) -> Iterator[Path]:
     """Where to write a file that appears under its name only once it is whole."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +231,7 @@ def _whole(path: Path | str) -> Iterator[Path]:
 
 
 def _save(path: Path | str, **arrays: NDArray[Any]) -> None:
-    with _whole(path) as partial, partial.open("wb") as file:  # numpy appends .npz to a name
+    with whole_file(path) as partial, partial.open("wb") as file:  # numpy appends .npz to a name
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 from tiled.structures.core import Spec, StructureFamily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import DTypeLike
     from tiled.structures.data_source import DataSource
@@ -120,6 +122,31 @@ def array_source(
         data_type=BuiltinDtype.from_numpy_dtype(np.dtype(dtype)),
     )
     return DataSource(structure=structure, structure_family=StructureFamily.array)
+
+
+def in_file(source: DataSource[Any], path: Path, dataset: str) -> DataSource[Any]:
+    """The same array, in a dataset of an HDF5 file that Tiled may read but not write."""
+    from tiled.structures.data_source import Asset, Management
+
+    return replace(
+        source,
+        mimetype="application/x-hdf5",
+        parameters={"dataset": dataset},
+        assets=[
+            Asset(
+                data_uri=f"file://localhost{quote(str(path))}",
+                is_directory=False,
+                parameter="data_uris",
+                num=0,
+            )
+        ],
+        management=Management.external,
+    )
+
+
+def volume_dtypes(intensity: DTypeLike) -> dict[str, np.dtype[Any]]:
+    """Dtypes of the volumes, given that of the intensity."""
+    return {INTENSITY: np.dtype(intensity), SIGMA: np.dtype(np.float32), MASK: np.dtype(bool)}
 
 
 def _lengths(total: int, length: int) -> tuple[int, ...]:

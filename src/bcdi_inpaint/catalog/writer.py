@@ -23,28 +23,31 @@ from tiled.client.utils import ClientError
 from tiled.queries import Key
 from tiled.structures.core import StructureFamily
 
+from .files import GROUP, write_volumes
 from .layout import (
     DIMS,
     INTENSITY,
-    MASK,
     QUICKLOOK,
-    SIGMA,
     SPECS,
     VOLUMES,
     Blocks,
     array_source,
+    in_file,
     motor_key,
     node_key,
+    volume_dtypes,
 )
 from .metadata import FillMetadata, from_report, from_scan
 from .quicklook import draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
     from tiled.client.array import ArrayClient
     from tiled.client.container import Container
+    from tiled.structures.data_source import DataSource
 
     from bcdi_inpaint.filling.result import Inpainted, Report
     from bcdi_inpaint.scans.rocking_scan import RockingScan, ScanMetadata
@@ -163,6 +166,7 @@ def write(
     *,
     method: str = "",
     redo: bool = True,
+    folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Container:
     """Write a filled scan at once.
@@ -178,6 +182,9 @@ def write(
         The method that was asked for, where it is not the one that filled in the end.
     redo
         Whether to replace a complete node (it becomes superseded) or to raise `AlreadyFilledError`.
+    folder
+        Write the volumes to an HDF5 file in this folder and register it, instead of sending them
+        to Tiled. The server must see it under the same path and have it in ``readable_storage``.
     progress
         Called with the frames written and their total after every block.
 
@@ -195,24 +202,44 @@ def write(
         raise ValueError(
             f"the scan has shape {scan.frames.shape}, its fill {filled.intensity.shape}"
         )
-    total = filled.intensity.shape[0]
     fill = claim(processed, scan.metadata, method=method or filled.report.method, redo=redo)
+    path = None if folder is None else folder.absolute() / f"{fill.key}.h5"
     try:
-        blocks = fill.allocate(filled.intensity.shape, filled.intensity.dtype)
-        for start in range(0, total, blocks.frames):
-            stop = min(start + blocks.frames, total)
-            fill.write_frames(
-                start,
-                filled.intensity[start:stop],
-                filled.sigma[start:stop],
-                filled.mask[start:stop],
-            )
-            if progress is not None:
-                progress(stop, total)
+        if path is None:
+            _send(fill, filled, progress)
+        else:
+            _write_file(fill, filled, path, progress)
         return fill.finish(filled.report, draw(filled.intensity, filled.mask), angles=scan.angles)
     except BaseException:
         fill.abandon()
+        if path is not None:
+            path.unlink(missing_ok=True)
         raise
+
+
+def _send(fill: Fill, filled: Inpainted, progress: Callable[[int, int], None] | None) -> None:
+    """Send the volumes block by block."""
+    total = filled.intensity.shape[0]
+    step = fill.allocate(filled.intensity.shape, filled.intensity.dtype).frames
+    for start in range(0, total, step):
+        part = slice(start, min(start + step, total))
+        fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
+        if progress is not None:
+            progress(part.stop, total)
+
+
+def _write_file(
+    fill: Fill, filled: Inpainted, path: Path, progress: Callable[[int, int], None] | None
+) -> None:
+    """Write the volumes to a file, and let Tiled serve them from there."""
+
+    def after_block(done: int, total: int) -> None:
+        fill.renew_when_due()
+        if progress is not None:
+            progress(done, total)
+
+    write_volumes(path, filled, progress=after_block)
+    fill.register(path, filled.intensity.shape, filled.intensity.dtype)
 
 
 class Fill:
@@ -282,10 +309,9 @@ class Fill:
         blocks = Blocks.of((n, rows, cols), dtype, frames=frames_per_block)
         if blocks == self._blocks and self._arrays[INTENSITY].dtype == dtype:
             return blocks
-        dtypes = {INTENSITY: np.dtype(dtype), SIGMA: np.dtype(np.float32), MASK: np.dtype(bool)}
         self._arrays = {
-            name: self._new_array(name, blocks.shape, dtypes[name], blocks.chunks, DIMS)
-            for name in VOLUMES
+            name: self._new_child(name, array_source(blocks.shape, kind, blocks.chunks, DIMS))
+            for name, kind in volume_dtypes(dtype).items()
         }
         self._blocks = blocks
         self._sent = {}
@@ -333,6 +359,41 @@ class Fill:
                     self._call(array.write_block, block, block=index)
                     self._sent[name, index] = digest
         self._written[start:stop] = True
+        self.renew_when_due(seconds_behind=seconds_behind)
+
+    def register(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        """Let Tiled serve all frames of the volumes from a file by `files.write_volumes`.
+
+        Parameters
+        ----------
+        path
+            Absolute, the same for this process and the server.
+        shape, dtype
+            Of the intensity.
+
+        Raises
+        ------
+        PermissionError
+            If the server does not read the file.
+        """
+        n, rows, cols = shape
+        blocks = Blocks.of((n, rows, cols), dtype)
+        for name, kind in volume_dtypes(dtype).items():
+            source = array_source(blocks.shape, kind, blocks.chunks, DIMS)
+            child = self._new_child(name, in_file(source, path, f"{GROUP}/{name}"))
+            try:  # the server takes any path; it looks at it when it is read
+                self._call(child.read, (0, 0, slice(0, 1)))
+            except httpx.HTTPStatusError as error:
+                raise PermissionError(
+                    f"Tiled can't read {path} ({error.response.status_code}): is its folder in the "
+                    "server's readable_storage, under the same path?"
+                ) from error
+        self._blocks = blocks
+        self._written = np.ones(n, bool)
+        self._update(shape=blocks.shape, claim_expires=time.time() + self._lease)
+
+    def renew_when_due(self, *, seconds_behind: float | None = None) -> None:
+        """Renew the claim, unless that has just been done."""
         if time.time() - self._status_sent > STATUS_EVERY:
             self.renew(seconds_behind=seconds_behind)
 
@@ -414,19 +475,11 @@ class Fill:
         with suppress(httpx.HTTPError):
             _delete(self._processed, self.key)
 
-    def _new_array(
-        self,
-        key: str,
-        shape: tuple[int, ...],
-        dtype: DTypeLike,
-        chunks: tuple[tuple[int, ...], ...],
-        dims: tuple[str, ...],
-    ) -> ArrayClient:
-        """An empty child array, in place of one that is there already."""
+    def _new_child(self, key: str, source: DataSource[Any]) -> ArrayClient:
+        """An empty or registered child array, in place of one that is there already."""
         parent = self._node.base
 
         def create() -> Any:
-            source = array_source(shape, dtype, chunks, dims)
             return _create(
                 parent, StructureFamily.array, [source], key=key, access_tags=self._access_tags
             )
@@ -441,7 +494,7 @@ class Fill:
 
     def _write_whole(self, key: str, array: NDArray[Any], dims: tuple[str, ...]) -> None:
         chunks = tuple((length,) for length in array.shape)
-        child = self._new_array(key, array.shape, array.dtype, chunks, dims)
+        child = self._new_child(key, array_source(array.shape, array.dtype, chunks, dims))
         self._call(child.write, array)
 
     def _update(self, **changes: Any) -> None:
