@@ -102,7 +102,7 @@ def test_what_is_no_model_is_named(scan: tuple[np.ndarray, np.ndarray], tmp_path
 def test_the_network_sees_further_than_the_widest_gap() -> None:
     network = PatchingNetwork((4, 4, 4, 4)).eval()
     torch.nn.init.normal_(network.head.weight)
-    seen = torch.zeros(1, 4, 16, 112, 16, requires_grad=True)
+    seen = torch.randn(1, 4, 16, 112, 16, requires_grad=True)
     network(seen)[0, 0, 8, 56, 8].backward()
     assert seen.grad is not None
     rows = seen.grad.abs().sum(dim=(0, 1, 2, 4)).nonzero().flatten()

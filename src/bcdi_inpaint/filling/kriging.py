@@ -113,23 +113,24 @@ def krige(stack: Tensor, mask: Tensor, iterations: int, *, draw: bool = False) -
     # Variance of log(1 + n) for Poisson n, to first order.
     noise = (rate / (1 + rate) ** 2).clamp_min(NOISE_FLOOR * variance)
 
-    data = residual[None]
-    prior = None
+    precision = known / noise
     root = spectrum.sqrt()
+    value = mean + _posterior_mean(residual, precision, root, iterations)
+    error = None
     if draw:
         # Perturb and solve: the error made on a synthetic field has the posterior's distribution.
         generator = torch.Generator().manual_seed(0)
-        white = torch.randn((2, *shape), generator=generator).to(stack)
-        prior = _inverse(_forward(white[0]) * root, shape)
-        data = torch.stack((residual, (prior + white[1] * noise.sqrt()) * known))
-    solved = _posterior_mean(data, known / noise, root, iterations)
+        white = torch.randn(shape, generator=generator).to(stack)
+        prior = _inverse(_forward(white) * root, shape)
+        seen = torch.randn(shape, generator=generator).to(stack) * noise.sqrt()
+        seen = (prior + seen) * known
+        error = (_posterior_mean(seen, precision, root, iterations) - prior)[box]
 
-    value = mean + solved[0]
     bound = _brightest_around(z[box], mask) + HEADROOM
     return LogField(
         value=torch.minimum(value[box], bound),
         mean=mean[box],
-        error=None if prior is None else (solved[1] - prior)[box],
+        error=error,
     )
 
 
@@ -149,26 +150,22 @@ def _spectrum(residual: Tensor, known: Tensor) -> tuple[Tensor, float]:
 def _posterior_mean(data: Tensor, precision: Tensor, root: Tensor, iterations: int) -> Tensor:
     """Conjugate gradients for (1 + L P L) u = L P data with L = F^-1 root F; returns L u.
 
-    `data` is ``(batch, frame, row, col)``. Truncation regularises: the strong modes come first.
+    Truncation regularises: the strong modes come first.
     """
-    shape = data.shape[1:]
 
     def colour(white: Tensor) -> Tensor:
-        return _inverse(_forward(white) * root, shape)
-
-    def dot(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b).sum(dim=(1, 2, 3), keepdim=True)
+        return _inverse(_forward(white) * root, data.shape)
 
     remainder = colour(data * precision)
     solution = torch.zeros_like(remainder)
     direction = remainder.clone()
-    size = dot(remainder, remainder)
+    size = remainder.square().sum()
     for _ in range(iterations):
-        image = direction + colour(colour(direction) * precision)
-        step = size / dot(direction, image).clamp_min(1e-20)
+        image = colour(colour(direction) * precision) + direction
+        step = size / (direction * image).sum().clamp_min(1e-20)
         solution += step * direction
         remainder -= step * image
-        previous, size = size, dot(remainder, remainder)
+        previous, size = size, remainder.square().sum()
         direction = remainder + size / previous.clamp_min(1e-20) * direction
     return colour(solution)
 

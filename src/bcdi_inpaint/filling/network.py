@@ -21,13 +21,13 @@ CHANNELS = 4
 STRIDE = 16
 """Inputs are padded to multiples of this."""
 
-SOFTENING = 0.25
-"""Counts added before ratios are taken, so that empty regions are not all that matters."""
+SOFTENING = 1.0
+"""Counts added before ratios are taken, as in log(1 + counts): empty regions are not all that matters."""
 
 LEVEL_SCALE = 0.25
 """Brings log counts (0 to 16) to the size of the other inputs."""
 
-SHAPE_RANGE = (-1.0, 7.0)
+SHAPE_RANGE = (-1.0, 9.0)
 """Limits of the logarithm of the gamma distribution's shape parameter."""
 
 

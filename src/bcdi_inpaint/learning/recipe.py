@@ -20,6 +20,9 @@ class TrainingRecipe(BaseModel):
     seed: int = Field(
         0, ge=0, description="Of initial weights, gaps, portions; also the first volume's"
     )
+    begin: str = Field(
+        "", description="Model to begin with: a shipped one's name or a weights file"
+    )
     steps: int = Field(20_000, ge=1, description="Optimiser steps")
     batch: int = Field(8, ge=1, description="Portions in a step, on each process")
     learning_rate: float = Field(

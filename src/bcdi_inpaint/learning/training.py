@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..filling.network import PatchingNetwork
+from ..filling.weights import load_model
 from ..simulate import simulate_scan
 from .data import blocks
 from .devices import autocast, channels_last, choose_device
@@ -45,7 +46,8 @@ class Progress:
     step, portions
         Steps made; portions seen, over all processes.
     training, validation, kriging
-        Deviance: mean since the last row, on held-out volumes, and there of kriging alone.
+        Deviance as a share of that of the start: mean since the last row, on held-out volumes, and
+        there of the start itself.
     seconds
         Of training so far, over all sessions.
     """
@@ -177,7 +179,7 @@ def validation_portions(recipe: TrainingRecipe, device: str) -> list[Portions]:
 
 
 def validate(network: nn.Module | None, held_out: list[Portions], recipe: TrainingRecipe) -> float:
-    """Mean deviance on held-out portions, of a network or (None) of kriging alone."""
+    """Deviance on held-out portions, of a network or (None) of the kriging it starts from."""
     if not held_out:
         return float("nan")
     total = 0.0
@@ -222,7 +224,10 @@ class _Clock:
 
 def _begin(recipe: TrainingRecipe, device: torch.device) -> _State:
     torch.manual_seed(recipe.seed)
-    network = PatchingNetwork(recipe.widths).to(device)
+    network = PatchingNetwork(recipe.widths)
+    if recipe.begin:
+        network.load_state_dict(load_model(recipe.begin, torch.device("cpu")).network.state_dict())
+    network = network.to(device)
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     average = AveragedModel(
         network,
