@@ -30,6 +30,12 @@ def stack() -> np.ndarray:
     return counts.astype(np.uint16)
 
 
+def tell(line: str) -> None:
+    """Tell the test that started this."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main(uri: str, key_file: str, folder: str, address: str) -> None:
     """Scan for as long as there are lines."""
     raw = from_uri(uri, api_key=Path(key_file).read_text())["cdi/raw"]
@@ -38,13 +44,13 @@ def main(uri: str, key_file: str, folder: str, address: str) -> None:
     engine = RunEngine({"tiled_access_tags": ["commissioning"], "sample_name": "Pt_a"})
     engine.subscribe(TiledWriter(raw))
     engine.subscribe(Publisher(address))
-    engine.subscribe(lambda _, doc: print(doc["uid"], flush=True), "start")
+    engine.subscribe(lambda _, doc: tell(doc["uid"]), "start")
     with AreaDetector(at_motor(stack(), angles, motor), Path(folder), name="det") as detector:
-        print("ready", flush=True)
+        tell("ready")
         for line in sys.stdin:
             detector.cam.acquire_time.put(float(line))
             engine(scan([detector], motor, angles[0], angles[-1], N))
-            print("done", flush=True)
+            tell("done")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tiled.client.container import Container
+    from tiled.client.context import Context
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -92,7 +93,7 @@ class Beamline:
             (self.secrets / name).write_text(secrets.token_hex(16))
             (self.secrets / name).chmod(0o400)
         self.postgres, self.redis, self.tiled = free_port(), free_port(), free_port()
-        self._clients: list[Container] = []
+        self._contexts: list[Context] = []
 
     @property
     def uri(self) -> str:
@@ -107,17 +108,20 @@ class Beamline:
 
         client: Container = from_uri(self.uri, api_key=key)
         client.context.show_progress = False
-        self._clients.append(client)
+        self.closes(client.context)
         return client
 
     def service(self, name: str) -> Container:
         """The root as one of the two services sees it."""
         return self.client(self.secret(f"tiled_key_{name}"))
 
+    def closes(self, context: Context) -> None:
+        """Close a connection with the servers."""
+        self._contexts.append(context)
 
     def close(self) -> None:
-        for client in self._clients:
-            client.context.close()
+        for context in self._contexts:
+            context.close()
 
 
 def start_postgres(processes: Processes, line: Beamline) -> None:
@@ -149,7 +153,8 @@ def start_postgres(processes: Processes, line: Beamline) -> None:
     env = {**os.environ, "PGPASSWORD": line.secret("postgres_password")}
 
     def ask(*command: str) -> bool:
-        done = subprocess.run([*psql, "-d", "postgres", *command], env=env, capture_output=True)
+        command = (*map(str, psql), "-d", "postgres", *command)
+        done = subprocess.run(command, env=env, capture_output=True, check=False)
         return done.returncode == 0
 
     until(lambda: ask("-c", "CREATE DATABASE catalog"), processes.log("postgres").read_text())
@@ -199,6 +204,7 @@ def beamline_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beaml
             ],
             capture_output=True,
             text=True,
+            check=False,
         )
         assert prepared.returncode == 0, prepared.stderr
         yield line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from .config import ServiceConfig
 
-PATIENCE = 5.0
+PATIENCE = 15.0
 """Seconds to wait for an answer."""
 
 
@@ -61,6 +62,7 @@ def check(config: ServiceConfig) -> Iterator[Finding]:
         yield _try("runs", lambda: f"{len(raw)} in {raw.uri}")
         yield _try("filled scans", lambda: _write(processed))
         yield _try("stream", lambda: _stream(raw, config.tiled.poll_seconds))
+        raw.context.close()
     if config.zmq.address:
         yield _try("0MQ", lambda: _zmq(config.zmq.address))
     for folder in config.filling.file_roots:
@@ -109,23 +111,29 @@ def _write(processed: Container) -> str:
 
 def _stream(raw: Container, poll_seconds: float) -> str:
     subscription: Any = raw.subscribe()
+    why = ["no answer"]
 
     def listen() -> None:
         try:
             subscription.start(max_size=MAX_MESSAGE)
-        except Exception:  # noqa: BLE001 (then it is not connected)
-            return
+        except Exception as error:  # noqa: BLE001 (that is what was to be found out)
+            why[0] = reason(error)
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    connected = subscription._connected_event.wait(PATIENCE)  # noqa: SLF001
+    connected = subscription._connected_event  # noqa: SLF001
+    deadline = time.monotonic() + PATIENCE
+    while listener.is_alive() and not connected.is_set() and time.monotonic() < deadline:
+        connected.wait(0.1)
+    listener.join(1.0)  # revoking the short-lived key comes after connecting, and may be refused
+    stays = connected.is_set() and listener.is_alive()
     subscription._disconnect_event.set()  # noqa: SLF001
     listener.join(PATIENCE)
-    if connected:
+    if stays:
         return "runs are announced by the server"
     return (
-        f"none; the catalogue is looked at every {poll_seconds:g} s instead (a server with "
-        "streaming_cache, and a key with create:apikeys and revoke:apikeys, would announce runs)"
+        f"none ({why[0]}); the catalogue is looked at every {poll_seconds:g} s instead. A server "
+        "with streaming_cache, and a key with create:apikeys and revoke:apikeys, announces runs"
     )
 
 

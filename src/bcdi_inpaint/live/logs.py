@@ -20,7 +20,7 @@ CHATTY = ("httpx", "httpcore", "uvicorn.access", "matplotlib")
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one JSON object.
+    """Formats a record as one JSON object; what was logged with ``extra={"run": ...}`` is a field.
 
     Parameters
     ----------
@@ -41,9 +41,11 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             "process": record.process,
         }
+        if (run := getattr(record, "run", None)) is not None:
+            line["run"] = run
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        text = json.dumps(line, ensure_ascii=False)
+        text = json.dumps(line, ensure_ascii=False, default=str)
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return text

@@ -8,7 +8,7 @@ import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tiled.client import from_uri
+from tiled.client import Context, from_context
 from tiled.queries import Key
 
 from bcdi_inpaint.catalog import open_processed
@@ -18,23 +18,27 @@ from .callback import InpaintCallback
 from .config import api_key
 from .faults import reason
 from .intake import Intake
+from .status import FAILED
 from .tiled_door import TiledDoor
 from .web import WebServer, application
 from .zmq_door import ZmqDoor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tiled.client.container import Container
 
     from .config import ServiceConfig, TiledSection
     from .intake import Door
-    from .status import Status
+    from .status import RunStatus, Status
 
 logger = logging.getLogger(__name__)
 
 TRY_AGAIN = 5.0
 """Seconds between attempts to reach Tiled at the start."""
+
+LOG_EVERY = 1.0
+"""Seconds between looks at what is done."""
 
 
 class Service:
@@ -73,6 +77,7 @@ class Service:
             if places is None:
                 return
             raw, processed = places
+            stack.callback(raw.context.close)
             callback = InpaintCallback(
                 raw,
                 processed,
@@ -89,7 +94,9 @@ class Service:
                 stack.callback(door.close)
                 door.start()
             logger.info("serving as %s: %s -> %s", config.name, raw.uri, processed.uri)
-            self._stopping.wait()
+            known: set[tuple[str, float | None]] = set()
+            while not self._stopping.wait(LOG_EVERY):
+                known = _log_done(callback.status().last, known)
             logger.info("stopping within %g s", config.stop_seconds)
 
     def _status(self) -> Status | None:
@@ -148,10 +155,15 @@ def connect(tiled: TiledSection) -> tuple[Container, Container]:
     OSError, ValueError, httpx.HTTPError
         If the key can't be read, or Tiled can't be reached or refuses.
     """
-    root: Any = from_uri(tiled.uri, api_key=api_key(tiled) or None)
-    root.context.show_progress = False
-    raw = _descend(root, tiled.raw)
-    processed = _descend(root, tiled.processed) if tiled.processed else open_processed(raw)
+    context, _ = Context.from_any_uri(tiled.uri, api_key=api_key(tiled) or None)
+    context.show_progress = False
+    try:
+        root = from_context(context)
+        raw = _descend(root, tiled.raw)
+        processed = _descend(root, tiled.processed) if tiled.processed else open_processed(raw)
+    except BaseException:
+        context.close()
+        raise
     return raw, processed
 
 
@@ -176,6 +188,28 @@ def hand_back(processed: Container, owner: str) -> int:
     for node in nodes:
         node.update_metadata({"claim_expires": 0.0}, drop_revision=True)
     return len(nodes)
+
+
+def _log_done(
+    last: Iterable[RunStatus], known: set[tuple[str, float | None]]
+) -> set[tuple[str, float | None]]:
+    """Write a line for each run that was done since; which ones are known now."""
+    done = {(run.uid, run.completed): run for run in last}
+    for key in [key for key in reversed(done) if key not in known]:
+        run = done[key]
+        fields = {
+            "uid": run.uid,
+            "scan_id": run.result.get("scan_id", run.scan_id),
+            "state": run.state,
+            "method": run.result.get("method_used", run.method),
+            "path": run.path,
+            "seconds": run.result.get("seconds"),
+            "self_check": run.result.get("self_check_verdict"),
+            "reason": run.reason,
+        }
+        level = logging.WARNING if run.state == FAILED else logging.INFO
+        logger.log(level, "run %s: %s", run.uid, run.state, extra={"run": fields})
+    return set(done)
 
 
 def _descend(root: Container, path: str) -> Container:
