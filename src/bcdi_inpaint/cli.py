@@ -285,3 +285,84 @@ def serve(
     from .live.service import serve as serve_until_stopped
 
     serve_until_stopped(chosen)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Gets one HDF5 file a scan.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scans.")] = 16,
+    *,
+    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first scan.")] = 0,
+    evaluation: Annotated[
+        bool, typer.Option("--evaluation", help="Draw from the evaluation families and seeds.")
+    ] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default all cores.")
+    ] = None,
+) -> None:
+    """Simulate rocking scans: counts, noise-free rate, truth."""
+    from .simulate.generate import generate
+
+    split: Any = "evaluation" if evaluation else "training"
+    paths = generate(folder, count, first_seed=first_seed, split=split, processes=processes)
+    typer.echo(f"{len(paths)} scans in {folder}")
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Gets checkpoint, curve, weights; resumes there.")],
+    *,
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file; the default recipe without it.")
+    ] = None,
+    real: Annotated[
+        list[Path] | None, typer.Option(help="A measured scan to learn from too; repeatable.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="End after this time at the latest.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Train the patching network on simulated (and measured) portions."""
+    from .learning import TrainingRecipe, read_recipe, train, write_outcome
+    from .terminal import training_progress
+
+    chosen = TrainingRecipe() if recipe is None else read_recipe(recipe)
+    if real:
+        chosen = chosen.model_copy(update={"real": tuple(real)})
+    with training_progress(console, chosen.steps, minutes) as report:
+        network = train(chosen, folder, device=device, minutes=minutes, report=report)
+    typer.echo(f"weights: {write_outcome(network, chosen, folder)}")
+
+
+@app.command()
+def finetune(
+    scan: Annotated[Path, typer.Argument(help="npz, npy, tif or HDF5 with the scan's frames.")],
+    weights: Annotated[Path, typer.Argument(help="The tuned weights, .safetensors.")],
+    *,
+    detector: DetectorKey = None,
+    roi: Annotated[
+        Any,
+        typer.Option(parser=_roi, metavar="R0:R1,C0:C1", help="The part of the full frame shown."),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of the frames in SCAN.")] = None,
+    model: Annotated[str, typer.Option(help="What to begin with.")] = "patching",
+    seconds: Annotated[float, typer.Option(min=1, help="End after about this time.")] = 60.0,
+    device: Device = "auto",
+) -> None:
+    """Tune the patching network to one scan; then: fill --option model=WEIGHTS."""
+    from .learning import finetune
+    from .scans import from_file
+    from .terminal import share_progress
+
+    read = from_file(scan, dataset=dataset, detector=detector, roi=roi)
+    with share_progress(console, "fine-tuning") as progress:
+        tuned = finetune(
+            read.frames, read.mask, model=model, seconds=seconds, device=device, progress=progress
+        )
+    tuned.save(weights, scan=scan.name)
+    verdict = "better than before" if tuned.improved else "no better: the old weights are kept"
+    typer.echo(
+        f"{weights}: deviance {tuned.before:.4f} -> {tuned.after:.4f} on held-out portions, {verdict} "
+        f"({tuned.portions} portions, {tuned.epochs} epochs, {tuned.seconds:.0f} s)"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -12,12 +13,13 @@ PACKAGES = (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rich.console import Console
 
     from .filling import Inpainted, SelfCheck
     from .geometry import Detector
+    from .learning import Progress
     from .live.check import Finding
 
 
@@ -123,3 +125,38 @@ def _sheet() -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     return table
+
+
+@contextmanager
+def share_progress(console: Console, what: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar for work that tells the share that is done, 0 to 1."""
+    from rich.progress import Progress as Bars
+
+    with Bars(console=console) as bars:
+        task = bars.add_task(what, total=1.0)
+        yield lambda share: bars.update(task, completed=share)
+
+
+@contextmanager
+def training_progress(
+    console: Console, steps: int, minutes: float | None
+) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar with time left, and a line for each validation."""
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("training"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=console) as bars:
+        task = bars.add_task("training", total=1.0)
+
+        def report(row: Progress) -> None:
+            by_time = row.seconds / (60 * minutes) if minutes else 0.0
+            bars.update(task, completed=max(row.step / steps, by_time))
+            bars.console.print(
+                f"step {row.step:>6}  portions {row.portions:>8}  "
+                f"deviance, as a share of kriging's: training {row.training:.3f}, "
+                f"held out {row.validation:.3f} (kriging {row.kriging:.3f})",
+                highlight=False,
+            )
+
+        yield report

@@ -70,11 +70,12 @@ def test_the_loss_is_least_at_the_expected_counts() -> None:
     torch.manual_seed(0)
     # A third of the mass in bright voxels: an expected log would lose more than half of the counts.
     truth = torch.distributions.Gamma(2.0, 0.5).sample((1, 16, 32, 32))
-    portions = _portions(truth, float(truth.mean()))
+    mean = float(truth.mean())
+    portions = _portions(truth, mean)
 
     def at(factor: float) -> float:
         output = torch.zeros(1, 2, *truth.shape[1:])
-        output[:, 0] = np.log((factor * truth.mean() + SOFTENING) / (truth.mean() + SOFTENING))
+        output[:, 0] = np.log((factor * mean + SOFTENING) / (mean + SOFTENING))
         return float(loss(output, portions).deviance)
 
     factors = np.linspace(0.6, 1.4, 33)

@@ -98,7 +98,7 @@ def train(
     device: str = "auto",
     minutes: float | None = None,
     report: Callable[[Progress], None] | None = None,
-) -> nn.Module:
+) -> PatchingNetwork:
     """Train a network, or go on with the training in `folder`.
 
     Under ``torchrun`` every process takes its share of the data and gradients are averaged.
@@ -163,7 +163,9 @@ def train(
                 report(row)
         if finished or _agree(float(state.since_best >= recipe.patience), target, world):
             break
-    return state.average.module.to("cpu").eval()
+    network = state.average.module
+    assert isinstance(network, PatchingNetwork)
+    return network.to("cpu").eval()
 
 
 def validation_portions(recipe: TrainingRecipe, device: str) -> list[Portions]:

@@ -1,0 +1,46 @@
+# `make demo` and `make test` are all that a new user needs; both make .venv first if it isn't there.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Many small processes on few cores: threads that spin for work would starve each other.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test lint types docs benchmarks clean
+
+help:
+	@echo "make demo        a simulated rocking scan, filled while it is measured, in a real Tiled server"
+	@echo "make test        the tests"
+	@echo "make lint types  ruff and mypy"
+	@echo "make docs        the documentation, in site/"
+	@echo "make benchmarks  figures of speed, as ratios in one run"
+
+# Installed anew only when the requirements change.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	OMP_NUM_THREADS= $(RUN)/bcdi-inpaint demo $(ARGS)
+
+test: $(STAMP)
+	$(RUN)/pytest $(ARGS)
+
+lint: $(STAMP)
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+
+types: $(STAMP)
+	$(RUN)/mypy
+
+docs: $(STAMP)
+	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(RUN)/mkdocs build --strict
+
+benchmarks: $(STAMP)
+	$(RUN)/pytest benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
