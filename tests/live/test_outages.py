@@ -1,0 +1,171 @@
+"""Tiled is down, full, or was down: nothing disturbs the RunEngine and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bluesky.plans import scan
+from bluesky_tiled_plugins import TiledWriter
+from tiled.queries import Key
+
+from bcdi_inpaint import inpaint
+from bcdi_inpaint.live import InpaintCallback, Limits, catch_up, left_over
+from bcdi_inpaint.live.road import Desk
+from bcdi_inpaint.scans import ScanMetadata
+from bcdi_inpaint.simulate.beamline import ArrayDetector, at_motor
+
+WAIT = 200
+
+
+def feed(documents, *callbacks):
+    for name, doc in documents:
+        for callback in callbacks:
+            callback(name, doc)
+    return documents[0][1]["uid"]
+
+
+def complete_nodes(processed, uid):
+    found = processed.search(Key("raw_uid") == uid).values()
+    return [node for node in found if node.metadata["complete"]]
+
+
+def the_complete_node(processed, uid, stack, settings):
+    (node,) = complete_nodes(processed, uid)
+    assert len(processed.search(Key("raw_uid") == uid)) == 1
+    filled = inpaint(stack, settings.mask, settings.method)
+    np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
+
+
+def until(condition):
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_tiled_goes_down_before_during_and_after_a_scan(
+    RE, own_server, settings, motor, stack, angles
+):
+    raw, processed = own_server.beamline()
+    detector = ArrayDetector(at_motor(stack, angles, motor), name="det")
+    limits = Limits(retry_seconds=0.2)
+    moments = {"before": ("start", 0), "during": ("event", 9), "after": ("stop", 0)}
+    with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:
+        RE.subscribe(callback)
+        for name, seq_num in moments.values():
+            recorded = []
+
+            def record(*document, recorded=recorded):
+                recorded.append(document)
+
+            def stop_server(given, doc, name=name, seq_num=seq_num):
+                if given == name and doc.get("seq_num", 0) == seq_num:
+                    own_server.stop()
+
+            tokens = [RE.subscribe(record), RE.subscribe(stop_server)]
+            (uid,) = RE(scan([detector], motor, angles[0], angles[-1], len(angles))).run_start_uids
+            for token in tokens:
+                RE.unsubscribe(token)
+            until(lambda: any(run.reason for run in callback.status().runs))
+            assert not callback.wait(0.5)
+            own_server.start()
+            feed(recorded, TiledWriter(raw))  # what a writer had kept meanwhile
+            assert callback.wait(WAIT)
+            the_complete_node(processed, uid, stack, settings)
+        assert callback.status().failed == 0
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_waited_out(own_server, settings, documents, stack, angles):
+    raw, processed = own_server.beamline()
+    limits = Limits(retry_seconds=1.0, attempts=20)
+    server = own_server.process.pid
+    unlimited = resource.prlimit(server, resource.RLIMIT_FSIZE)
+    with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:
+        callback.pause()
+        uid = feed(documents(stack, angles), TiledWriter(raw), callback)
+        resource.prlimit(server, resource.RLIMIT_FSIZE, (2000, unlimited[1]))
+        callback.resume()
+        until(lambda: any(run.reason for run in callback.status().runs))
+        resource.prlimit(server, resource.RLIMIT_FSIZE, unlimited)
+        assert callback.wait(WAIT)
+        the_complete_node(processed, uid, stack, settings)
+
+
+def test_catching_up_fills_what_was_missed(server, settings, documents, stack, angles):
+    raw, processed = server.beamline()
+    writer = TiledWriter(raw)
+    runs = [feed(documents(stack, angles), writer) for _ in range(3)]
+    feed(documents(stack, angles, plan_name="count"), writer)
+    unfinished = documents(stack, angles)
+    feed(unfinished[:-1], writer)
+    desk = Desk(raw, processed)
+    half_written = desk.claim(ScanMetadata(raw_uid=runs[1], data_key="det"), settings, again=False)
+    processed[half_written.key].update_metadata({"claim_expires": time.time() + 3})
+    assert left_over(raw, processed) == runs
+    assert left_over(raw, processed, newest_first=True) == runs[::-1]
+    told = []
+    done = catch_up(
+        raw,
+        processed,
+        settings=settings,
+        limits=Limits(retry_seconds=0.5),
+        progress=lambda *counts: told.append(counts),
+    )
+    assert {status.uid for status in done} == set(runs)
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    for uid in runs:
+        the_complete_node(processed, uid, stack, settings)
+    assert left_over(raw, processed) == []
+    assert catch_up(raw, processed, settings=settings) == []
+
+
+def test_two_services_do_not_do_a_run_twice(server, settings, documents, stack, angles):
+    raw, processed = server.beamline()
+    writer = TiledWriter(raw)
+    limits = Limits(retry_seconds=0.2)
+    with (
+        InpaintCallback(raw, processed, settings=settings, limits=limits) as one,
+        InpaintCallback(raw, processed, settings=settings, limits=limits) as other,
+    ):
+        runs = [feed(documents(stack, angles), writer, one, other) for _ in range(3)]
+        assert one.wait(WAIT)
+        assert other.wait(WAIT)
+        assert (one.status().failed, other.status().failed) == (0, 0)
+    for uid in runs:
+        the_complete_node(processed, uid, stack, settings)
+
+
+def used(pid):
+    """Resident memory (MB), threads and open files of a process."""
+    process = Path(f"/proc/{pid}")
+    fields = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    files = len(list((process / "fd").iterdir()))
+    return int(fields["VmRSS"].split()[0]) / 1000, int(fields["Threads"]), files
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_many_short_scans_do_not_pile_up(callback, documents, stack, angles):
+    stack, angles = stack[:8], angles[:8]
+    writer = TiledWriter(callback.raw)
+
+    def scans(number):
+        for _ in range(number):
+            feed(documents(stack, angles), writer, callback)
+            assert callback.wait(WAIT)
+        return used(os.getpid()), used(callback.status().worker)
+
+    before = scans(20)
+    after = scans(60)
+    for (memory0, threads0, files0), (memory1, threads1, files1) in zip(before, after, strict=True):
+        assert memory1 < memory0 + 40
+        assert threads1 <= threads0 + 1
+        assert files1 <= files0 + 2
+    assert not callback._router._run_of
