@@ -296,9 +296,7 @@ def simulate(
     evaluation: Annotated[
         bool, typer.Option("--evaluation", help="Draw from the evaluation families and seeds.")
     ] = False,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default all cores.")
-    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="How many work side by side.")] = 2,
 ) -> None:
     """Simulate rocking scans: counts, noise-free rate, truth."""
     from .simulate.generate import generate
