@@ -149,8 +149,7 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     (tmp_path / "two.py").write_text(script)
     subprocess.run(
         [
-            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1",
-            "--master-port=0", str(tmp_path / "two.py"), str(tmp_path),
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(tmp_path / "two.py"), str(tmp_path),
         ],
         check=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True,
     )  # fmt: skip
