@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,14 @@ from rich.markup import escape
 
 from bcdi_inpaint import catalog, geometry
 from bcdi_inpaint.filling import METHODS
+from bcdi_inpaint.filling.weights import shipped_models
 from bcdi_inpaint.live import InpaintCallback, Settings
+from bcdi_inpaint.live.road import Desk
 
 from . import commands, status
 from .commands import command
-from .toggles import Toggles, load, models, save
+from .toggles import Toggles, load, save
+from .tuning import Job, Tuner
 
 if TYPE_CHECKING:
     from bluesky import RunEngine
@@ -84,6 +88,8 @@ class Inpaint:
         )
         self._follow_file()
         self._unsubscribe = partial(RE.unsubscribe, RE.subscribe(self.callback))  # type: ignore[no-untyped-call]
+        self._tuner = Tuner()
+        self._tuned: set[str] = set()
         self._announced: set[tuple[str, float | None]] = set()
         self._last_error = ""
         self._closing = threading.Event()
@@ -119,7 +125,7 @@ class Inpaint:
         """Choose how gaps are filled."""
         self._set(method=name)
 
-    @command("NAME | FILE | default", lambda _: (*models(), "default"))
+    @command("NAME | FILE | default", lambda _: (*shipped_models(), "default"))
     def model(self, name: str) -> None:
         """Choose the network, for methods that have one."""
         self._set(model=name)
@@ -146,6 +152,14 @@ class Inpaint:
     def threshold(self, pcc: float | str) -> None:
         """Set the self-check PCC below which a fill is doubtful."""
         self._set(threshold=pcc)
+
+    @command("on | off | now [SCAN]", lambda _: ("on", "off", "now"))
+    def finetune(self, what: str | bool, scan: int | str | None = None) -> None:
+        """Tune the network on scans whose self-check is poor, or on one scan now; then fill again."""
+        if what == "now":
+            self._tune(self._run(scan))
+        else:
+            self._set(finetune=what)
 
     # What has been filled.
 
@@ -190,6 +204,8 @@ class Inpaint:
         """Show what is going on; %inpaint alone does the same."""
         where = {"toggles": str(self._file), "log": str(self._log_file)}
         self._console.print(status.table(self.callback.status(), self._toggles, where))
+        if self._tuner.uid:
+            self._console.print(f"tuning on run {self._tuner.uid}: {self._tuner.share:.0%}")
 
     @command()
     def help(self) -> None:
@@ -213,29 +229,30 @@ class Inpaint:
         }
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait, with a bar, until every finished scan is filled; whether that came in time."""
+        """Wait, with a bar, until finished scans are tuned on and filled; whether in time."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         deadline = None if timeout is None else time.monotonic() + timeout
-        columns = (TextColumn("filling {task.description}"), BarColumn(), MofNCompleteColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=self._console, transient=True) as bar:
             task = bar.add_task("", total=None, visible=False)
-            while not self.callback.wait(LOOK_EVERY):
+            while self._tuner.busy or not self.callback.wait(LOOK_EVERY):
                 if deadline is not None and time.monotonic() > deadline:
                     return False
+                if self._tuner.uid:
+                    time.sleep(LOOK_EVERY)
+                    done, of = round(100 * self._tuner.share), 100
+                    bar.update(task, description="tuning", completed=done, total=of, visible=True)
                 for run in self.callback.status().runs[:1]:
-                    bar.update(
-                        task,
-                        description=f"scan {run.scan_id or run.uid[:8]}",
-                        completed=run.filled,
-                        total=run.frames or None,
-                        visible=True,
-                    )
+                    words = f"filling scan {run.scan_id or run.uid[:8]}"
+                    done, total = run.filled, run.frames or None
+                    bar.update(task, description=words, completed=done, total=total, visible=True)
         return True
 
     def close(self, timeout: float = 30.0) -> bool:
         """Let go of the RunEngine; wait for finished scans, as the callback's `close` does."""
         self._unsubscribe()
+        self._tuner.close()
         done = self.callback.close(timeout)
         self._closing.set()
         self._thread.join()
@@ -304,6 +321,45 @@ class Inpaint:
         text = status.line(run, self._toggles.threshold)
         logger.info(text.plain)
         self._console.print(text, soft_wrap=True)
+        doubtful = run.result and status.verdict(run.result, self._toggles.threshold) != "trusted"
+        if doubtful and run.uid not in self._tuned and self._toggles.finetune:
+            self._tune(self._raw[run.uid])
+        elif doubtful and run.uid not in self._tuned and self._learned is not None:
+            scan = run.result.get("scan_id", run.uid)
+            self._say(f"%inpaint finetune now {scan}: tunes the network on this scan")
+
+    @property
+    def _learned(self) -> str | None:
+        """The network to begin with; None if there is none."""
+        return self._toggles.model or next(iter(shipped_models()), None)
+
+    def _tune(self, run: Container) -> None:
+        """Tune the network on a run, then fill it with that."""
+        if self._learned is None:
+            raise ValueError("there is no network to tune: %inpaint model FILE gives one")
+        start = run.metadata["start"]
+        self._tuned.add(start["uid"])
+        model = self._folder / "models" / f"tuned-{start['uid']}.safetensors"
+        model.parent.mkdir(exist_ok=True)
+        begin = replace(self.callback.settings, method="patching", options={"model": self._learned})
+        desk = Desk(self._raw, self._processed)
+        self._say(f"scan {start.get('scan_id')}: the network is tuned on it, which takes a minute")
+        self._tuner.tune(Job(desk, start["uid"], begin, model), self._tuning_done)
+
+    def _tuning_done(self, job: Job, outcome: dict[str, Any]) -> None:
+        scan = self._raw[job.uid].metadata["start"].get("scan_id")
+        if "error" in outcome:
+            self._say(f"scan {scan}: the network could not be tuned: {outcome['error']}", bad=True)
+            return
+        figures = f"deviance {outcome['before']:.4g} before, {outcome['after']:.4g} after"
+        if not outcome["improved"]:
+            self._say(f"scan {scan}: tuning made the network no better ({figures}); its fill stays")
+            return
+        self._say(f"scan {scan}: the network is tuned ({figures}) and fills it again")
+        notes = (*job.settings.notes, f"the network was tuned on this scan: {figures}")
+        options = {"model": str(job.model)}
+        settings = replace(job.settings, options=options, notes=notes)
+        self.callback.submit(job.uid, again=True, settings=settings)
 
     def _say(self, text: str, *, bad: bool = False) -> None:
         logger.log(logging.WARNING if bad else logging.INFO, text)

@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bcdi_inpaint import geometry
 from bcdi_inpaint.filling import METHODS
 from bcdi_inpaint.filling.inpaint import REGISTRY
-from bcdi_inpaint.live import AroundPeak
+from bcdi_inpaint.filling.weights import shipped_models
+from bcdi_inpaint.live import AroundPeak, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bcdi_inpaint.live import Settings
     from bcdi_inpaint.live.region import Region
 
 HEAD = "# What %inpaint remembers. Changed by hand, it counts from the next scan on.\n"
@@ -50,7 +50,7 @@ class Toggles(BaseModel):
 
     on: bool = Field(default=True, description="new scans are filled")
     paused: bool = Field(default=False, description="scans wait to be filled")
-    method: str = Field(default="kriging", description="how gaps are filled")
+    method: str = Field(default=Settings().method, description="how gaps are filled")
     model: str = Field(
         default="", description="network of the methods that have one; empty = theirs"
     )
@@ -90,7 +90,7 @@ class Toggles(BaseModel):
             return ""
         if Path(value).suffix:
             return _existing(value)
-        return _known(value, models(), "model")
+        return _known(value, shipped_models(), "model")
 
     @field_validator("roi", mode="before")
     @classmethod
@@ -136,7 +136,15 @@ class Toggles(BaseModel):
             detector=self.detector or base.detector,
             region=parse_region(self.roi) or base.region,
             mask=geometry.read_mask(self.mask) if self.mask else base.mask,
+            notes=(*base.notes, *self._notes()),
         )
+
+    def _notes(self) -> list[str]:
+        """Choices of which the result's metadata would not tell otherwise."""
+        notes = [f"the mask was read from {self.mask}"] if self.mask else []
+        if self.threshold is not None:
+            notes.append(f"below a self-check PCC of {self.threshold:g} the operator has doubts")
+        return notes
 
     def to_toml(self) -> str:
         """Text of the file that remembers them."""
@@ -195,13 +203,6 @@ def save(path: Path, toggles: Toggles) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def models() -> tuple[str, ...]:
-    """Names of the models that come with the package."""
-    from bcdi_inpaint.filling.weights import SHIPPED
-
-    return tuple(sorted(file.stem for file in SHIPPED.glob("*.safetensors")))
 
 
 def parse_region(text: str) -> Region | None:

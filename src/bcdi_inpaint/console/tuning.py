@@ -1,0 +1,145 @@
+"""Fine-tuning the network on a scan, in a process of its own so that the RunEngine's stays free."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bcdi_inpaint.live.road import Desk, read_finished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bcdi_inpaint.live import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A network to be tuned.
+
+    Attributes
+    ----------
+    desk
+        Where the run is.
+    uid
+        The run.
+    settings
+        How it is read, and the model to begin with.
+    model
+        File of the tuned network.
+    """
+
+    desk: Desk
+    uid: str
+    settings: Settings
+    model: Path
+
+
+class Tuner:
+    """Tunes one network after the other.
+
+    Attributes
+    ----------
+    uid
+        The run on which a network is being tuned; empty if none is.
+    share
+        How much of that is done, 0 to 1.
+    """
+
+    def __init__(self) -> None:
+        self.uid = ""
+        self.share = 0.0
+        self._threads = ThreadPoolExecutor(1, "bcdi-inpaint tuning")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._waiting: set[Future[None]] = set()
+        self._closing = threading.Event()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being tuned or waits for it."""
+        return bool(self._waiting)
+
+    def tune(self, job: Job, done: Callable[[Job, dict[str, Any]], None]) -> None:
+        """Tune when its turn comes, then call `done` with what came of it (see `main`)."""
+        future = self._threads.submit(self._tune, job, done)
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+
+    def close(self) -> None:
+        """End what is being tuned."""
+        self._closing.set()
+        if self._process is not None:
+            self._process.kill()
+        self._threads.shutdown(cancel_futures=True)
+
+    def _tune(self, job: Job, done: Callable[[Job, dict[str, Any]], None]) -> None:
+        self.uid, self.share = job.uid, 0.0
+        outcome = {"error": "the process that tunes was lost"}
+        with subprocess.Popen(  # noqa: S603 (this interpreter, this module)
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            self._process = process
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with suppress(OSError):
+                pickle.dump(job, process.stdin)
+                process.stdin.close()
+            for line in process.stdout:
+                said = json.loads(line)
+                self.share = said.get("share", self.share)
+                outcome = said if "share" not in said else outcome
+        self._process, self.uid = None, ""
+        if not self._closing.is_set():
+            done(job, outcome)
+
+
+def main() -> None:
+    """Tune what comes on stdin; say on stdout, a line each, how far it is, at last what came of it.
+
+    ``{"share": 0.5}`` and so on, then ``{"before": ..., "after": ..., "improved": ...}`` or
+    ``{"error": ...}``.
+    """
+    job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 (made by the process that started us)
+    with suppress(OSError):
+        os.nice(10)  # the scan that is being measured goes first
+    try:
+        _say(**_tuned(job))
+    except (ValueError, OSError, RuntimeError) as error:
+        _say(error=" ".join(str(error).split()))
+
+
+def _tuned(job: Job) -> dict[str, Any]:
+    from bcdi_inpaint.learning import finetune
+
+    scan = read_finished(job.desk, job.uid, job.settings)
+    tuned = finetune(
+        scan.frames,
+        scan.mask,
+        device=job.settings.device,
+        progress=lambda share: _say(share=share),
+        **job.settings.options,
+    )
+    if tuned.improved:
+        tuned.save(job.model, raw_uid=job.uid, sample=scan.metadata.sample)
+    return {"before": tuned.before, "after": tuned.after, "improved": tuned.improved}
+
+
+def _say(**words: Any) -> None:
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
