@@ -6,7 +6,9 @@ import io
 import re
 import shutil
 import subprocess
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ import yaml
 from PIL import Image
 from tiled.server.settings import get_settings
 
-from bcdi_inpaint.catalog import claim, write
+from bcdi_inpaint.catalog import ClaimedError, claim, write
 from bcdi_inpaint.catalog.quicklook import draw
 
 from .conftest import as_client
@@ -160,6 +162,23 @@ def test_curl_downloads_as_documented(node: Container, scan_and_fill: Pair, tmp_
     subprocess.run(command, check=True)
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["entry_1/data_1/data"], scan_and_fill[1].intensity)
+
+
+def test_of_services_that_claim_at_once_one_gets_it(server: Container, scan_and_fill: Pair) -> None:
+    home = server.create_container()
+    start = threading.Barrier(4)
+
+    def service() -> str | None:
+        start.wait()
+        try:
+            return claim(home, scan_and_fill[0].metadata, method="kriging").key
+        except ClaimedError:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        keys = [future.result() for future in [pool.submit(service) for _ in range(4)]]
+    (winner,) = [key for key in keys if key is not None]
+    assert list(home) == [winner]
 
 
 def png_url(node: Container) -> str:

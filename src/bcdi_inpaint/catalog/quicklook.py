@@ -59,10 +59,9 @@ def draw(intensity: NDArray[np.floating[Any]], mask: NDArray[np.bool_]) -> Quick
     from PIL import Image, ImageDraw, ImageFont
 
     peak = find_peak(intensity)
-    gap = _arrange([np.asarray(cut, bool) for cut in cuts(mask, peak)], empty=False)
-    filled = _coloured(cuts(intensity, peak))
+    gap = _zoom(_arrange([np.asarray(cut, bool) for cut in cuts(mask, peak)], empty=False))
+    filled = _zoom(_coloured(cuts(intensity, peak)))
     raw = np.where(gap[..., None], _bytes(to_rgb(GAP)), filled)
-    filled, raw, gap = (_zoom(image) for image in (filled, raw, gap))
     filled[_outline(gap)] = _bytes(to_rgb(OUTLINE))
 
     height, width = gap.shape
