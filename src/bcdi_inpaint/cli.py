@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from datetime import datetime  # noqa: TC003 (typer looks at annotations)
 from pathlib import Path  # noqa: TC003 (typer looks at annotations)
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -270,7 +271,7 @@ def serve(
     """Fill what is measured, as a service beside the beamline."""
     from .live import check as checks
     from .live import config as configuration
-    from .terminal import findings
+    from .live.tables import findings
 
     if example:
         typer.echo(configuration.example(), nl=False)
@@ -364,3 +365,47 @@ def finetune(
         f"{weights}: deviance {tuned.before:.4f} -> {tuned.after:.4f} on held-out portions, {verdict} "
         f"({tuned.portions} portions, {tuned.epochs} epochs, {tuned.seconds:.0f} s)"
     )
+
+
+@app.command()
+def backfill(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="TOML file, as for 'serve'.")
+    ] = None,
+    *,
+    since: Annotated[datetime | None, typer.Option(help="Runs that began then or later.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Runs that began before.")] = None,
+    sample: Annotated[str | None, typer.Option(help="Name of the sample.")] = None,
+    detector: Annotated[str | None, typer.Option(help="A device that took part.")] = None,
+    plan: Annotated[str | None, typer.Option(help="Name of the plan.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 2,
+    gpus: Annotated[int, typer.Option(min=0, help="Instead, one process for each GPU.")] = 0,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler of a cluster, instead of processes."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many runs.")] = False,
+) -> None:
+    """Fill the runs of an archive that are not filled, several at a time."""
+    from .live import backfill as filling
+    from .live.config import load
+    from .live.service import connect
+    from .live.tables import outcomes, track
+
+    chosen = load(config)
+    query = filling.Query(
+        since=None if since is None else since.timestamp(),
+        until=None if until is None else until.timestamp(),
+        sample=sample,
+        detector=detector,
+        plan=plan,
+    )
+    uids = filling.matching(*connect(chosen.tiled), query, chosen)
+    console.print(f"{len(uids)} runs are to be filled")
+    if not uids or dry_run:
+        return
+    with filling.cluster(scheduler=scheduler, workers=workers, gpus=gpus) as client:
+        done = list(track(filling.backfill(uids, chosen, client), len(uids), console))
+    console.print(outcomes(done))
+    if any(outcome.state == filling.FAILED for outcome in done):
+        raise typer.Exit(1)

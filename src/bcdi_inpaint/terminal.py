@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 PACKAGES = (
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from .filling import Inpainted, SelfCheck
     from .geometry import Detector
     from .learning import Progress
-    from .live.check import Finding
 
 
 def say(console: Console, line: str) -> None:
@@ -107,15 +105,6 @@ def installation() -> Table:
     table.add_row("methods", ", ".join(METHODS))
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     table.add_row("devices", ", ".join([f"CPU ({torch.get_num_threads()} threads)", *gpus]))
-    return table
-
-
-def findings(found: Iterable[Finding]) -> Table:
-    """What ``serve --check`` has found."""
-    table = _sheet()
-    for finding in found:
-        sign = "[green]ok[/]" if finding.works else "[red]no[/]"
-        table.add_row(finding.subject, sign, escape(finding.what))
     return table
 
 

@@ -84,7 +84,7 @@ class Ledger:
         status = RunStatus(
             uid=start["uid"],
             scan_id=start.get("scan_id"),
-            sample=_sample(start),
+            sample=sample_name(start),
             state=MEASURING if live else LEFT,
             method=settings.method,
             started=start.get("time"),
@@ -249,7 +249,8 @@ class Ledger:
         self._changed.notify_all()
 
 
-def _sample(start: Mapping[str, Any]) -> str:
+def sample_name(start: Mapping[str, Any]) -> str:
+    """Name of the sample, as far as a start document says."""
     sample = start.get("sample_name", start.get("sample", ""))
     if isinstance(sample, dict):
         sample = sample.get("name", "")

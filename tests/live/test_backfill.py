@@ -1,0 +1,129 @@
+"""An archive of runs is filled by processes that share nothing but Tiled."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from bluesky_tiled_plugins import TiledWriter
+
+from bcdi_inpaint import ScanMetadata, catalog, inpaint
+from bcdi_inpaint.live.backfill import FAILED, FILLED, THERE, Query, backfill, cluster, matching
+from bcdi_inpaint.live.config import ServiceConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tiled.client.container import Container
+
+pytestmark = [
+    # Of distributed, which closes its sockets when it gets to it.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture
+def write_run(
+    places: tuple[Container, Container],
+    documents: Callable[..., Any],
+    stack: NDArray[np.uint16],
+    angles: NDArray[np.float64],
+) -> Callable[..., str]:
+    """Puts a run into the archive; its uid."""
+
+    def write(counts: NDArray[np.uint16] = stack, **start: Any) -> str:
+        writer = TiledWriter(places[0])
+        made = documents(counts, angles, detectors=["det"], **start)
+        for name, doc in made:
+            writer(name, doc)
+        return str(made[0][1]["uid"])
+
+    return write
+
+
+@pytest.fixture
+def config(
+    server: Any,
+    places: tuple[Container, Container],
+    gap: NDArray[np.bool_],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> ServiceConfig:
+    monkeypatch.setenv("TILED_API_KEY", "secret")
+    np.save(tmp_path / "mask.npy", gap)
+    raw, processed = places
+    return ServiceConfig(
+        name="archive",
+        tiled={
+            "uri": server.uri,
+            "raw": "/".join(raw.path_parts),
+            "processed": "/".join(processed.path_parts),
+        },
+        filling={"method": "linear", "mask": tmp_path / "mask.npy"},
+    )
+
+
+@pytest.fixture
+def client(config: ServiceConfig) -> Iterator[Any]:  # noqa: ARG001 (workers inherit the key)
+    with cluster(scheduler=None, workers=2) as client:
+        yield client
+
+
+@pytest.mark.slow
+def test_every_run_is_filled_once_and_one_that_cannot_be_says_why(
+    places: tuple[Container, Container],
+    write_run: Callable[..., str],
+    config: ServiceConfig,
+    client: Any,
+    stack: NDArray[np.uint16],
+    gap: NDArray[np.bool_],
+) -> None:
+    raw, processed = places
+    good = [write_run() for _ in range(3)]
+    bad = write_run(stack[:, :, :-1])
+    abandoned = write_run()
+    scan = ScanMetadata(raw_uid=abandoned, data_key="det")
+    catalog.claim(processed, scan, method="linear", owner="archive/backfill")
+    uids = matching(raw, processed, Query(), config)
+    assert uids == [*good, bad, abandoned]
+
+    outcomes = {outcome.uid: outcome for outcome in backfill(uids, config, client)}
+    assert {uid for uid, one in outcomes.items() if one.state == FILLED} == {*good, abandoned}
+    assert outcomes[bad].state == FAILED
+    assert "mask" in outcomes[bad].reason
+    for uid in (*good, abandoned):
+        (node,) = catalog.find(processed, uid)
+        np.testing.assert_array_equal(
+            node["intensity"].read(), inpaint(stack, gap, "linear").intensity
+        )
+    assert matching(raw, processed, Query(), config) == [bad]
+    assert [one.state for one in backfill(good[:1], config, client)] == [THERE]
+    assert len(processed) == 4
+
+
+def test_a_query_takes_what_fulfils_all_of_it(
+    places: tuple[Container, Container],
+    write_run: Callable[..., str],
+    config: ServiceConfig,
+) -> None:
+    before = time.time()
+    first = write_run(sample_name="Pt_a")
+    between = time.time()
+    second = write_run(sample_name="Pt_b", plan_name="rel_scan")
+    write_run(plan_name="count")
+
+    def found(**query: Any) -> list[str]:
+        return matching(*places, Query(**query), config)
+
+    assert found() == [first, second]
+    assert found(since=before, until=between) == [first]
+    assert found(since=between) == [second]
+    assert found(sample="Pt_b") == [second]
+    assert found(plan="scan") == [first]
+    assert found(detector="det", sample="Pt_a") == [first]
+    assert found(detector="other") == []
