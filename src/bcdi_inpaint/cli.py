@@ -283,9 +283,10 @@ def serve(
         if not all(finding.works for finding in found):
             raise typer.Exit(2)
         return
+    from .console.page import page
     from .live.service import serve as serve_until_stopped
 
-    serve_until_stopped(chosen)
+    serve_until_stopped(chosen, page)
 
 
 @app.command()

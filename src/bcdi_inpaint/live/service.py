@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LOCAL = ("127.0.0.1", "::1", "localhost")
+"""Where the page is served without a login; elsewhere it asks for the viewer's own key."""
 TRY_AGAIN = 5.0
 """Seconds between attempts to reach Tiled at the start."""
 
@@ -49,8 +51,8 @@ class Service:
     config
         How.
     page
-        Makes the page that is served at ``/`` (an ASGI application) from a function that gives
-        the status, and the client of filled scans. None = no page.
+        Makes the page that is served at ``/``, as `bcdi_inpaint.console.page.page` does. None = no
+        page.
     """
 
     def __init__(self, config: ServiceConfig, page: Callable[..., Any] | None = None) -> None:
@@ -69,9 +71,8 @@ class Service:
         config = self._config
         with ExitStack() as stack:
             settings = config.filling.settings()
-            web = WebServer(
-                application(self._status, self._doors), config.http.host, config.http.port
-            )
+            app = application(self._status, self._doors)
+            web = WebServer(app, config.http.host, config.http.port)
             stack.callback(web.close)
             places = self._reach_tiled()
             if places is None:
@@ -88,6 +89,9 @@ class Service:
             )
             stack.callback(self._finish, callback, processed)
             self._callback = callback
+            if self._page is not None:
+                sign_in = config.http.host not in LOCAL
+                app.mount("/", self._page(processed, status=callback.status, sign_in=sign_in))
             intake = Intake(callback, processed, config.scans)
             self._doors += doors(config, raw, intake)
             for door in self._doors:

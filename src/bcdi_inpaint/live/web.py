@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 def application(
     status: Callable[[], Status | None],
     doors: Sequence[Door],
-    page: Any = None,
 ) -> FastAPI:
     """The web application.
 
@@ -34,8 +33,6 @@ def application(
         What is going on; None while the service has not reached Tiled yet.
     doors
         The ways in.
-    page
-        An ASGI application that is served at ``/``.
     """
     app = FastAPI(title="bcdi-inpaint", openapi_url=None)
     registry = CollectorRegistry()
@@ -52,8 +49,6 @@ def application(
     def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    if page is not None:
-        app.mount("/", page)
     return app
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from bcdi_inpaint.catalog import AlreadyFilledError
 
+from . import logs
 from .faults import CannotFollowError, Fault, fault, reason
 from .growing import GrowingRun
 from .messages import (
@@ -145,7 +146,7 @@ def _broke_device(error: Exception) -> bool:
 
 def main(descriptor: int) -> None:
     """Serve the supervisor at the other end of a pipe."""
-    logging.basicConfig(format="bcdi-inpaint worker: %(levelname)s: %(message)s")
+    logs.set_up_worker()
     connection = Connection(descriptor)
     with suppress(EOFError, OSError):
         hello: Hello = receive(connection)
