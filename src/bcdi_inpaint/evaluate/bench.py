@@ -221,14 +221,8 @@ def run(config: Config, tell: Tell) -> Results:
         What.
     tell
         Told of progress.
-
-    Raises
-    ------
-    ValueError
-        If a method can't run at all.
     """
     results = Results([], [], {})
-    warm_up(config)
     drawn: list[tuple[PatternSet, int, Recipe]] = [
         (which, index, recipe)
         for which, number in config.patterns.items()
@@ -282,7 +276,6 @@ def run_measured(
         bool (row, col): faulty pixels and other crystals' peaks. They stay in the scan.
     """
     results = Results([], [], {})
-    warm_up(config)
     judged = np.ones(counts.shape, bool)
     if unjudged is not None:
         judged &= ~unjudged
@@ -323,24 +316,23 @@ def _around_peak(counts: Counts, judged: Bools, shape: tuple[int, int, int]) -> 
     return _Pattern(counts[cut], None, None, (frame, row, col), judged[cut], 0)
 
 
-def warm_up(config: Config) -> None:
-    """Load what methods load, so that the first case isn't charged with it.
+def unable(config: Config) -> dict[str, str]:
+    """Methods that can fill no gap at all, and why; loads what the others load.
 
-    Raises
-    ------
-    ValueError
-        If a method can't run at all, on any of the widths.
+    Called before a run, so that its first case isn't charged with the loading.
     """
     stack = np.random.default_rng(0).poisson(3, (40, 40, 40))
+    reasons = {}
     for method in config.methods:
         refusals = []
         for width in WIDTHS:
             try:
                 config.inpaint(stack, _columns(width), method)
             except ValueError as error:
-                refusals.append(error)
+                refusals.append(str(error))
         if len(refusals) == len(WIDTHS):
-            raise refusals[0]
+            reasons[method] = refusals[0]
+    return reasons
 
 
 def _columns(width: int) -> Bools:
@@ -428,17 +420,19 @@ def _measure(filled: Inpainted, pattern: _Pattern, where: Bools) -> Measures:
     """All figures of the voxels of a whole gap."""
     fill, sigma, counts = filled.intensity[where], filled.sigma[where], pattern.counts[where]
     if pattern.rate is None:
+        cover_68, cover_95 = metrics.coverage_of_counts(fill, sigma, counts)
         return replace(
             _correlations(fill, counts, None),
-            cover_68=metrics.coverage_of_counts(fill, sigma, counts, 0.68),
-            cover_95=metrics.coverage_of_counts(fill, sigma, counts, 0.95),
+            cover_68=cover_68,
+            cover_95=cover_95,
             by_fill=metrics.band_sums(fill, counts, by="fill"),
         )
     rate = pattern.rate[where]
+    cover_68, cover_95 = metrics.coverage(fill, sigma, rate)
     return replace(
         _correlations(fill, counts, rate),
-        cover_68=metrics.coverage(fill, sigma, rate, 0.68),
-        cover_95=metrics.coverage(fill, sigma, rate, 0.95),
+        cover_68=cover_68,
+        cover_95=cover_95,
         by_fill=metrics.band_sums(fill, rate, by="fill"),
         by_rate=metrics.band_sums(fill, rate, by="rate"),
     )

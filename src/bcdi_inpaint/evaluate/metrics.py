@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.special import betainc, gammainc
+from scipy.special import betainc, gammainc, gammaln
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -137,8 +137,12 @@ def pooled(sums: Iterable[BandSums]) -> BandSums:
     )
 
 
-def coverage(mean: ArrayLike, sigma: ArrayLike, rate: ArrayLike, level: float) -> float:
-    """Share of voxels whose rate lies in the central interval of probability `level`.
+LEVELS = (0.68, 0.95)
+"""Probabilities of the intervals whose coverage is reported."""
+
+
+def coverage(mean: ArrayLike, sigma: ArrayLike, rate: ArrayLike) -> tuple[float, ...]:
+    """Share of voxels whose rate lies in the central intervals, one for each of `LEVELS`.
 
     The interval is that of a gamma distribution with the fill's mean and standard deviation: expected
     counts are positive, and a normal interval would reach below zero in every dim voxel. Where sigma
@@ -146,34 +150,38 @@ def coverage(mean: ArrayLike, sigma: ArrayLike, rate: ArrayLike, level: float) -
     """
     m, s, r = _same_shape(mean, sigma, rate)
     certain = (s <= 0) | (m <= 0)
-    inside = certain & (m == r)
+    exact = certain & (m == r)
     m, s, r = (x[~certain] for x in (m, s, r))
-    probability = gammainc((m / s) ** 2, r * m / s**2)
-    inside[~certain] = np.abs(probability - 0.5) <= level / 2
-    return float(inside.mean())
+    off_centre = np.abs(gammainc((m / s) ** 2, r * m / s**2) - 0.5)
+    inside = (np.count_nonzero(off_centre <= level / 2) for level in LEVELS)
+    return tuple(float((exact.sum() + count) / exact.size) for count in inside)
 
 
-def coverage_of_counts(mean: ArrayLike, sigma: ArrayLike, counts: ArrayLike, level: float) -> float:
-    """Share of measured counts in the central predictive interval: for data without a known rate.
+def coverage_of_counts(mean: ArrayLike, sigma: ArrayLike, counts: ArrayLike) -> tuple[float, ...]:
+    """Share of measured counts in the central predictive intervals: for data without a known rate.
 
     A gamma-distributed rate seen through Poisson noise gives negative-binomial counts. They are
     whole numbers, so an interval of exactly this probability does not exist: each voxel counts with
     the part of its own probability step that lies inside (the non-randomised probability integral
-    transform of Czado, Gneiting & Held 2009, Biometrics 65, 1254). A calibrated fill gives `level`.
+    transform of Czado, Gneiting & Held 2009, Biometrics 65, 1254). A calibrated fill gives `LEVELS`.
     """
     m, s, n = _same_shape(mean, sigma, counts)
     m = np.maximum(m, 1e-12)
     # sigma 0 is Poisson, the negative binomial's limit at a large shape; 1e8 is near enough.
     shape = np.minimum((m / np.maximum(s, 1e-12)) ** 2, 1e8)
     n = np.rint(n)
-    upper = _negative_binomial_cdf(n, shape, m)
-    lower = np.where(n > 0, _negative_binomial_cdf(n - 1, shape, m), 0.0)
-    low, high = (1 - level) / 2, (1 + level) / 2
-    overlap = np.clip(np.minimum(upper, high) - np.maximum(lower, low), 0, None)
-    step = upper - lower
-    # A count so unlikely that its step vanishes lies in a tail.
-    share = np.divide(overlap, step, out=np.zeros_like(step), where=step > 1e-300)
-    return float(share.mean())
+    upper = betainc(shape, n + 1, shape / (shape + m))
+    log_step = gammaln(n + shape) - gammaln(shape) - gammaln(n + 1)
+    log_step += n * np.log(m / (shape + m)) - shape * np.log1p(m / shape)
+    step = np.exp(log_step)
+    covered = []
+    for level in LEVELS:
+        low, high = (1 - level) / 2, (1 + level) / 2
+        overlap = np.clip(np.minimum(upper, high) - np.maximum(upper - step, low), 0, None)
+        # A count so unlikely that its step vanishes lies in a tail.
+        share = np.divide(overlap, step, out=np.zeros_like(step), where=step > 1e-300)
+        covered.append(float(np.minimum(share, 1).mean()))
+    return tuple(covered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,13 +291,6 @@ def _gradient_rmse(
         step = np.angle(np.roll(relative, -1, axis) * relative.conj())
         squares.append(step[neighbours] ** 2)
     return float(np.sqrt(np.concatenate(squares).mean()))
-
-
-def _negative_binomial_cdf(
-    n: NDArray[np.float64], shape: NDArray[np.float64], mean: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """P(N <= n) for negative-binomial counts of a gamma rate with this shape and mean."""
-    return np.asarray(betainc(shape, n + 1, shape / (shape + mean)))
 
 
 def _same_shape(*arrays: ArrayLike) -> tuple[NDArray[np.float64], ...]:

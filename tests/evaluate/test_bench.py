@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bcdi_inpaint.evaluate import Request, bench, cases, evaluate
+from bcdi_inpaint.evaluate.tables import make_tables
+from bcdi_inpaint.filling import Inpainted, Report
+
+SHAPE = (40, 96, 96)
+SMALL = bench.Config(
+    methods=("nearest", "linear"),
+    patterns={"plain": 2},
+    shape=SHAPE,
+    narrow=(6, 9),
+    wide=(38,),
+    portions=3,
+)
+
+
+def _quiet(_what: str, _share: float) -> None:
+    pass
+
+
+def _figures(results: bench.Results) -> list[tuple]:
+    return [(r.case, r.method, r.scope, r.index, repr(r.measures)) for r in results.records]
+
+
+@pytest.fixture(scope="module")
+def results():
+    return bench.run(SMALL, _quiet)
+
+
+def test_every_method_fills_every_gap(results):
+    volumes = [r for r in results.records if r.scope == "volume"]
+    gaps = [("vertical", 6), ("vertical", 9), ("cross", 6), ("cross", 9), ("vertical", 38)]
+    assert len(volumes) == 2 * 2 * len(gaps)
+    assert {(r.case.kind, r.case.width) for r in volumes} == set(gaps)
+    assert len(results.real_space) == 2 * 2
+    assert not results.refusals
+
+
+def test_a_run_is_a_function_of_its_seeds(results):
+    again = bench.run(replace(SMALL, narrow=(9,), wide=(), patterns={"plain": 1}), _quiet)
+    wanted = {figure[:4]: figure[4] for figure in _figures(results)}
+    assert len(again.records) > 4
+    for *key, measures in _figures(again):
+        assert wanted[tuple(key)] == measures
+
+
+def test_tables_are_the_same_again(results):
+    def without_times(found: bench.Results) -> list[str]:
+        return [t.markdown() for t in make_tables(found) if "seconds" not in t.title]
+
+    assert without_times(results) == without_times(bench.run(SMALL, _quiet))
+
+
+def test_nothing_under_the_gap_is_shown_to_a_method(monkeypatch):
+    seen = []
+
+    def spy(stack, mask, *arguments, **options):
+        seen.append(stack[:, mask])
+        return real(stack, mask, *arguments, **options)
+
+    real = bench.inpaint
+    monkeypatch.setattr(bench, "inpaint", spy)
+    bench.run(replace(SMALL, methods=("nearest",), patterns={"plain": 1}, wide=()), _quiet)
+    assert len(seen) == 4
+    assert not any(hidden.any() for hidden in seen)
+
+
+@pytest.fixture(scope="module")
+def pattern():
+    (recipe,) = cases.recipes("plain", 1, SHAPE)
+    return bench._simulated(replace(recipe, peak_counts=1e6))
+
+
+def _as_fill(intensity: np.ndarray, mask: np.ndarray) -> Inpainted:
+    report = Report("perfect", int(mask.sum()), float(mask.mean()), 0.0)
+    return Inpainted(intensity, np.zeros(intensity.shape, np.float32), mask, report)
+
+
+def test_a_perfect_predictor_reaches_the_ceiling_and_kriging_stays_between(pattern):
+    plane = SHAPE[1:]
+    gap = cases.place_gap("vertical", 6, 10, pattern.peak[1:], plane, np.random.default_rng(0))
+    mask = gap.mask(plane)
+    missing = np.broadcast_to(mask, SHAPE)
+    perfect = bench._measure(_as_fill(pattern.rate, missing), pattern, missing)
+    assert perfect.pcc_counts == perfect.ceiling < 1
+    assert perfect.pcc_rate == pytest.approx(1)
+    assert perfect.r_amp == 0
+    assert perfect.cover_68 == perfect.cover_95 == 1
+    for sums in (perfect.by_fill, perfect.by_rate):
+        np.testing.assert_allclose(sums.ratio[sums.true > 0], 1)
+    hidden = np.where(missing, 0, pattern.counts)
+    measured = {
+        method: bench._measure(SMALL.inpaint(hidden, mask, method), pattern, missing)
+        for method in ("nearest", "kriging")
+    }
+    assert measured["nearest"].pcc_counts < measured["kriging"].pcc_counts < perfect.ceiling
+    assert 0 < measured["kriging"].r_amp < measured["nearest"].r_amp
+
+
+def test_real_space_errors_of_the_bench(results):
+    for found in results.real_space:
+        assert found.case.width == 9
+        assert found.errors.phase_std_gap > 0
+        assert found.errors.phase_ratio > 0.3
+
+
+def test_a_method_that_cannot_fill_a_gap_is_told_apart_from_one_that_fills_it_badly():
+    config = replace(
+        SMALL, methods=("nearest", "reference"), patterns={"plain": 1}, narrow=(), wide=(38,)
+    )
+    found = bench.run(config, _quiet)
+    assert {r.method for r in found.records} == {"nearest"}
+    ((method, words), number), *others = found.refusals.items()
+    assert (method, number, others) == ("reference", 1, [])
+    assert "38 px" in words
+
+
+def _scan(seed: int = 0) -> np.ndarray:
+    """A peak, another crystal's brighter one, and a hot pixel."""
+    grid = np.indices((40, 110, 110)).astype(float)
+
+    def peak(centre: tuple[int, int, int], height: float) -> np.ndarray:
+        offsets = grid - np.array(centre).reshape(3, 1, 1, 1)
+        return height * np.exp(-np.sqrt((offsets**2).sum(axis=0)) / 5)
+
+    rate = peak((20, 55, 60), 3000) + peak((10, 15, 20), 9000) + 0.3
+    counts = np.random.default_rng(seed).poisson(rate)
+    counts[:, 70, 50] += 200
+    return counts.astype(np.int32)
+
+
+def test_measured_scan(tmp_path):
+    np.savez(tmp_path / "scan.npz", data=_scan())
+    out = tmp_path / "tables"
+    console = Console(record=True, width=200)
+    found = evaluate(
+        Request(
+            methods=("linear",),
+            quick=True,
+            data=tmp_path / "scan.npz",
+            avoid=((15, 20),),
+            widths=(12,),
+            shape=(40, 110, 110),
+            out=out,
+            command="bcdi-inpaint evaluate --data scan.npz",
+        ),
+        console,
+    )
+    volumes = [r for r in found.results.records if r.scope == "volume"]
+    assert {r.case.peak_counts for r in volumes} == {float(_scan()[20, 55, 60])}
+    assert {r.case.kind for r in volumes} == {"vertical", "horizontal"}
+    assert {r.case.pattern for r in volumes} == {"anchors", "measured"}
+    assert all(np.isnan(r.measures.pcc_rate) for r in volumes)
+    # The neighbour's columns, 16 px around (15, 20), are not judged; neither is the hot pixel.
+    over_alien = [r for r in volumes if r.case.width == 12 and r.case.distance == 24]
+    assert min(r.measures.voxels for r in over_alien) < 40 * 110 * 12
+    assert max(r.measures.mean for r in volumes) < 100
+    text = (out / "tables.md").read_text()
+    assert "`bcdi-inpaint evaluate --data scan.npz`; data scan.npz" in text
+    assert "noise ceiling" in text
+    with (out / "scores.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(found.results.records)
+    assert "noise ceiling" in console.export_text()
+
+
+def test_simulated_run_as_the_command_does_it(tmp_path):
+    console = Console(record=True, width=200)
+    evaluate(
+        Request(
+            methods=("linear",),
+            quick=True,
+            patterns=1,
+            shape=SHAPE,
+            out=tmp_path,
+            command="bcdi-inpaint evaluate --quick",
+        ),
+        console,
+    )
+    written = json.loads((tmp_path / "tables.json").read_text())
+    assert written["provenance"]["command"] == "bcdi-inpaint evaluate --quick"
+    assert "plain from 10000 on (1 patterns)" in written["provenance"]["seeds"]
+    first = written["tables"][0]
+    assert first["columns"] == ["3 px", "6 px", "9 px", "12 px", "38 px"]
+    assert all(
+        linear < ceiling
+        for linear, ceiling in zip(
+            first["rows"]["linear"], first["rows"]["noise ceiling"], strict=True
+        )
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "tables.md",
+        "tables.json",
+        "scores.csv",
+        "bands.csv",
+        "fringes.png",
+        "plain-patterns-counts.png",
+        "plain-patterns-oversampling.png",
+        "bright-patterns-counts.png",
+        "bright-patterns-oversampling.png",
+    }
+
+
+def test_scans_with_gaps_are_refused(tmp_path):
+    counts = _scan().astype(np.uint32)
+    counts[:, 30:34] = 2**32 - 1
+    np.savez(tmp_path / "scan.npz", data=counts)
+    with pytest.raises(ValueError, match=r"scan\.npz has 17600 flagged voxels"):
+        evaluate(Request(methods=("linear",), data=tmp_path / "scan.npz"), Console(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (Request(methods=("bilinear",)), "'bilinear' is unknown; there are .*kriging"),
+        (Request(methods=("linear",), widths=(64,)), "takes 1 to 63 px"),
+        (Request(methods=("patching",), model="nowhere.safetensors"), "nowhere.safetensors"),
+    ],
+)
+def test_methods_that_cannot_run_are_refused_before_anything_else(request_, says):
+    with pytest.raises(ValueError, match=says):
+        evaluate(request_, Console(quiet=True))
