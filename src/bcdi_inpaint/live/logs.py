@@ -62,10 +62,16 @@ def set_up(level: str, secrets: Iterable[str] = ()) -> None:
     os.environ[VARIABLE] = level
 
 
-def set_up_worker() -> None:
-    """Log as the process does that started this one: as JSON below a service, else as text."""
+def set_up_worker(secret: str) -> None:
+    """Log as the process does that started this one: as JSON below a service, else as text.
+
+    Parameters
+    ----------
+    secret
+        The key, which is hidden.
+    """
     level = os.environ.get(VARIABLE)
     if level:
-        set_up(level, [os.environ.get("TILED_API_KEY", "")])
+        set_up(level, [secret])
     else:
         logging.basicConfig(format="bcdi-inpaint worker: %(levelname)s: %(message)s")

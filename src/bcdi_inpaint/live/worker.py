@@ -146,11 +146,11 @@ def _broke_device(error: Exception) -> bool:
 
 def main(descriptor: int) -> None:
     """Serve the supervisor at the other end of a pipe."""
-    logs.set_up_worker()
     connection = Connection(descriptor)
     with suppress(EOFError, OSError):
         hello: Hello = receive(connection)
         raw, processed = pickle.loads(hello.clients)  # noqa: S301 (made by the process that started us)
+        logs.set_up_worker(raw.context.api_key or "")
         Worker(connection, Desk(raw, processed, hello.owner, hello.lease_seconds)).serve()
 
 
