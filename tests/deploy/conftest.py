@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-SECRETS = ("postgres_password", "redis_password", "tiled_secret_key", "tiled_admin_password")
 SCRIPTS = Path(sys.executable).parent
 
 
@@ -87,11 +85,9 @@ class Beamline:
         self.secrets = folder / "secrets"
         self.files = folder / "raw"
         self.storage = folder / "storage"
-        for new in (self.secrets, self.files, self.storage):
+        for new in (self.files, self.storage):
             new.mkdir(mode=0o700)
-        for name in SECRETS:
-            (self.secrets / name).write_text(secrets.token_hex(16))
-            (self.secrets / name).chmod(0o400)
+        subprocess.run([DEPLOY / "make-secrets.sh", self.secrets], check=True)
         self.postgres, self.redis, self.tiled = free_port(), free_port(), free_port()
         self._contexts: list[Context] = []
 
