@@ -192,9 +192,11 @@ def test_fine_tuning_is_never_worse(tmp_path: Path) -> None:
     assert held.metadata["raw_uid"] == "abc"
 
 
-def test_fine_tuning_refuses_a_scan_without_room() -> None:
+def test_fine_tuning_refuses_a_scan_without_room(tmp_path: Path) -> None:
+    start = tmp_path / "small.safetensors"
+    save_model(PatchingNetwork((8, 8)), start, {})
     counts = np.ones((64, 64, 64))
     mask = np.ones((64, 64), bool)
     mask[:4] = False
     with pytest.raises(ValueError, match="no room"):
-        finetune(counts, mask)
+        finetune(counts, mask, model=str(start))

@@ -124,7 +124,11 @@ def krige(stack: Tensor, mask: Tensor, iterations: int, *, draw: bool = False) -
         prior = _inverse(_forward(white) * root, shape)
         seen = torch.randn(shape, generator=generator).to(stack) * noise.sqrt()
         seen = (prior + seen) * known
-        error = (_posterior_mean(seen, precision, root, iterations) - prior)[box]
+        error = _posterior_mean(seen, precision, root, iterations) - prior
+        # The field is less lively where there are no counts than where there are fringes.
+        liveliness = _inverse(_forward(residual.square()) * smooth, shape)
+        liveliness /= _inverse(_forward(known) * smooth, shape).clamp_min(1e-4) * variance
+        error = (error * liveliness.clamp(0, 1).sqrt())[box]
 
     bound = _brightest_around(z[box], mask) + HEADROOM
     return LogField(

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch.nn import functional
 
 from .kriging import LogField, krige
 from .method import Fill
 from .network import SOFTENING, STRIDE, expectation, features
-from .poisson import rate_of_mean_log
 from .weights import load_model
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-ITERATIONS = 8
+ITERATIONS = 12
 """Of the kriging that the network starts from; the rest it learns."""
 
 MARGIN = 24
@@ -64,9 +63,8 @@ def fill_with(
 
 
 def starting_rate(field: LogField) -> Tensor:
-    """Expected counts of the kriged field, its uncertainty left aside."""
-    rate = rate_of_mean_log(field.value.cpu().numpy())
-    return torch.from_numpy(rate.astype(np.float32)).to(field.value.device)
+    """Expected counts that the network corrects: the kriged field's, as they stand."""
+    return torch.expm1(field.value.clamp_min(0))
 
 
 def _predict(network: nn.Module, seen: Tensor) -> Tensor:

@@ -115,8 +115,10 @@ def cut_portions(
         known_faults = ~sound & (rng.random() < 0.8)
         peak = np.unravel_index(int(np.argmax(truth)), truth.shape)
         mask = draw_mask(rng, counts.shape, peak) | known_faults  # type: ignore[arg-type]
-    work = max(bands(mask, MARGIN), key=lambda band: int(band.own.sum()))
+    learnable = mask & sound
+    work = max(bands(mask, MARGIN), key=lambda band: int((band.own & learnable[band.slices]).sum()))
     cut = work.slices
+    own = work.own & learnable[cut]
     inside = torch.from_numpy(np.where(mask[cut], 0, counts[cut])).to(device)
     gap = torch.from_numpy(np.ascontiguousarray(mask[cut])).to(device)
     field = krige(inside, gap, ITERATIONS)
@@ -125,10 +127,10 @@ def cut_portions(
             network.features(inside, gap, field),
             starting_rate(field)[None],
             torch.from_numpy(np.ascontiguousarray(truth[cut])).to(device)[None],
-            torch.from_numpy(work.own & sound[cut]).to(device)[None],
+            torch.from_numpy(own).to(device)[None],
         )
     )
-    pieces = torch.stack(list(_pieces(rng, whole, work.own, truth[cut])))
+    pieces = torch.stack(list(_pieces(rng, whole, own, truth[cut])))
     return Portions(pieces[:, :4], pieces[:, 4], pieces[:, 5], pieces[:, 6])
 
 
