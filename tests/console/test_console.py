@@ -169,7 +169,7 @@ def test_every_command_is_in_the_help_and_in_python(inpaint, capsys):
     inpaint.help()
     said = capsys.readouterr().out
     for name, known in COMMANDS.items():
-        assert f"%inpaint {name}" in said
+        assert re.search(rf"^{name}\b", said, re.MULTILINE)
         assert known.help.endswith(".")
         assert callable(getattr(inpaint, name))
 

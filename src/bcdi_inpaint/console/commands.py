@@ -105,9 +105,15 @@ def complete(inpaint: Inpaint, line: str) -> list[str]:
 
 def overview() -> Table:
     """The help."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = Table(
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+        title="after %inpaint",
+        title_justify="left",
+    )
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for known in COMMANDS.values():
-        table.add_row(f"%inpaint {known.name} {known.takes}".rstrip(), known.help)
+        table.add_row(f"{known.name} {known.takes}".rstrip(), known.help)
     return table

@@ -60,6 +60,8 @@ class Inpaint:
         What the toggles leave open.
     rule, limits
         As `bcdi_inpaint.live.InpaintCallback` takes them.
+    tuning_seconds
+        Time for fine-tuning the network on a scan.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Inpaint:
         settings: Settings | None = None,
         rule: RockingScanRule | None = None,
         limits: Limits | None = None,
+        tuning_seconds: float = 60.0,
     ) -> None:
         self._raw, self._processed = raw, processed
         self._base = settings or Settings()
@@ -89,6 +92,7 @@ class Inpaint:
         self._follow_file()
         self._unsubscribe = partial(RE.unsubscribe, RE.subscribe(self.callback))  # type: ignore[no-untyped-call]
         self._tuner = Tuner()
+        self._tuning_seconds = tuning_seconds
         self._tuned: set[str] = set()
         self._announced: set[tuple[str, float | None]] = set()
         self._last_error = ""
@@ -135,9 +139,9 @@ class Inpaint:
         """Say whose gaps the frames have, where the run doesn't."""
         self._set(detector=name)
 
-    @command("ROW0:ROW1,COL0:COL1 | around ROWS [COLS] | all", lambda _: ("around", "all"))
+    @command("R0:R1,C0:C1 | around N [M] | all", lambda _: ("around", "all"))
     def roi(self, *region: Any) -> None:
-        """Choose the part of the recorded frames that is filled."""
+        """Choose the part of the frames that is filled: rows, columns, or N x M about the peak."""
         texts = all(isinstance(part, str) for part in region)
         self._set(roi=" ".join(region) if texts else region if len(region) > 1 else region[0])
 
@@ -270,6 +274,7 @@ class Inpaint:
             self._stamp = _stamp(self._file)
         (name,) = change
         value = getattr(new, name)
+        name = {"on": "inpainting"}.get(name, name)
         shown = {True: "on", False: "off", None: "auto", "": "auto"}.get(value, value)
         self._say(f"{name}: {shown}, from the next scan on (remembered in {self._file})")
 
@@ -343,8 +348,9 @@ class Inpaint:
         model.parent.mkdir(exist_ok=True)
         begin = replace(self.callback.settings, method="patching", options={"model": self._learned})
         desk = Desk(self._raw, self._processed)
-        self._say(f"scan {start.get('scan_id')}: the network is tuned on it, which takes a minute")
-        self._tuner.tune(Job(desk, start["uid"], begin, model), self._tuning_done)
+        self._say(f"scan {start.get('scan_id')}: the network is being tuned on it")
+        job = Job(desk, start["uid"], begin, model, self._tuning_seconds)
+        self._tuner.tune(job, self._tuning_done)
 
     def _tuning_done(self, job: Job, outcome: dict[str, Any]) -> None:
         scan = self._raw[job.uid].metadata["start"].get("scan_id")

@@ -29,6 +29,7 @@ def install(
     settings: Settings | None = None,
     rule: RockingScanRule | None = None,
     limits: Limits | None = None,
+    tuning_seconds: float = 60.0,
 ) -> Inpaint:
     """Fill the rocking scans of a RunEngine while they are measured; in IPython, add ``%inpaint``.
 
@@ -52,6 +53,8 @@ def install(
         What makes a run a rocking scan.
     limits
         Bounds of the live road.
+    tuning_seconds
+        Time for fine-tuning the network on a scan.
 
     Returns
     -------
@@ -69,7 +72,14 @@ def install(
     if folder is None:
         folder = Path(shell.profile_dir.location, "inpaint") if shell else _own_folder()
     inpaint = Inpaint(
-        RE, raw, processed, folder=folder, settings=settings, rule=rule, limits=limits
+        RE,
+        raw,
+        processed,
+        folder=folder,
+        settings=settings,
+        rule=rule,
+        limits=limits,
+        tuning_seconds=tuning_seconds,
     )
     _INSTALLED[RE] = inpaint
     if shell:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -13,13 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bcdi_inpaint.live.road import Desk, read_finished
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from bcdi_inpaint.live import Settings
+    from bcdi_inpaint.live.road import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +34,15 @@ class Job:
         How it is read, and the model to begin with.
     model
         File of the tuned network.
+    seconds
+        End after about this time.
     """
 
     desk: Desk
     uid: str
     settings: Settings
     model: Path
+    seconds: float
 
 
 class Tuner:
@@ -69,7 +70,7 @@ class Tuner:
         return bool(self._waiting)
 
     def tune(self, job: Job, done: Callable[[Job, dict[str, Any]], None]) -> None:
-        """Tune when its turn comes, then call `done` with what came of it (see `main`)."""
+        """Tune when its turn comes, then call `done` with what came of it (see `bcdi_inpaint.console.tune`)."""
         future = self._threads.submit(self._tune, job, done)
         self._waiting.add(future)
         future.add_done_callback(self._waiting.discard)
@@ -84,8 +85,8 @@ class Tuner:
     def _tune(self, job: Job, done: Callable[[Job, dict[str, Any]], None]) -> None:
         self.uid, self.share = job.uid, 0.0
         outcome = {"error": "the process that tunes was lost"}
-        with subprocess.Popen(  # noqa: S603 (this interpreter, this module)
-            [sys.executable, "-m", __name__],
+        with subprocess.Popen(
+            [sys.executable, "-m", "bcdi_inpaint.console.tune"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -103,43 +104,3 @@ class Tuner:
         self._process, self.uid = None, ""
         if not self._closing.is_set():
             done(job, outcome)
-
-
-def main() -> None:
-    """Tune what comes on stdin; say on stdout, a line each, how far it is, at last what came of it.
-
-    ``{"share": 0.5}`` and so on, then ``{"before": ..., "after": ..., "improved": ...}`` or
-    ``{"error": ...}``.
-    """
-    job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 (made by the process that started us)
-    with suppress(OSError):
-        os.nice(10)  # the scan that is being measured goes first
-    try:
-        _say(**_tuned(job))
-    except (ValueError, OSError, RuntimeError) as error:
-        _say(error=" ".join(str(error).split()))
-
-
-def _tuned(job: Job) -> dict[str, Any]:
-    from bcdi_inpaint.learning import finetune
-
-    scan = read_finished(job.desk, job.uid, job.settings)
-    tuned = finetune(
-        scan.frames,
-        scan.mask,
-        device=job.settings.device,
-        progress=lambda share: _say(share=share),
-        **job.settings.options,
-    )
-    if tuned.improved:
-        tuned.save(job.model, raw_uid=job.uid, sample=scan.metadata.sample)
-    return {"before": tuned.before, "after": tuned.after, "improved": tuned.improved}
-
-
-def _say(**words: Any) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()
