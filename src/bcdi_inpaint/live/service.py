@@ -8,6 +8,7 @@ import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from tiled.client import Context, from_context
 from tiled.queries import Key
 
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Where the page is served without a login; elsewhere it asks for the viewer's own key."""
+ANSWER = 10.0
+"""Seconds in which Tiled must answer."""
 TRY_AGAIN = 5.0
 """Seconds between attempts to reach Tiled at the start."""
 
@@ -159,6 +162,7 @@ def connect(tiled: TiledSection) -> tuple[Container, Container]:
     OSError, ValueError, httpx.HTTPError
         If the key can't be read, or Tiled can't be reached or refuses.
     """
+    httpx.head(tiled.uri, timeout=ANSWER)  # Tiled's own client would try for a minute
     context, _ = Context.from_any_uri(tiled.uri, api_key=api_key(tiled) or None)
     context.show_progress = False
     try:
