@@ -37,8 +37,6 @@ PUBLISH_EVERY = 1.0
 """Seconds between updates of the node's metadata."""
 DIMMER_PORTIONS = 2
 """Portions after the brightest one that tell that the Bragg peak has been seen."""
-WITH_CHECK = 1.5
-"""A fill with its self-check takes about so much longer than without."""
 CLAIM_EVERY = 3.0
 """Seconds between attempts to begin a node."""
 
@@ -203,7 +201,7 @@ class GrowingRun:
 
     def _fill_rest(self, scan: RockingScan) -> Inpainted:
         """Fill the whole at once if that is fast enough, else only what is not filled yet."""
-        seconds = self._seconds_per_frame * len(scan.frames) * WITH_CHECK
+        seconds = self._seconds_per_frame * len(scan.frames)
         if self._portions and seconds > self.settings.final_seconds:
             self._check_peak(last=True)
             every = list(self._windows(self._collector.points))
@@ -212,7 +210,11 @@ class GrowingRun:
                 if filled.intensity.shape == scan.frames.shape:
                     return filled
         self._portions.clear()
-        return fill_whole(scan, self.settings)
+        filled = fill_whole(scan, self._filling, self_check=not self._checked)
+        if self._checked:
+            report = replace(filled.report, self_check=self._check)
+            filled = replace(filled, report=report)
+        return filled
 
     # Writing.
 

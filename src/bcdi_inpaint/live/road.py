@@ -150,11 +150,12 @@ def read_finished(desk: Desk, uid: str, settings: Settings) -> RockingScan:
 
 @cache
 def warm_up(method: str, device: str) -> None:
-    """Load what a method needs, so that a first portion does not wait for it."""
+    """Load what a method needs, and what a node does, so that no run waits for it."""
     with suppress(ValueError):  # whatever is wrong with the method is said when it is to fill
         mask = np.zeros((16, 16), bool)
         mask[:, 8] = True
-        inpaint(np.ones((16, 16, 16)), mask, method, device)
+        filled = inpaint(np.ones((16, 16, 16)), mask, method, device)
+        quicklook.draw(filled.intensity, filled.mask)
 
 
 def fill_whole(scan: RockingScan, settings: Settings, *, self_check: bool = True) -> Inpainted:

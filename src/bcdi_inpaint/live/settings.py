@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,7 +90,8 @@ class Limits:
     lease_seconds
         After this time another service may take over what a vanished one had begun.
     threads
-        Threads of the worker's numerical libraries.
+        Threads of the worker's numerical libraries; by default half of the machine's, so that the
+        other half is left to the RunEngine, the detector and Tiled.
     """
 
     max_documents: int = 20_000
@@ -99,4 +101,4 @@ class Limits:
     absent_seconds: float = 300.0
     stall_seconds: float = 900.0
     lease_seconds: float = 120.0
-    threads: int = 1
+    threads: int = max(1, (os.cpu_count() or 1) // 2)
