@@ -111,14 +111,7 @@ def written(tiled_server: Container, scan_and_fill: tuple[RockingScan, Inpainted
     """The node of `scan_and_fill`, one for all tests: don't change it."""
     from bcdi_inpaint.catalog import write
 
-    return as_client(write(tiled_server.create_container(), *scan_and_fill))
-
-
-def as_client(node: Container) -> Container:
-    """The node as the package's entry point makes Tiled return it."""
-    from bcdi_inpaint.catalog import BCDIInpainted
-
-    return BCDIInpainted(node.context, item=node.item, structure_clients=node.structure_clients)
+    return write(tiled_server.create_container(), *scan_and_fill)
 
 
 def insert_run(raw: Container, *, time: float | None = None, **start: Any) -> Container:
@@ -144,15 +137,3 @@ def insert_run(raw: Container, *, time: float | None = None, **start: Any) -> Co
 def run(raw: Container) -> Container:
     """A raw run."""
     return insert_run(raw)
-
-
-@pytest.fixture(autouse=True)
-def _registered() -> None:
-    """The client as the package's entry point registers it."""
-    from tiled.client.container import DEFAULT_STRUCTURE_CLIENT_DISPATCH
-
-    from bcdi_inpaint.catalog import SPEC, BCDIInpainted
-
-    for clients in DEFAULT_STRUCTURE_CLIENT_DISPATCH.values():
-        if SPEC not in clients:
-            clients.set(SPEC, lambda: BCDIInpainted)

@@ -24,8 +24,6 @@ from tiled.server.settings import get_settings
 from bcdi_inpaint.catalog import ClaimedError, claim, write
 from bcdi_inpaint.catalog.quicklook import draw
 
-from .conftest import as_client
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -79,7 +77,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
 
 @pytest.fixture(scope="module")
 def node(server: Container, scan_and_fill: Pair) -> Container:
-    return as_client(write(server.create_container(), *scan_and_fill))
+    return write(server.create_container(), *scan_and_fill)
 
 
 def download(node: Container, form: str) -> httpx.Response:

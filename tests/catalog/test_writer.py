@@ -46,6 +46,8 @@ def test_a_written_node_holds_the_arrays_bit_for_bit(
         assert child.dtype == expected.dtype
         np.testing.assert_array_equal(child.read(), expected)
     np.testing.assert_array_equal(written["eta"].read(), scan.angles)
+    assert written["intensity"].metadata["units"] == "counts"
+    assert written["eta"].metadata["units"] == "deg"
     assert written["quicklook"].dtype == np.uint8
     assert written["quicklook"].shape[2] == 3
 
@@ -239,6 +241,15 @@ def test_a_failed_fill_says_why_and_can_be_tried_again(
     again.fail("again")
     assert processed[again.key].metadata["failures"] == 2
     assert list(processed) == [again.key]
+
+
+def test_nodes_of_a_newer_version_are_replaced_as_any_other(
+    processed: Container, scan_and_fill: Pair
+) -> None:
+    first = write(processed, *scan_and_fill)
+    first.update_metadata({"a_field_of_tomorrow": 1})
+    second = write(processed, *scan_and_fill)
+    assert first.refresh().metadata["superseded_by"] == second.item["id"]
 
 
 def test_a_fill_of_another_shape_is_refused(processed: Container, make_scan: MakeScan) -> None:

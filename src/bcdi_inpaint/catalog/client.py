@@ -9,7 +9,7 @@ import numpy as np
 from tiled.client.composite import CompositeClient
 
 from . import exporters, reader
-from .layout import DIMS, INTENSITY, MASK, SIGMA, VOLUMES, motor_key
+from .layout import DIMS, INTENSITY, MASK, SIGMA, UNITS, VOLUMES, motor_key
 from .metadata import to_self_check
 
 if TYPE_CHECKING:
@@ -96,9 +96,8 @@ class BCDIInpainted(CompositeClient):  # type: ignore[misc]
         import xarray
 
         base = self.base.new_variation(structure_clients="dask") if lazy else self.base
-        units = {INTENSITY: "counts", SIGMA: "counts", MASK: ""}
         volumes = {
-            name: xarray.Variable(DIMS, base[name].read(), {"units": units[name]})
+            name: xarray.Variable(DIMS, base[name].read(), {"units": UNITS[name]})
             for name in VOLUMES
         }
         motor = self.metadata["motor"]

@@ -24,6 +24,7 @@ SPECS = (Spec(SPEC, version="1.0"), Spec("composite"))
 DIMS = ("frame", "row", "col")
 INTENSITY, SIGMA, MASK, QUICKLOOK = "intensity", "sigma", "mask", "quicklook"
 VOLUMES = (INTENSITY, SIGMA, MASK)
+UNITS = {INTENSITY: "counts", SIGMA: "counts", MASK: ""}
 
 MAX_BLOCK = 100_000_000
 """Bytes; servers and proxies dislike larger requests."""

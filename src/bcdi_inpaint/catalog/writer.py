@@ -29,6 +29,7 @@ from .layout import (
     INTENSITY,
     QUICKLOOK,
     SPECS,
+    UNITS,
     VOLUMES,
     Blocks,
     array_source,
@@ -310,7 +311,9 @@ class Fill:
         if blocks == self._blocks and self._arrays[INTENSITY].dtype == dtype:
             return blocks
         self._arrays = {
-            name: self._new_child(name, array_source(blocks.shape, kind, blocks.chunks, DIMS))
+            name: self._new_child(
+                name, array_source(blocks.shape, kind, blocks.chunks, DIMS), UNITS[name]
+            )
             for name, kind in volume_dtypes(dtype).items()
         }
         self._blocks = blocks
@@ -380,7 +383,7 @@ class Fill:
         blocks = Blocks.of((n, rows, cols), dtype)
         for name, kind in volume_dtypes(dtype).items():
             source = array_source(blocks.shape, kind, blocks.chunks, DIMS)
-            child = self._new_child(name, in_file(source, path, f"{GROUP}/{name}"))
+            child = self._new_child(name, in_file(source, path, f"{GROUP}/{name}"), UNITS[name])
             try:  # the server takes any path; it looks at it when it is read
                 self._call(child.read, (0, 0, slice(0, 1)))
             except httpx.HTTPStatusError as error:
@@ -439,8 +442,8 @@ class Fill:
         provenance = {} if scan is None else from_scan(scan)
         motor = provenance.get("motor", self._metadata.motor)
         if angles is not None and motor:
-            self._write_whole(motor_key(motor), np.asarray(angles, np.float64), DIMS[:1])
-        self._write_whole(QUICKLOOK, quicklook.picture, ("row", "col", "rgb"))
+            self._write_whole(motor_key(motor), np.asarray(angles, np.float64), DIMS[:1], "deg")
+        self._write_whole(QUICKLOOK, quicklook.picture, ("row", "col", "rgb"), "")
         self._update(
             **provenance,
             **from_report(report),
@@ -453,7 +456,7 @@ class Fill:
             finished=time.time(),
             complete=True,
         )
-        supersede(self._processed, self._metadata)
+        _supersede(self._processed, self._metadata)
         return self._node.refresh()
 
     def fail(self, reason: str) -> None:
@@ -475,13 +478,18 @@ class Fill:
         with suppress(httpx.HTTPError):
             _delete(self._processed, self.key)
 
-    def _new_child(self, key: str, source: DataSource[Any]) -> ArrayClient:
+    def _new_child(self, key: str, source: DataSource[Any], units: str) -> ArrayClient:
         """An empty or registered child array, in place of one that is there already."""
         parent = self._node.base
 
         def create() -> Any:
             return _create(
-                parent, StructureFamily.array, [source], key=key, access_tags=self._access_tags
+                parent,
+                StructureFamily.array,
+                [source],
+                key=key,
+                metadata={"units": units} if units else {},
+                access_tags=self._access_tags,
             )
 
         try:
@@ -492,9 +500,11 @@ class Fill:
         _delete(parent, key)
         return self._call(create)
 
-    def _write_whole(self, key: str, array: NDArray[Any], dims: tuple[str, ...]) -> None:
+    def _write_whole(
+        self, key: str, array: NDArray[Any], dims: tuple[str, ...], units: str
+    ) -> None:
         chunks = tuple((length,) for length in array.shape)
-        child = self._new_child(key, array_source(array.shape, array.dtype, chunks, dims))
+        child = self._new_child(key, array_source(array.shape, array.dtype, chunks, dims), units)
         self._call(child.write, array)
 
     def _update(self, **changes: Any) -> None:
@@ -517,7 +527,7 @@ class Fill:
             raise
 
 
-def supersede(processed: Container, newest: FillMetadata) -> None:
+def _supersede(processed: Container, newest: FillMetadata) -> None:
     """Of the complete nodes of one run, detector and method, leave only the last one current."""
     complete = {
         key: known
@@ -543,7 +553,8 @@ def _attempts(
         .search(Key("data_key") == data_key)
         .search(Key("method") == method)
     )
-    return {key: FillMetadata(**node.metadata) for key, node in found.items()}
+    # Without validation: a newer version may know more fields.
+    return {key: FillMetadata.model_construct(**node.metadata) for key, node in found.items()}
 
 
 def _create(
