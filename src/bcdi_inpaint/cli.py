@@ -108,6 +108,15 @@ def _roi(text: str) -> tuple[Span, Span]:
     return (row0, row1), (col0, col1)
 
 
+def _pixel(text: str) -> tuple[int, int]:
+    """``"60,100"`` -> ``(60, 100)``."""
+    try:
+        row, col = map(int, text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: takes ROW,COL") from None
+    return row, col
+
+
 def _options(texts: list[str]) -> dict[str, Any]:
     """``["reach=4"]`` -> ``{"reach": 4}``; what is no Python literal stays text."""
     options: dict[str, Any] = {}
@@ -410,3 +419,76 @@ def backfill(
     console.print(outcomes(done))
     if any(outcome.state == filling.FAILED for outcome in done):
         raise typer.Exit(1)
+
+
+@app.command(name="catch-up")
+def catch_up(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="TOML file, as for 'serve'.")
+    ] = None,
+    *,
+    newest_first: Annotated[
+        bool, typer.Option("--newest-first", help="Else the oldest run is filled first.")
+    ] = False,
+    failed_too: Annotated[
+        bool, typer.Option("--failed-too", help="Try runs again that were marked failed.")
+    ] = False,
+) -> None:
+    """Fill the runs that the live road has missed."""
+    from .live import catch_up
+    from .live.config import load
+    from .live.service import connect
+    from .terminal import count_progress, runs
+
+    chosen = load(config)
+    with count_progress(console, "catching up") as progress:
+        done = catch_up(
+            *connect(chosen.tiled),
+            settings=chosen.filling.settings(),
+            rule=chosen.scans,
+            limits=chosen.limits,
+            owner=chosen.name,
+            newest_first=newest_first,
+            failed_too=failed_too,
+            progress=progress,
+        )
+    console.print(runs(done))
+    if any(run.state == "failed" for run in done):
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="A few patterns, in minutes.")] = False,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; repeatable.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A measured gapless scan instead of simulated ones.")
+    ] = None,
+    avoid: Annotated[
+        list[str] | None,
+        typer.Option("--avoid", metavar="ROW,COL", help="Another crystal's peak in the data."),
+    ] = None,
+    width: Annotated[list[int] | None, typer.Option(help="Gap width in px; repeatable.")] = None,
+    patterns: Annotated[int | None, typer.Option(min=1, help="Of each simulated set.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Weights of the patching model, if not the shipped ones.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for CSV, JSON, tables, figures.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Judge the methods: tables with noise ceilings and baselines."""
+    from .evaluate import Request, evaluate
+
+    request = Request(
+        methods=tuple(method or ()),
+        quick=quick,
+        data=data,
+        avoid=tuple(map(_pixel, avoid or ())),
+        widths=tuple(width or ()),
+        patterns=patterns,
+        model=model,
+        device=device,
+        out=out,
+    )
+    evaluate(request, console)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 PACKAGES = (
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .filling import Inpainted, SelfCheck
     from .geometry import Detector
     from .learning import Progress
+    from .live import RunStatus
 
 
 def say(console: Console, line: str) -> None:
@@ -124,6 +126,26 @@ def share_progress(console: Console, what: str) -> Iterator[Callable[[float], No
     with Bars(console=console) as bars:
         task = bars.add_task(what, total=1.0)
         yield lambda share: bars.update(task, completed=share)
+
+
+@contextmanager
+def count_progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for work that tells how many are done, of how many."""
+    from rich.progress import MofNCompleteColumn
+    from rich.progress import Progress as Bars
+
+    with Bars(*Bars.get_default_columns(), MofNCompleteColumn(), console=console) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def runs(done: Iterable[RunStatus]) -> Table:
+    """One line for each run that was filled or failed."""
+    table = Table("scan", "run", "state", "where, or why not", box=None, padding=(0, 2, 0, 0))
+    for run in done:
+        scan = "" if run.scan_id is None else str(run.scan_id)
+        table.add_row(scan, run.uid[:8], run.state, escape(run.path or run.reason))
+    return table
 
 
 @contextmanager
