@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tiled.client import from_context
+from tiled.client.composite import CompositeClient
 
 from bcdi_inpaint.catalog import (
     BCDIInpainted,
@@ -110,6 +111,15 @@ def test_without_self_check_and_motor(processed: Container, make_scan: MakeScan)
     assert "self-check" not in repr(node)
     assert set(node.to_xarray().coords) == set()
     assert node.to_inpainted().report.self_check is None
+
+
+def test_without_this_package_tiled_reads_the_node_as_one_dataset(written: Container) -> None:
+    plain = CompositeClient(
+        written.context, item=written.item, structure_clients=written.structure_clients
+    )
+    dataset = plain.read()
+    assert dataset["intensity"].dims == ("frame", "row", "col")
+    assert dataset["eta"].dims == ("frame",)
 
 
 def test_raw_is_the_run(node_of_run: BCDIInpainted, run: Container) -> None:

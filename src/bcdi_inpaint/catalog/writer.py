@@ -443,7 +443,7 @@ class Fill:
         motor = provenance.get("motor", self._metadata.motor)
         if angles is not None and motor:
             self._write_whole(motor_key(motor), np.asarray(angles, np.float64), DIMS[:1], "deg")
-        self._write_whole(QUICKLOOK, quicklook.picture, ("row", "col", "rgb"), "")
+        self._write_whole(QUICKLOOK, quicklook.picture, ("y", "x", "rgb"), "")
         self._update(
             **provenance,
             **from_report(report),
