@@ -251,6 +251,7 @@ class Inpaint:
                     words = f"filling scan {run.scan_id or run.uid[:8]}"
                     done, total = run.filled, run.frames or None
                     bar.update(task, description=words, completed=done, total=total, visible=True)
+        self._announce()
         return True
 
     def close(self, timeout: float = 30.0) -> bool:
@@ -312,15 +313,16 @@ class Inpaint:
 
     def _announce(self) -> None:
         """Say what is done since the last look."""
-        known = self.callback.status()
-        for run in reversed(known.last):
-            mark = (run.uid, run.completed)
-            if mark not in self._announced:
-                self._announced.add(mark)
-                self._announce_run(run)
-        if known.last_error != self._last_error:
-            self._last_error = known.last_error
-            self._say(known.last_error, bad=True)
+        with self._changing:
+            known = self.callback.status()
+            for run in reversed(known.last):
+                mark = (run.uid, run.completed)
+                if mark not in self._announced:
+                    self._announced.add(mark)
+                    self._announce_run(run)
+            if known.last_error != self._last_error:
+                self._last_error = known.last_error
+                self._say(known.last_error, bad=True)
 
     def _announce_run(self, run: RunStatus) -> None:
         text = status.line(run, self._toggles.threshold)
