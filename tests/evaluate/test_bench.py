@@ -228,3 +228,27 @@ def test_scans_with_gaps_are_refused(tmp_path):
 def test_methods_that_cannot_run_are_refused_before_anything_else(request_, says):
     with pytest.raises(ValueError, match=says):
         evaluate(request_, Console(quiet=True))
+
+
+def test_networks_say_how_much_they_have_seen(tmp_path, monkeypatch):
+    import torch
+    from safetensors.torch import save_file
+
+    from bcdi_inpaint.evaluate.evaluation import _networks
+    from bcdi_inpaint.filling import reference
+    from bcdi_inpaint.filling.network import PatchingNetwork
+    from bcdi_inpaint.filling.weights import save_model
+
+    monkeypatch.setattr(reference, "WEIGHTS", tmp_path)
+    model = tmp_path / "mine.safetensors"
+    save_model(PatchingNetwork((8, 8)), model, {"portions": 1234})
+    save_file(
+        {"weight": torch.zeros(1)}, tmp_path / "reference_9px.safetensors", {"portions": "77"}
+    )
+    config = replace(
+        SMALL, methods=("patching", "reference"), options={"patching": {"model": str(model)}}
+    )
+    patching, published = _networks(config)
+    assert patching.startswith("patching (mine, sha256 ")
+    assert patching.endswith("1234 portions")
+    assert published == "reference, 9 px: the network has seen 77 portions"

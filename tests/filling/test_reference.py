@@ -248,3 +248,23 @@ def test_single_pixels_are_refused():
 def test_missing_weights_say_how_to_train_them():
     with pytest.raises(ValueError, match=r"reference_5px.safetensors.*bcdi-inpaint train"):
         reference.load_network(5)
+
+
+def test_trained_weights_fill_by_the_public_road(network, tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    from bcdi_inpaint import inpaint
+
+    monkeypatch.setattr(reference, "WEIGHTS", tmp_path)
+    save_file(network.state_dict(), reference.weights_path(6), {"portions": "0"})
+    reference.load_network.cache_clear()
+    try:
+        stack = _pattern().astype(np.int32)
+        mask = _line(stack.shape, 2, 20, 6)
+        out = inpaint(stack, mask[0], method="reference", skip=15)
+        same = reference.patch(np.where(mask, 0, stack).astype(np.float32), mask, network, skip=15)
+    finally:
+        reference.load_network.cache_clear()
+    np.testing.assert_array_equal(out.intensity[~mask], stack[~mask])
+    np.testing.assert_allclose(out.intensity[mask], same.rate[mask], rtol=1e-5)
+    assert out.report.method == "reference"

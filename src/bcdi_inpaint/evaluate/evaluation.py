@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..filling import METHODS
+from ..filling.reference import weights_path
+from ..filling.reference_network import WIDTHS
 from . import figures
 from .bench import Case, Config, Measures, Results, run, run_measured, unable
 from .cases import NARROW, SEEDS
@@ -25,7 +27,7 @@ from .metrics import BAND_NAMES
 from .tables import Table, make_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
     from rich.console import Console
@@ -206,6 +208,7 @@ def evaluate(request: Request, console: Console) -> Evaluation:
         else:
             counts, unjudged = _measured_scan(request)
             results = run_measured(config, counts, tell, name=request.data.stem, unjudged=unjudged)
+        remarks += _networks(config)
         remarks += [
             f"{method} refused {number} gaps: {words}"
             for (method, words), number in results.refusals.items()
@@ -217,7 +220,8 @@ def evaluate(request: Request, console: Console) -> Evaluation:
             tell("figures", 1.0)
             write(evaluation, request.out, measured=request.data is not None)
     for table in evaluation.tables:
-        console.print(table.rich())
+        if table.printed:
+            console.print(table.rich())
     for remark in (*remarks, evaluation.provenance.line()):
         console.print(remark, markup=False, highlight=False)
     return evaluation
@@ -321,6 +325,29 @@ def _measured_scan(request: Request) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     for row, col in request.avoid:
         unjudged |= (rows - row) ** 2 + (cols - col) ** 2 <= AVOIDED_RADIUS**2
     return frames, unjudged
+
+
+def _networks(config: Config) -> Iterator[str]:
+    """How much the networks have learned from: only at equal numbers is a comparison one of methods."""
+    seen: dict[str, Mapping[str, str]] = {}
+    if "patching" in config.methods:
+        import torch
+
+        from ..filling.weights import DEFAULT, load_model
+
+        name = (config.options or {}).get("patching", {}).get("model", DEFAULT)
+        model = load_model(name, torch.device("cpu"))
+        seen[f"patching ({model.name}, sha256 {model.sha256[:12]})"] = model.metadata
+    if "reference" in config.methods:
+        from safetensors import safe_open
+
+        for width in WIDTHS:
+            if weights_path(width).is_file():
+                with safe_open(weights_path(width), framework="pt") as file:
+                    seen[f"reference, {width} px"] = file.metadata() or {}
+    for name, metadata in seen.items():
+        portions = metadata.get("portions", "an unknown number of")
+        yield f"{name}: the network has seen {portions} portions"
 
 
 def _provenance(request: Request, config: Config) -> Provenance:

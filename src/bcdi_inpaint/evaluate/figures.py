@@ -103,7 +103,7 @@ def draw_fringes(config: Config, path: Path) -> None:
     view = np.s_[max(row - half, 0) : row + half, max(col - half, 0) : col + half]
     for ax, (title, volume) in zip(axes, panels.items(), strict=False):
         shown = np.clip(np.asarray(volume[frame][view], float), 0.1, None)
-        ax.imshow(shown, norm=LogNorm(0.1, 1e4), cmap="magma")
+        ax.imshow(shown, norm=LogNorm(0.1, 1e5), cmap="magma")
         ax.set_title(title, fontsize=8)
     for ax in axes:
         ax.set_axis_off()

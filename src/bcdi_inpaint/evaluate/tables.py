@@ -57,6 +57,8 @@ class Table:
         Name of the row, then a number, text or None (not available) for each column.
     digits
         Decimal places of numbers.
+    printed
+        In a terminal, too; long tables are for files and figures.
     """
 
     title: str
@@ -64,6 +66,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[float | str | None, ...]], ...]
     digits: int = 3
+    printed: bool = True
 
     def texts(self) -> list[list[str]]:
         """Rows as they are printed."""
@@ -113,6 +116,9 @@ def make_tables(results: Results) -> list[Table]:
         real_space = [r for r in results.real_space if r.case.pattern == which]
         if records:
             tables = _tables_of_set(records, real_space)
+            unseen = [r for r in records if r.case.unseen and r.scope == "volume"]
+            if which == "held-out" and unseen:
+                tables.append(_unseen(unseen))
             made += [replace(t, title=f"{name}: {t.title}") for t in tables if t.rows]
     return made
 
@@ -146,9 +152,6 @@ def _tables_of_set(records: list[Record], real_space: list[RealSpace]) -> list[T
     if simulated:
         tables += [_by_oversampling(volumes), _real_space(real_space)]
     tables.append(_times(volumes))
-    unseen = [r for r in volumes if r.case.unseen]
-    if simulated and 0 < len(unseen) < len(volumes):
-        tables.append(_unseen(unseen))
     return tables
 
 
@@ -157,7 +160,7 @@ def _whole_gaps(volumes: list[Record]) -> Table:
     return _by_width(
         volumes,
         "whole gaps, PCC against the counts",
-        f"Mean over patterns ({patterns} of them, {gaps} gaps in all). "
+        f"Mean over patterns (patterns: {patterns}; gaps in all: {gaps}). "
         "Nothing can be above the ceiling but by chance.",
         lambda m: m.pcc_counts,
         ceiling=True,
@@ -178,7 +181,7 @@ def _unseen(volumes: list[Record]) -> Table:
     return _by_width(
         volumes,
         "kinds that training never saw, PCC against the counts",
-        f"The {patterns} patterns among them whose shape or strain is kept out of training.",
+        f"Only patterns ({patterns}) whose shape or strain is kept out of training.",
         lambda m: m.pcc_counts,
         ceiling=True,
     )
@@ -306,6 +309,7 @@ def _by_mean(portions: list[Record]) -> Table:
         "Single gaps; columns are true counts a voxel in the gap.",
         BAND_NAMES,
         tuple(rows),
+        printed=False,
     )
 
 
@@ -327,6 +331,7 @@ def _by_oversampling(volumes: list[Record]) -> Table:
         "Whole vertical gaps. Oversampling is the fringes' period in pixels.",
         names,
         tuple(rows),
+        printed=False,
     )
 
 
@@ -417,7 +422,7 @@ def _real_space(errors: list[RealSpace]) -> Table:
     patterns = len({e.case.seed for e in errors})
     return Table(
         "inverse transform with the true phases, 9 px cross (the paper's 2.6.1)",
-        f"Mean over {patterns} patterns. Phase error in the particle, rad, with the gap at zero and "
+        f"Mean over patterns ({patterns}). Phase error in the particle, rad, with the gap at zero and "
         "filled; their ratio (the paper says 5 for one object) and its range; relative error of the "
         "modulus; how many times smaller the strain error becomes.",
         ("phase, gap", "phase, filled", "ratio", "range", "modulus, gap", "filled", "strain ratio"),

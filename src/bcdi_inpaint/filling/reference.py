@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import as_file, files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,9 +75,12 @@ def fill(stack: NDArray[np.float32], mask: Bools, *, skip: int = SKIP) -> Fill:
     return patch(stack, mask, load_network(gap.width), gap=gap, skip=skip)
 
 
-def weights_name(width: int) -> str:
-    """File name of the weights for one gap width, in ``bcdi_inpaint/filling/weights``."""
-    return f"reference_{width}px.safetensors"
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def weights_path(width: int) -> Path:
+    """Where the trained network for one gap width lies, if it was trained."""
+    return WEIGHTS / f"reference_{width}px.safetensors"
 
 
 @lru_cache(maxsize=len(WIDTHS))
@@ -87,20 +90,18 @@ def load_network(width: int) -> ReferenceNetwork:
     Raises
     ------
     ValueError
-        If it isn't installed.
+        If there is none.
     """
     from safetensors.torch import load_file
 
-    resource = files("bcdi_inpaint.filling") / "weights" / weights_name(width)
-    if not resource.is_file():
+    path = weights_path(width)
+    if not path.is_file():
         raise ValueError(
-            f"method='reference' has no weights for {width} px gaps: {weights_name(width)} isn't in "
-            "bcdi_inpaint/filling/weights; train them with "
-            f"`bcdi-inpaint train --network reference --width {width}`"
+            f"method='reference' has no weights for {width} px gaps: {path} is missing; train them "
+            f"with `bcdi-inpaint train --network reference --width {width}`"
         )
     network = ReferenceNetwork()
-    with as_file(resource) as path:
-        network.load_state_dict(load_file(path))
+    network.load_state_dict(load_file(path))
     return network.eval()
 
 
