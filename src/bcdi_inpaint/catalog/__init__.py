@@ -4,19 +4,13 @@ Importing this costs a Tiled client next to nothing: neither torch nor matplotli
 """
 
 from .client import BCDIInpainted
+from .fill import ClaimLostError, Fill
 from .layout import SPEC
 from .metadata import FillMetadata
+from .nodes import TagsRefusedError
 from .queries import current, filled, find, open_processed, raw_run, raw_uids, unfilled
 from .reader import FilledScan, open_scan, read
-from .writer import (
-    AlreadyFilledError,
-    ClaimedError,
-    ClaimLostError,
-    Fill,
-    TagsRefusedError,
-    claim,
-    write,
-)
+from .writer import AlreadyFilledError, ClaimedError, claim, write
 
 __all__ = [
     "SPEC",

@@ -1,0 +1,99 @@
+"""Nodes of filled scans in Tiled: creating them with the right tags, finding, superseding, removing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from tiled.client.utils import ClientError
+from tiled.queries import Key
+
+from .metadata import FillMetadata
+
+if TYPE_CHECKING:
+    from tiled.client.container import Container
+    from tiled.structures.core import StructureFamily
+
+
+class TagsRefusedError(PermissionError):
+    """The server does not let this key give the node the access tags of the raw run."""
+
+
+def supersede(processed: Container, newest: FillMetadata) -> None:
+    """Of the complete nodes of one run, detector and method, leave only the last one current."""
+    complete = {
+        key: known
+        for key, known in attempts(
+            processed, newest.raw_uid, newest.data_key, newest.method
+        ).items()
+        if known.complete
+    }
+    if not complete:
+        return
+    last = max(complete, key=lambda key: complete[key].attempt)
+    for key, known in complete.items():
+        if key != last and not known.superseded_by:
+            processed[key].update_metadata({"superseded_by": last})
+
+
+def attempts(
+    processed: Container, raw_uid: str, data_key: str, method: str
+) -> dict[str, FillMetadata]:
+    """Metadata of all nodes of one run, detector and method, by key."""
+    found = (
+        processed.search(Key("raw_uid") == raw_uid)
+        .search(Key("data_key") == data_key)
+        .search(Key("method") == method)
+    )
+    # Without validation: a newer version may know more fields.
+    return {key: FillMetadata.model_construct(**node.metadata) for key, node in found.items()}
+
+
+def create(
+    parent: Container,
+    family: StructureFamily,
+    sources: list[Any],
+    *,
+    key: str,
+    access_tags: tuple[str, ...],
+    **kwargs: Any,
+) -> Any:
+    """A new node that nobody sees who may not see the raw run with these tags, or none at all."""
+    # Tiled gives a user's or a service's own tag by itself, and refuses it when asked for.
+    wanted = [tag for tag in access_tags if not tag.startswith(("user:", "service:"))]
+    try:
+        node = parent.new(family, sources, key=key, access_tags=wanted or None, **kwargs)
+    except ClientError as error:
+        if wanted and error.response.status_code == httpx.codes.FORBIDDEN:
+            raise TagsRefusedError(
+                f"{key} can't be written with the raw run's access tags {wanted}: "
+                f"{' '.join(str(error).split())}. Give the service a key that owns these tags."
+            ) from error
+        raise
+    got = node.item["attributes"]["access_tags"] or []
+    if access_tags and not (got and set(got) <= set(access_tags)):
+        delete(parent, key)
+        raise TagsRefusedError(
+            f"{key} would have got the access tags {got} instead of the raw run's "
+            f"{list(access_tags)}; it was removed. Has the server no access policy?"
+        )
+    return node
+
+
+def discard(processed: Container, key: str, *, instead: str) -> None:
+    """Remove what an earlier attempt left, or mark it where this key may not delete."""
+    try:
+        delete(processed, key)
+    except ClientError as error:
+        if error.response.status_code != httpx.codes.FORBIDDEN:
+            raise
+        processed[key].update_metadata({"superseded_by": instead})
+
+
+def delete(parent: Container, key: str) -> None:
+    """Remove a child and its data; it is fine if somebody else has done so."""
+    try:
+        parent.delete_contents(key, recursive=True, external_only=False)
+    except ClientError as error:
+        if error.response.status_code != httpx.codes.NOT_FOUND:
+            raise
