@@ -181,7 +181,8 @@ def test_what_is_in_tiled_is_seen(browser, serve, processed, tmp_path):
     until(lambda: min(browser.value("[...document.images].map(i => i.naturalWidth)")) > 300)
     assert browser.complaints == []
     browser.picture(tmp_path / "page.png")
-    assert Image.open(tmp_path / "page.png").width > 1000
+    with Image.open(tmp_path / "page.png") as picture:
+        assert picture.width > 1000
 
 
 def test_the_page_follows_what_happens(browser, serve, processed, stack, gap):

@@ -16,6 +16,7 @@ import time
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from weakref import finalize
 
 import httpx
 import numpy as np
@@ -45,6 +46,9 @@ RESULTS = 20
 """Results that are shown."""
 VIEWERS = 64
 """Viewers whose clients are kept."""
+REFUSED = (401, 403, 404)
+"""What Tiled answers to a key that may not see the container."""
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="Tiled API key as password"'}
 ICONS = {"trusted": "✓", "doubtful": "!", "kriging used instead": "↩", "not checked": "–"}
 """Verdicts are told apart without colours, too."""
 
@@ -100,9 +104,9 @@ def page(
 
     @app.exception_handler(httpx.HTTPError)
     def tiled_is_away(request: Request, error: Exception) -> Response:  # noqa: ARG001
-        refused = isinstance(error, ClientError) and error.response.status_code in (401, 403)
+        refused = isinstance(error, ClientError) and error.response.status_code in REFUSED
         if refused and sign_in:
-            return Response("a Tiled API key is needed", 401, _CHALLENGE)
+            return Response("a Tiled API key is needed", 401, CHALLENGE)
         return Response("Tiled can't be reached", 503, media_type="text/plain")
 
     return app
@@ -159,23 +163,26 @@ def _facts(node: Container) -> dict[str, Any]:
     }
 
 
-_CHALLENGE = {"WWW-Authenticate": 'Basic realm="Tiled API key as password"'}
-
-
 def _signed_in(uri: str) -> Open:
     """A dependency that opens the container with the viewer's key."""
 
     @lru_cache(VIEWERS)
     def opened(key: str) -> Container:
+        # A client that is refused leaves its connection open; so ask first.
+        answer = httpx.get(uri, headers={"Authorization": f"Apikey {key}"})
+        if answer.status_code in REFUSED:
+            raise HTTPException(401, "a Tiled API key is needed", CHALLENGE)
+        answer.raise_for_status()
         client: Container = from_uri(uri, api_key=key)
         client.context.show_progress = False
+        finalize(client, client.context.close)
         return client
 
     def sign_in(
         given: Annotated[HTTPBasicCredentials | None, Depends(HTTPBasic(auto_error=False))],
     ) -> Container:
         if given is None or not given.password:
-            raise HTTPException(401, "a Tiled API key is needed", _CHALLENGE)
+            raise HTTPException(401, "a Tiled API key is needed", CHALLENGE)
         return opened(given.password)
 
     return sign_in
