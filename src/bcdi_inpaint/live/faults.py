@@ -44,11 +44,9 @@ def fault(error: Exception) -> Fault:
     if any(isinstance(cause, ABSENT) for cause in _causes(error)):
         return Fault.ABSENT
     match error:
-        case CannotFollowError() | AlreadyFilledError():
+        case CannotFollowError() | AlreadyFilledError() | ClaimedError() | ClaimLostError():
             return Fault.OUTAGE
-        case ClaimedError() | ClaimLostError() | httpx.ConnectError() | httpx.ConnectTimeout():
-            return Fault.OUTAGE
-        case httpx.ReadError() | httpx.WriteError() | httpx.RemoteProtocolError():
+        case httpx.TransportError():
             return Fault.OUTAGE
         case httpx.HTTPStatusError() if error.response.status_code in NOT_NOW:
             return Fault.OUTAGE
