@@ -33,6 +33,7 @@ def best_of(times: int, action: Callable[[], object]) -> float:
     """Least wall time of several calls, in seconds; the first call warms up."""
     spent = []
     for _ in range(times):
+        began = time.perf_counter()
         action()
         spent.append(time.perf_counter() - began)
     return min(spent)

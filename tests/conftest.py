@@ -88,7 +88,7 @@ def processed(beamline: Container) -> Container:
 
 
 @pytest.fixture
-def RE() -> Iterator[RunEngine]:  # noqa: N802 (its name everywhere)
+def RE() -> Iterator[RunEngine]:
     """A RunEngine of its own, idle and with its loop closed afterwards."""
     from bluesky import RunEngine
 

@@ -14,8 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .catalog import filled
     from .filling import Inpainted, Report, SelfCheck, inpaint
     from .geometry import Detector, detector, detectors
+    from .learning import FineTuned, finetune
     from .scans import RockingScan, ScanMetadata
 
 _HOME = {
@@ -26,12 +28,16 @@ _HOME = {
     "Report": ".filling",
     "SelfCheck": ".filling",
     "inpaint": ".filling",
+    "filled": ".catalog",
+    "FineTuned": ".learning",
+    "finetune": ".learning",
     "RockingScan": ".scans",
     "ScanMetadata": ".scans",
 }
 
 __all__ = [
     "Detector",
+    "FineTuned",
     "Inpainted",
     "Report",
     "RockingScan",
@@ -39,6 +45,8 @@ __all__ = [
     "SelfCheck",
     "detector",
     "detectors",
+    "filled",
+    "finetune",
     "inpaint",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ import bcdi_inpaint as bi
 from bcdi_inpaint.filling.network import PatchingNetwork
 from bcdi_inpaint.filling.weights import save_model
 from bcdi_inpaint.simulate import simulate_scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -22,6 +22,9 @@ from bcdi_inpaint.learning.loss import loss
 from bcdi_inpaint.learning.portions import Portions, simulated_portions
 from bcdi_inpaint.learning.training import read_curve
 from bcdi_inpaint.simulate import simulate_scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SMALL = TrainingRecipe(
     steps=2, batch=2, mixing=1, widths=(4, 4), precision="fp32", workers=0,

@@ -69,7 +69,7 @@ def config(
 
 
 @pytest.fixture
-def client(config: ServiceConfig) -> Iterator[Any]:  # noqa: ARG001 (workers inherit the key)
+def client(config: ServiceConfig) -> Iterator[Any]:
     with cluster(scheduler=None, workers=2) as client:
         yield client
 
