@@ -35,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 PUBLISH_EVERY = 1.0
 """Seconds between updates of the node's metadata."""
-DIMMER_PORTIONS = 2
-"""Portions after the brightest one that tell that the Bragg peak has been seen."""
 CLAIM_EVERY = 3.0
 """Seconds between attempts to begin a node."""
 
@@ -183,13 +181,13 @@ class GrowingRun:
     def _check_peak(self, *, last: bool = False) -> bool:
         """Check the method once, where the Bragg peak is; whether that was done now.
 
-        The peak has been seen when two portions after the brightest one are filled. Where the
-        method loses to kriging, kriging fills what has been filled and what comes.
+        The peak has been seen when a portion after the brightest one is filled. Where the method
+        loses to kriging, kriging fills what has been filled and what comes.
         """
         if self._checked or not self._portions:
             return False
         brightest = max(self._portions, key=lambda w: float(self._portions[w].intensity.max()))
-        if not last and sum(w.start > brightest.start for w in self._portions) < DIMMER_PORTIONS:
+        if not last and not any(w.start > brightest.start for w in self._portions):
             return False
         report = fill_whole(self._window(brightest), self._filling).report
         self._check, self._checked = report.self_check, True

@@ -151,11 +151,13 @@ def read_finished(desk: Desk, uid: str, settings: Settings) -> RockingScan:
 @cache
 def warm_up(method: str, device: str) -> None:
     """Load what a method needs, and what a node does, so that no run waits for it."""
+    mask = np.zeros((16, 16), bool)
+    mask[:, 8] = True
+    stack = np.ones((16, 16, 16))
+    quicklook.draw(stack, np.broadcast_to(mask, stack.shape))
+    inpaint(stack, mask, "kriging")  # the self-check needs it whatever the method
     with suppress(ValueError):  # whatever is wrong with the method is said when it is to fill
-        mask = np.zeros((16, 16), bool)
-        mask[:, 8] = True
-        filled = inpaint(np.ones((16, 16, 16)), mask, method, device)
-        quicklook.draw(filled.intensity, filled.mask)
+        inpaint(stack, mask, method, device)
 
 
 def fill_whole(scan: RockingScan, settings: Settings, *, self_check: bool = True) -> Inpainted:

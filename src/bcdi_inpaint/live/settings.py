@@ -62,7 +62,7 @@ class Settings:
     file_roots: tuple[Path, ...] = ()
     portion: int = 16
     margin: int = 8
-    final_seconds: float = 1.0
+    final_seconds: float = 0.25
     notes: tuple[str, ...] = ()
 
     @property

@@ -81,7 +81,8 @@ class Worker:
         match order:
             case Open(uid, settings):
                 self._live[uid] = GrowingRun(self._desk, uid, settings, self._tell)
-                warm_up(settings.method, settings.device)
+                with self._in_hand(uid):
+                    warm_up(settings.method, settings.device)
             case Document(uid, "stop", doc) if uid in self._live:
                 with self._in_hand(uid):
                     self._live[uid].take("stop", doc)
