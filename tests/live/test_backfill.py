@@ -101,6 +101,12 @@ def test_every_run_is_filled_once_and_one_that_cannot_be_says_why(
         np.testing.assert_array_equal(
             node["intensity"].read(), inpaint(stack, gap, "linear").intensity
         )
+    written = [catalog.find(processed, uid)[0].metadata for uid in (*good, abandoned)]
+    at_once = [
+        sum(other["created"] <= one["created"] < other["finished"] for other in written)
+        for one in written
+    ]
+    assert max(at_once) <= 2, "a worker began with another run before it had finished one"
     assert matching(raw, processed, Query(), config) == [bad]
     assert [one.state for one in backfill(good[:1], config, client)] == [THERE]
     assert len(processed) == 4

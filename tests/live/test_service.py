@@ -98,6 +98,20 @@ class TestConfiguration:
         with pytest.raises(PermissionError, match=f"mode {mode:03o}.*chmod 400"):
             read_secret(path)
 
+    def test_a_network_with_another_sha256_is_refused(self, tmp_path: Path) -> None:
+        import hashlib
+
+        from bcdi_inpaint.filling.network import PatchingNetwork
+        from bcdi_inpaint.filling.weights import save_model
+
+        path = tmp_path / "mine.safetensors"
+        save_model(PatchingNetwork((8, 8, 8, 8)), path, {})
+        right = hashlib.sha256(path.read_bytes()).hexdigest()
+        filling = {"method": "patching", "options": {"model": str(path)}}
+        ServiceConfig(filling={**filling, "model_sha256": right}).filling.settings()
+        with pytest.raises(ValueError, match=f"mine has {right}"):
+            ServiceConfig(filling={**filling, "model_sha256": "0" * 64}).filling.settings()
+
     def test_an_empty_key_file_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "key"
         path.touch(0o400)

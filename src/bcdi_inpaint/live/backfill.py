@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -169,10 +170,14 @@ def backfill(
 
 def fill_run(uid: str, tiled: TiledSection, settings: Settings, owner: str, tries: int) -> Outcome:
     """Fill one run, as a task on a worker; failures are an outcome, not an exception."""
+    dask: Any = import_module("dask")
     wait = WAIT
     for attempt in range(1, tries + 1):
         try:
-            return _fill(uid, *_connect(tiled), settings, owner)
+            # Tiled's client reads by dask. On a worker that would become tasks of their own, and
+            # this worker would begin with the next runs meanwhile, all of them in memory at once.
+            with dask.config.set(scheduler="threads"):
+                return _fill(uid, *_connect(tiled), settings, owner)
         except AlreadyFilledError:
             return Outcome(uid, state=THERE)
         except Exception as error:  # noqa: BLE001 (one run's trouble is no other's)
@@ -235,11 +240,9 @@ def cluster(*, scheduler: str | None, workers: int, gpus: int = 0) -> Iterator[A
             yield client
         return
     places = [{"CUDA_VISIBLE_DEVICES": str(device)} for device in range(gpus)] or [{}] * workers
+    options = {"nthreads": 1, "dashboard": False, "silence_logs": logging.WARNING}
     spec = {
-        number: {
-            "cls": distributed.Nanny,
-            "options": {"nthreads": 1, "env": {"OMP_NUM_THREADS": "1", **place}},
-        }
+        number: {"cls": distributed.Nanny, "options": {**options, "env": place}}
         for number, place in enumerate(places)
     }
     head = {
@@ -247,7 +250,9 @@ def cluster(*, scheduler: str | None, workers: int, gpus: int = 0) -> Iterator[A
         "options": {"dashboard": False, "host": "127.0.0.1", "port": 0},
     }
     with (
-        distributed.SpecCluster(workers=spec, scheduler=head) as local,
+        distributed.SpecCluster(
+            workers=spec, scheduler=head, silence_logs=logging.WARNING
+        ) as local,
         distributed.Client(local) as client,
     ):
         yield client

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "TILED_API_KEY"
 """Tiled's own name for it."""
 PREFIX = "BCDI_INPAINT_"
+DEFAULTS = Settings()
 
 
 def _known_names(dataclass: type) -> BeforeValidator:
@@ -81,12 +82,14 @@ class ZmqSection(Section):
 class FillingSection(Section):
     """With what runs are filled."""
 
-    method: str = "kriging"
+    method: str = DEFAULTS.method
     """As in 'bcdi-inpaint info'."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     options: dict[str, Any] = {}
-    """What the method takes beside."""
+    """What the method takes beside, such as model for patching."""
+    model_sha256: str = ""
+    """Refuse to start if options.model is not the network with this sha256 (hexadecimal)."""
     detector: str | None = None
     """The detector, as in 'bcdi-inpaint detectors'; else it is told from the run."""
     data_key: str | None = None
@@ -103,7 +106,7 @@ class FillingSection(Section):
     """What to do with several frames at a point."""
     file_roots: tuple[Path, ...] = ()
     """Folders below which detector files may be read directly; others are refused."""
-    final_seconds: Annotated[float, Field(ge=0)] = 1.0
+    final_seconds: Annotated[float, Field(ge=0)] = DEFAULTS.final_seconds
     """When a run stops, all of it is filled anew if that takes no longer than this."""
 
     def settings(self) -> Settings:
@@ -112,10 +115,12 @@ class FillingSection(Section):
         Raises
         ------
         ValueError, OSError
-            If the mask can't be read.
+            If the mask can't be read, or the network is another one.
         """
         from bcdi_inpaint.geometry import read_mask
 
+        if self.model_sha256:
+            self._check_model()
         return Settings(
             method=self.method,
             device=self.device,
@@ -130,6 +135,17 @@ class FillingSection(Section):
             file_roots=self.file_roots,
             final_seconds=self.final_seconds,
         )
+
+    def _check_model(self) -> None:
+        import torch
+
+        from bcdi_inpaint.filling.weights import load_model
+
+        model = load_model(str(self.options.get("model", "")), torch.device("cpu"))
+        if model.sha256 != self.model_sha256.lower():
+            raise ValueError(
+                f"filling.model_sha256 is {self.model_sha256}, but {model.name} has {model.sha256}"
+            )
 
 
 class HttpSection(Section):
