@@ -169,6 +169,10 @@ def test_measured_scan(tmp_path):
     assert "noise ceiling" in text
     with (out / "scores.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(found.results.records)
+    assert {path.name for path in out.glob("*.png")} == {
+        "anchors-counts.png",
+        "measured-counts.png",
+    }
     assert "noise ceiling" in console.export_text()
 
 
@@ -202,10 +206,10 @@ def test_simulated_run_as_the_command_does_it(tmp_path):
         "scores.csv",
         "bands.csv",
         "fringes.png",
-        "plain-patterns-counts.png",
-        "plain-patterns-oversampling.png",
-        "bright-patterns-counts.png",
-        "bright-patterns-oversampling.png",
+        "plain-counts.png",
+        "plain-oversampling.png",
+        "bright-counts.png",
+        "bright-oversampling.png",
     }
 
 

@@ -220,8 +220,8 @@ def evaluate(request: Request, console: Console) -> Evaluation:
             tell("figures", 1.0)
             write(evaluation, request.out, measured=request.data is not None)
     for table in evaluation.tables:
-        if table.printed:
-            console.print(table.rich())
+        if not table.figure:
+            table.show(console)
     for remark in (*remarks, evaluation.provenance.line()):
         console.print(remark, markup=False, highlight=False)
     return evaluation
@@ -257,10 +257,8 @@ def write(evaluation: Evaluation, folder: Path, *, measured: bool = False) -> No
     _write_csv(folder / "scores.csv", _scores(evaluation.results))
     _write_csv(folder / "bands.csv", _bands(evaluation.results))
     for table in evaluation.tables:
-        if "Fig. 5" in table.title or "Fig. 6" in table.title:
-            figure = "counts" if "Fig. 5" in table.title else "oversampling"
-            which = table.title.partition(":")[0].partition(",")[0].lower().replace(" ", "-")
-            figures.draw_rows(table, folder / f"{which}-{figure}.png")
+        if table.figure:
+            figures.draw_rows(table, folder / f"{table.figure}.png")
     if not measured:
         figures.draw_fringes(evaluation.config, folder / "fringes.png")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+from rich.markup import escape
 
 from .cases import NARROW, MeasuredSet
 from .metrics import BAND_EDGES, BAND_NAMES, pooled
@@ -15,7 +16,7 @@ from .metrics import BAND_EDGES, BAND_NAMES, pooled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import rich.table
+    from rich.console import Console
 
     from .bench import Case, Measures, RealSpace, Record, Results
     from .metrics import BandSums
@@ -57,8 +58,8 @@ class Table:
         Name of the row, then a number, text or None (not available) for each column.
     digits
         Decimal places of numbers.
-    printed
-        In a terminal, too; long tables are for files and figures.
+    figure
+        Name of the picture that is drawn of it, without ending; such tables are too long for a terminal.
     """
 
     title: str
@@ -66,7 +67,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[float | str | None, ...]], ...]
     digits: int = 3
-    printed: bool = True
+    figure: str = ""
 
     def texts(self) -> list[list[str]]:
         """Rows as they are printed."""
@@ -85,14 +86,16 @@ class Table:
         lines += ["| " + " | ".join(row) + " |" for row in self.texts()]
         return "\n".join(lines) + "\n"
 
-    def rich(self) -> rich.table.Table:
-        """For a terminal."""
+    def show(self, console: Console) -> None:
+        """Print to a terminal."""
         from rich.table import Table as Sheet
 
-        sheet = Sheet("", *self.columns, title=self.title, caption=self.note, title_justify="left")
+        sheet = Sheet("", *self.columns)
         for row in self.texts():
             sheet.add_row(*row)
-        return sheet
+        console.print(f"\n[bold]{escape(self.title)}[/bold]")
+        console.print(sheet)
+        console.print(f"[dim]{escape(self.note)}[/dim]")
 
     def plain(self) -> dict[str, Any]:
         """For JSON; figures that are missing become None."""
@@ -119,7 +122,11 @@ def make_tables(results: Results) -> list[Table]:
             unseen = [r for r in records if r.case.unseen and r.scope == "volume"]
             if which == "held-out" and unseen:
                 tables.append(_unseen(unseen))
-            made += [replace(t, title=f"{name}: {t.title}") for t in tables if t.rows]
+            made += [
+                replace(t, title=f"{name}: {t.title}", figure=t.figure and f"{which}-{t.figure}")
+                for t in tables
+                if t.rows
+            ]
     return made
 
 
@@ -156,12 +163,12 @@ def _tables_of_set(records: list[Record], real_space: list[RealSpace]) -> list[T
 
 
 def _whole_gaps(volumes: list[Record]) -> Table:
-    patterns, gaps = len({r.case.seed for r in volumes}), len({r.case for r in volumes})
+    patterns = len({_pattern(r.case) for r in volumes})
+    places = "places" if volumes[0].case.pattern in MEASURED else "patterns"
     return _by_width(
         volumes,
         "whole gaps, PCC against the counts",
-        f"Mean over patterns (patterns: {patterns}; gaps in all: {gaps}). "
-        "Nothing can be above the ceiling but by chance.",
+        f"Mean over {places} ({patterns}). Nothing can be above the ceiling but by chance.",
         lambda m: m.pcc_counts,
         ceiling=True,
     )
@@ -309,7 +316,7 @@ def _by_mean(portions: list[Record]) -> Table:
         "Single gaps; columns are true counts a voxel in the gap.",
         BAND_NAMES,
         tuple(rows),
-        printed=False,
+        figure="counts",
     )
 
 
@@ -331,7 +338,7 @@ def _by_oversampling(volumes: list[Record]) -> Table:
         "Whole vertical gaps. Oversampling is the fringes' period in pixels.",
         names,
         tuple(rows),
-        printed=False,
+        figure="oversampling",
     )
 
 
