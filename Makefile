@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	OMP_NUM_THREADS= $(RUN)/bcdi-inpaint demo $(ARGS)
+	env -u OMP_NUM_THREADS $(RUN)/bcdi-inpaint demo $(ARGS)
 
 test: $(STAMP)
 	$(RUN)/pytest $(ARGS)
