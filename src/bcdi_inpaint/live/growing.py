@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -208,11 +209,10 @@ class GrowingRun:
                 if filled.intensity.shape == scan.frames.shape:
                     return filled
         self._portions.clear()
-        filled = fill_whole(scan, self._filling, self_check=not self._checked)
-        if self._checked:
-            report = replace(filled.report, self_check=self._check)
-            filled = replace(filled, report=report)
-        return filled
+        if not self._checked or isinf(self.settings.final_seconds):
+            return fill_whole(scan, self.settings)
+        filled = fill_whole(scan, self._filling, self_check=False)
+        return replace(filled, report=replace(filled.report, self_check=self._check))
 
     # Writing.
 

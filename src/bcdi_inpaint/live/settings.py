@@ -44,7 +44,8 @@ class Settings:
     final_seconds
         When the run stops, the whole stack is filled at once, as `inpaint` does offline, if that
         takes no longer than this; else what was filled in portions stays, and the last one is
-        added. 0 never waits, infinity makes every result the offline one.
+        added. 0 never waits. The self-check is that of the portion with the Bragg peak, unless
+        this is infinity: then everything is done again as offline.
     notes
         Sentences for the report: choices that it doesn't show otherwise.
     """
