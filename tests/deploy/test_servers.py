@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager"),
 ]
 
+DOCS = Path(__file__).parents[2] / "docs"
 PREPARE = runpy.run_path(str(Path(__file__).parents[2] / "deploy" / "tiled" / "prepare.py"))
 SCOPES = PREPARE["SERVICES"]["inpainting"][1]
 
@@ -79,6 +81,11 @@ def test_the_services_key_has_all_scopes_that_it_needs(
     found = findings(beamline_servers.secret("tiled_key_inpainting"))
     assert all(finding.works for finding in found.values()), found
     assert "announced" in found["stream"].what
+    shown = (DOCS / "deploy.md").read_text()
+    for subject, finding in found.items():
+        words = finding.what.split("http")[0].split("/")[0].strip()
+        if subject not in ("name", "key", "runs", "files"):  # these depend on the place
+            assert re.search(rf"^{subject} +ok  {re.escape(words)}", shown, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
