@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ import numpy as np
 from ..filling import METHODS
 from ..filling.reference import weights_path
 from ..filling.reference_network import WIDTHS
+from ..provenance import source_commit
 from . import figures
 from .bench import Case, Config, Measures, Results, run, run_measured, unable
 from .cases import NARROW, SEEDS
@@ -358,7 +358,7 @@ def _provenance(request: Request, config: Config) -> Provenance:
         command=request.command,
         seeds=f"seeds {seeds}" if request.data is None else f"data {request.data.name}",
         date=datetime.now(UTC).date().isoformat(),
-        commit=_commit(),
+        commit=source_commit(),
         versions=", ".join(f"{p} {version(p)}" for p in ("bcdi-inpaint", "numpy", "torch")),
         machine=f"{os.cpu_count()} "
         f"{platform.machine()} cores, {_processor()}, device {config.device}",
@@ -372,24 +372,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    """The source's commit, with a plus sign if it was changed since; else the package's version."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(  # noqa: S603
-            ["git", *arguments],  # noqa: S607
-            cwd=Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=10", "HEAD") + (
-            "+" if git("status", "-s", "-uno", ".") else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return f"of version {version('bcdi-inpaint')}"

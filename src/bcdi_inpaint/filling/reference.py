@@ -97,8 +97,8 @@ def load_network(width: int) -> ReferenceNetwork:
     path = weights_path(width)
     if not path.is_file():
         raise ValueError(
-            f"method='reference' has no weights for {width} px gaps: {path} is missing; train them "
-            f"with `bcdi-inpaint train --network reference --width {width}`"
+            f"method='reference' has no weights for {width} px gaps: none are shipped, and "
+            f"{path} is missing"
         )
     network = ReferenceNetwork()
     network.load_state_dict(load_file(path))

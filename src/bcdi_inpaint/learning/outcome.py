@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from ..filling.weights import save_model
+from ..provenance import source_commit
 from ..simulate.recipe import TRAINING_FAMILIES, TRAINING_STRAINS
 from .training import read_curve
 
@@ -47,7 +47,7 @@ def write_outcome(network: PatchingNetwork, recipe: TrainingRecipe, folder: Path
         },
         "curve": [asdict(row) for row in curve],
         "portions": curve[-1].portions,
-        "commit": _commit(),
+        "commit": source_commit(),
         "versions": {name: version(name) for name in ("bcdi-inpaint", "torch", "numpy")},
     }
     save_model(network, weights, about)
@@ -70,18 +70,3 @@ def draw_curve(curve: list[Progress], path: Path) -> None:
     axes.set(xlabel="portions seen", ylabel="deviance in the gap", ylim=(0, None))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
-
-
-def _commit() -> str:
-    """The source's commit, where it is a checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=__file__.rpartition("/")[0],
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
