@@ -245,8 +245,8 @@ def test_single_pixels_are_refused():
         reference.find_gap(mask)
 
 
-def test_missing_weights_say_how_to_train_them():
-    with pytest.raises(ValueError, match=r"reference_5px.safetensors.*bcdi-inpaint train"):
+def test_missing_weights_are_named():
+    with pytest.raises(ValueError, match=r"none are shipped.*reference_5px.safetensors is missing"):
         reference.load_network(5)
 
 
