@@ -151,6 +151,8 @@ def places(server: Server) -> tuple[Container, Container]:
 @pytest.fixture(scope="session")
 def _callback(server: Server) -> Iterator[InpaintCallback]:
     with InpaintCallback(*server.beamline()) as callback:
+        while callback.status().worker is None:
+            time.sleep(0.05)
         yield callback
 
 
