@@ -332,14 +332,14 @@ def train(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Train the patching network on simulated (and measured) portions."""
+    """Train the patching network (or the published one) on simulated (and measured) portions."""
     from .learning import TrainingRecipe, read_recipe, train, write_outcome
     from .terminal import training_progress
 
     chosen = TrainingRecipe() if recipe is None else read_recipe(recipe)
     if real:
-        chosen = chosen.model_copy(update={"real": tuple(real)})
-    with training_progress(console, chosen.steps, minutes) as report:
+        chosen = TrainingRecipe(**{**chosen.model_dump(), "real": tuple(real)})
+    with training_progress(console, chosen, minutes) as report:
         network = train(chosen, folder, device=device, minutes=minutes, report=report)
     typer.echo(f"weights: {write_outcome(network, chosen, folder)}")
 
@@ -474,6 +474,14 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(help="Weights of the patching model, if not the shipped ones.")
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Weights of the reference networks, from 'train'."),
+    ] = None,
+    skip: Annotated[
+        int,
+        typer.Option(min=0, help="Positions between the reference's windows; the paper's is 4."),
+    ] = 4,
     out: Annotated[Path | None, typer.Option(help="Folder for CSV, JSON, tables, figures.")] = None,
     device: Device = "auto",
 ) -> None:
@@ -488,6 +496,8 @@ def evaluate(
         widths=tuple(width or ()),
         patterns=patterns,
         model=model,
+        reference=reference,
+        skip=skip,
         device=device,
         out=out,
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .filling import Inpainted, SelfCheck
     from .geometry import Detector
-    from .learning import Progress
+    from .learning import Progress, TrainingRecipe
     from .live import RunStatus
 
 
@@ -150,23 +150,26 @@ def runs(done: Iterable[RunStatus]) -> Table:
 
 @contextmanager
 def training_progress(
-    console: Console, steps: int, minutes: float | None
+    console: Console, recipe: TrainingRecipe, minutes: float | None
 ) -> Iterator[Callable[[Progress], None]]:
     """A progress bar with time left, and a line for each validation."""
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
+    from .learning.course import course
+
+    taught = course(recipe)
     columns = (TextColumn("training"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Bars(*columns, console=console) as bars:
         task = bars.add_task("training", total=1.0)
 
         def report(row: Progress) -> None:
             by_time = row.seconds / (60 * minutes) if minutes else 0.0
-            bars.update(task, completed=max(row.step / steps, by_time))
+            bars.update(task, completed=max(row.step / recipe.steps, by_time))
             bars.console.print(
                 f"step {row.step:>6}  portions {row.portions:>8}  "
-                f"deviance, as a share of kriging's: training {row.training:.3f}, "
-                f"held out {row.validation:.3f} (kriging {row.kriging:.3f})",
+                f"{taught.shown}: training {row.training:.3f}, "
+                f"held out {row.validation:.3f} ({taught.start} {row.start:.3f})",
                 highlight=False,
             )
 

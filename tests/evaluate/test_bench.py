@@ -234,23 +234,23 @@ def test_methods_that_cannot_run_are_refused_before_anything_else(request_, says
         evaluate(request_, Console(quiet=True))
 
 
-def test_networks_say_how_much_they_have_seen(tmp_path, monkeypatch):
+def test_networks_say_how_much_they_have_seen(tmp_path):
     import torch
     from safetensors.torch import save_file
 
     from bcdi_inpaint.evaluate.evaluation import _networks
-    from bcdi_inpaint.filling import reference
     from bcdi_inpaint.filling.network import PatchingNetwork
     from bcdi_inpaint.filling.weights import save_model
 
-    monkeypatch.setattr(reference, "WEIGHTS", tmp_path)
     model = tmp_path / "mine.safetensors"
     save_model(PatchingNetwork((8, 8)), model, {"portions": 1234})
     save_file(
         {"weight": torch.zeros(1)}, tmp_path / "reference_9px.safetensors", {"portions": "77"}
     )
     config = replace(
-        SMALL, methods=("patching", "reference"), options={"patching": {"model": str(model)}}
+        SMALL,
+        methods=("patching", "reference"),
+        options={"patching": {"model": str(model)}, "reference": {"weights": tmp_path}},
     )
     patching, published = _networks(config)
     assert patching.startswith("patching (mine, sha256 ")

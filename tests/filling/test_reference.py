@@ -246,25 +246,28 @@ def test_single_pixels_are_refused():
 
 
 def test_missing_weights_are_named():
-    with pytest.raises(ValueError, match=r"none are shipped.*reference_5px.safetensors is missing"):
+    with pytest.raises(
+        ValueError, match=r"reference_5px.safetensors is not there.*width = 5 makes"
+    ):
         reference.load_network(5)
 
 
-def test_trained_weights_fill_by_the_public_road(network, tmp_path, monkeypatch):
+def test_weights_of_something_else_are_refused(tmp_path):
+    (tmp_path / reference.weights_name(6)).write_bytes(b"no weights")
+    with pytest.raises(ValueError, match=r"reference_6px.safetensors holds no reference network"):
+        reference.load_network(6, tmp_path)
+
+
+def test_trained_weights_fill_by_the_public_road(network, tmp_path):
     from safetensors.torch import save_file
 
     from bcdi_inpaint import inpaint
 
-    monkeypatch.setattr(reference, "WEIGHTS", tmp_path)
-    save_file(network.state_dict(), reference.weights_path(6), {"portions": "0"})
-    reference.load_network.cache_clear()
-    try:
-        stack = _pattern().astype(np.int32)
-        mask = _line(stack.shape, 2, 20, 6)
-        out = inpaint(stack, mask[0], method="reference", skip=15)
-        same = reference.patch(np.where(mask, 0, stack).astype(np.float32), mask, network, skip=15)
-    finally:
-        reference.load_network.cache_clear()
+    save_file(network.state_dict(), tmp_path / reference.weights_name(6))
+    stack = _pattern().astype(np.int32)
+    mask = _line(stack.shape, 2, 20, 6)
+    out = inpaint(stack, mask[0], method="reference", skip=15, weights=str(tmp_path))
+    same = reference.patch(np.where(mask, 0, stack).astype(np.float32), mask, network, skip=15)
     np.testing.assert_array_equal(out.intensity[~mask], stack[~mask])
     np.testing.assert_allclose(out.intensity[mask], same.rate[mask], rtol=1e-5)
     assert out.report.method == "reference"

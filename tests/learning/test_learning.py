@@ -12,7 +12,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 
+from bcdi_inpaint import inpaint
 from bcdi_inpaint.filling.network import SOFTENING, PatchingNetwork
 from bcdi_inpaint.filling.weights import load_model, save_model
 from bcdi_inpaint.learning import TrainingRecipe, finetune, read_recipe, train, write_outcome
@@ -137,6 +139,29 @@ def test_training_writes_weights_that_fill(tmp_path: Path) -> None:
         train(SMALL.model_copy(update={"seed": 1}), tmp_path, device="cpu")
 
 
+def test_the_reference_is_trained_by_the_same_loop_and_fills(tmp_path: Path) -> None:
+    recipe = TrainingRecipe(
+        network="reference", width=9, steps=2, batch=4, mixing=1, workers=0,
+        validate_every=1, validation_volumes=1,
+    )  # fmt: skip
+    assert (recipe.averaging, recipe.weight_decay) == (0.0, 0.0)
+    network = train(recipe, tmp_path, device="cpu")
+    weights = write_outcome(network, recipe, tmp_path)
+    assert weights.name == "reference_9px.safetensors"
+    with safe_open(weights, framework="pt") as file:
+        assert file.metadata()["portions"] == "8"
+    curve = read_curve(tmp_path)
+    assert curve[-1].validation < curve[0].start
+    counts = simulate_scan(8, (48, 48, 48), peak_counts=1e5).counts
+    mask = np.zeros((48, 48), bool)
+    mask[20:29] = True
+    filled = inpaint(counts, mask, "reference", skip=15, weights=str(tmp_path), self_check=False)
+    assert (filled.intensity[:, mask] >= 0).all()
+    mask[26:] = False
+    with pytest.raises(ValueError, match=r'6 px gaps.*network = "reference" and width = 6'):
+        inpaint(counts, mask, "reference", weights=str(tmp_path))
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     recipe = SMALL.model_copy(update={"steps": 4})
@@ -176,6 +201,13 @@ def test_a_recipe_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
         read_recipe(path)
     with pytest.raises(ValueError, match="can't be read"):
         read_recipe(tmp_path / "absent.toml")
+
+
+def test_the_reference_learns_from_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('network = "reference"\nbegin = "patching"\n')
+    with pytest.raises(ValueError, match=r"neither real scans nor other weights"):
+        read_recipe(path)
 
 
 def test_fine_tuning_is_never_worse(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..filling import METHODS
-from ..filling.reference import weights_path
+from ..filling.reference import weights_name
 from ..filling.reference_network import WIDTHS
+from ..filling.weights import SHIPPED
 from ..provenance import source_commit
 from . import figures
 from .bench import Case, Config, Measures, Results, run, run_measured, unable
@@ -66,8 +67,10 @@ class Request:
         Voxels of a simulated pattern, or of the region around the peak of a measured one.
     model
         Weights of the patching model other than the shipped ones.
+    reference
+        Folder of the reference networks' weights; None for the package's own, where none are shipped.
     skip
-        Of the reference's windows.
+        Positions left out between the reference's windows; 4 is the paper's fast road.
     device
         For methods with a network.
     out
@@ -84,6 +87,7 @@ class Request:
     patterns: int | None = None
     shape: tuple[int, int, int] = (128, 128, 128)
     model: str | None = None
+    reference: Path | None = None
     skip: int = 4
     device: str = "auto"
     out: Path | None = None
@@ -106,7 +110,9 @@ class Request:
             raise ValueError(
                 f"widths {self.widths}: takes 1 to {min(self.shape[1:]) // 2 - 1} px in a {self.shape} pattern"
             )
-        options: dict[str, dict[str, Any]] = {"reference": {"skip": self.skip}}
+        options: dict[str, dict[str, Any]] = {
+            "reference": {"skip": self.skip, "weights": self.reference or ""}
+        }
         if self.model is not None:
             options["patching"] = {"model": self.model}
         numbers = QUICK if self.quick else FULL
@@ -339,9 +345,11 @@ def _networks(config: Config) -> Iterator[str]:
     if "reference" in config.methods:
         from safetensors import safe_open
 
+        folder = (config.options or {}).get("reference", {}).get("weights") or SHIPPED
         for width in WIDTHS:
-            if weights_path(width).is_file():
-                with safe_open(weights_path(width), framework="pt") as file:
+            path = Path(folder) / weights_name(width)
+            if path.is_file():
+                with safe_open(path, framework="pt") as file:
                     seen[f"reference, {width} px"] = file.metadata() or {}
     for name, metadata in seen.items():
         portions = metadata.get("portions", "an unknown number of")

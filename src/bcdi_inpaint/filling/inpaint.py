@@ -43,10 +43,10 @@ def _patching(stack: Counts, mask: Bools, *, model: str, device: str) -> Fill:
     return patching.fill(stack, mask, model=model, device=device)
 
 
-def _reference(stack: Counts, mask: Bools, *, skip: int) -> Fill:
+def _reference(stack: Counts, mask: Bools, *, skip: int, weights: str) -> Fill:
     from . import reference
 
-    return reference.fill(stack, mask, skip=skip)
+    return reference.fill(stack, mask, skip=skip, weights=weights)
 
 
 REGISTRY: dict[str, Method] = {
@@ -63,7 +63,7 @@ REGISTRY: dict[str, Method] = {
         margin=interpolation.REACH_MAX,
         options={"reach": 8, "exponent": 2},
     ),
-    "reference": Method(_reference, margin=None, options={"skip": 4}),
+    "reference": Method(_reference, margin=None, options={"skip": 4, "weights": ""}),
 }
 """Every method by its name; a new one is one entry here."""
 
@@ -110,7 +110,7 @@ def inpaint(
     **options
         What the method takes: `model` for ``"patching"`` (a shipped model's name or the path of a
         weights file), `iterations` for ``"kriging"``, `reach` and `exponent` for
-        ``"inverse_distance"``, `skip` for ``"reference"``.
+        ``"inverse_distance"``, `skip` and `weights` (a folder) for ``"reference"``.
 
     Returns
     -------

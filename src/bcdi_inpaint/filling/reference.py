@@ -10,7 +10,6 @@ last window, visited twice when the step is 1, is visited once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from .method import Fill
 from .reference_network import EDGE, WIDTHS, ReferenceNetwork, gap_in_portion
+from .weights import SHIPPED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +48,9 @@ class StraightGap:
     starts: dict[int, int]
 
 
-def fill(stack: NDArray[np.float32], mask: Bools, *, skip: int = SKIP) -> Fill:
+def fill(
+    stack: NDArray[np.float32], mask: Bools, *, skip: int = SKIP, weights: str | Path = ""
+) -> Fill:
     """Fill one straight gap or cross with the network that was trained for its width.
 
     Parameters
@@ -59,6 +61,8 @@ def fill(stack: NDArray[np.float32], mask: Bools, *, skip: int = SKIP) -> Fill:
         bool, same shape, True = missing.
     skip
         Positions left out between windows; 0 visits every one.
+    weights
+        Folder of the networks' weights; empty for the package's own, where none are shipped.
 
     Returns
     -------
@@ -72,36 +76,44 @@ def fill(stack: NDArray[np.float32], mask: Bools, *, skip: int = SKIP) -> Fill:
         For gaps that the publication doesn't cover, and where no weights are installed.
     """
     gap = find_gap(mask)
-    return patch(stack, mask, load_network(gap.width), gap=gap, skip=skip)
+    return patch(stack, mask, load_network(gap.width, weights), gap=gap, skip=skip)
 
 
-WEIGHTS = Path(__file__).parent / "weights"
+def weights_name(width: int) -> str:
+    """Name of the file that holds the trained network for one gap width."""
+    return f"reference_{width}px.safetensors"
 
 
-def weights_path(width: int) -> Path:
-    """Where the trained network for one gap width lies, if it was trained."""
-    return WEIGHTS / f"reference_{width}px.safetensors"
-
-
-@lru_cache(maxsize=len(WIDTHS))
-def load_network(width: int) -> ReferenceNetwork:
+def load_network(width: int, weights: str | Path = "") -> ReferenceNetwork:
     """The trained network for one gap width.
+
+    Parameters
+    ----------
+    width
+        Pixels.
+    weights
+        As for `fill`.
 
     Raises
     ------
     ValueError
         If there is none.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = weights_path(width)
+    path = Path(weights or SHIPPED) / weights_name(width)
     if not path.is_file():
         raise ValueError(
-            f"method='reference' has no weights for {width} px gaps: none are shipped, and "
-            f"{path} is missing"
+            f"method='reference' has no weights for {width} px gaps: {path} is not there, and none are "
+            f"shipped; `bcdi-inpaint train FOLDER --recipe RECIPE` with the lines "
+            f'network = "reference" and width = {width} makes them, and weights=FOLDER takes them'
         )
     network = ReferenceNetwork()
-    network.load_state_dict(load_file(path))
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path} holds no reference network") from error
     return network.eval()
 
 

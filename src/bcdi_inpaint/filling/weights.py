@@ -18,6 +18,8 @@ from .network import PatchingNetwork
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from torch import nn
+
 SHIPPED = Path(__file__).parent / "weights"
 DEFAULT = "patching"
 LARGEST_FILE = 64 * 2**20
@@ -102,8 +104,12 @@ def save_model(network: PatchingNetwork, path: Path, metadata: Mapping[str, Any]
     metadata
         What it saw: recipe, curve, commit. Values that aren't strings are written as JSON.
     """
+    write_weights(network, path, {**metadata, "widths": network.widths})
+
+
+def write_weights(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
+    """Write any network's weights to a safetensors file, atomically; arguments as for `save_model`."""
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-    texts["widths"] = json.dumps(network.widths)
     part = path.with_suffix(".part")
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
     save_file(tensors, part, texts)

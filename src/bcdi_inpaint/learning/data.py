@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from .portions import Portions, cut_portions, simulated_portions
+from .course import course
+from .portions import Portions, cut_portions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ class Volumes(Dataset[Portions]):
         real = self.recipe.real
         if real and rng.random() < self.recipe.real_share:
             return real_portions(rng, real[int(rng.integers(len(real)))], self.device)
-        return simulated_portions(seed, device=self.device)
+        return course(self.recipe).training(seed, self.device)
 
 
 def real_portions(rng: np.random.Generator, path: Path, device: str) -> Portions:
@@ -133,4 +134,5 @@ def _stack(members: list[tuple[Portions, int]]) -> Portions:
     def gather(name: str) -> torch.Tensor:
         return torch.stack([getattr(portions, name)[index] for portions, index in members])
 
-    return Portions(gather("features"), gather("start"), gather("truth"), gather("weight"))
+    kind = type(members[0][0])
+    return kind(gather("features"), gather("start"), gather("truth"), gather("weight"))

@@ -6,21 +6,23 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from ..filling.weights import save_model
 from ..provenance import source_commit
 from ..simulate.recipe import TRAINING_FAMILIES, TRAINING_STRAINS
+from .course import course
 from .training import read_curve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..filling.network import PatchingNetwork
+    from torch import nn
+
+    from .course import Course
     from .recipe import TrainingRecipe
     from .training import Progress
 
 
-def write_outcome(network: PatchingNetwork, recipe: TrainingRecipe, folder: Path) -> Path:
-    """Write ``patching.safetensors`` and ``curve.png`` beside the checkpoint.
+def write_outcome(network: nn.Module, recipe: TrainingRecipe, folder: Path) -> Path:
+    """Write the weights, ``patching.safetensors`` or ``reference_6px.safetensors``, and ``curve.png``.
 
     Parameters
     ----------
@@ -34,10 +36,11 @@ def write_outcome(network: PatchingNetwork, recipe: TrainingRecipe, folder: Path
     Returns
     -------
     weights
-        The file, which ``bi.inpaint(..., model=weights)`` takes.
+        The file: ``bi.inpaint(..., method="patching", model=weights)`` takes it; with
+        ``method="reference"`` its folder is to be named, ``weights=folder``.
     """
     curve = read_curve(folder)
-    weights = folder / "patching.safetensors"
+    taught = course(recipe)
     about = {
         "recipe": recipe.model_dump(mode="json"),
         "data": {
@@ -50,13 +53,12 @@ def write_outcome(network: PatchingNetwork, recipe: TrainingRecipe, folder: Path
         "commit": source_commit(),
         "versions": {name: version(name) for name in ("bcdi-inpaint", "torch", "numpy")},
     }
-    save_model(network, weights, about)
-    draw_curve(curve, folder / "curve.png")
-    return weights
+    draw_curve(curve, taught, folder / "curve.png")
+    return taught.save(network, folder, about)
 
 
-def draw_curve(curve: list[Progress], path: Path) -> None:
-    """Draw deviance against portions seen, kriging's beside it."""
+def draw_curve(curve: list[Progress], taught: Course, path: Path) -> None:
+    """Draw what the course shows against portions seen, and what the network starts from."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -65,8 +67,8 @@ def draw_curve(curve: list[Progress], path: Path) -> None:
     axes.plot(seen, [row.training for row in curve], color="0.7", label="training portions")
     axes.plot(seen, [row.validation for row in curve], color="#0072b2", label="held-out volumes")
     axes.axhline(
-        curve[-1].kriging, color="#d55e00", linestyle="--", label="kriging, held-out volumes"
+        curve[-1].start, color="#d55e00", linestyle="--", label=f"{taught.start}, held-out volumes"
     )
-    axes.set(xlabel="portions seen", ylabel="deviance in the gap", ylim=(0, None))
+    axes.set(xlabel="portions seen", ylabel=taught.shown, ylim=(0, None))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)

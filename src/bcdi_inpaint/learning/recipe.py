@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path  # noqa: TC003  pydantic reads annotations at run time
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+PUBLISHED = {"batch": 32, "weight_decay": 0.0, "averaging": 0.0}
+"""Defaults of the reference network: Adam at 1e-3 on batches of 32, no averaged weights."""
 
 
 class TrainingRecipe(BaseModel):
@@ -17,6 +20,12 @@ class TrainingRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    network: Literal["patching", "reference"] = Field(
+        "patching", description="Ours, or the published one that it is compared with"
+    )
+    width: int = Field(
+        6, ge=1, le=31, description="Of the reference's gaps in pixels: it knows one width"
+    )
     seed: int = Field(
         0, ge=0, description="Of initial weights, gaps, portions; also the first volume's"
     )
@@ -32,7 +41,7 @@ class TrainingRecipe(BaseModel):
     weight_decay: float = Field(1e-4, ge=0, description="Of AdamW")
     averaging: float = Field(0.999, ge=0, lt=1, description="Decay of the weights' moving average")
     widths: tuple[int, ...] = Field(
-        (32, 64, 96, 128), description="Channels of the network's levels"
+        (32, 64, 96, 128), description="Channels of the patching network's levels"
     )
     precision: Literal["bf16", "fp32"] = Field("bf16", description="Of convolutions")
     mixing: int = Field(16, ge=1, description="Volumes whose portions are shuffled together")
@@ -48,6 +57,17 @@ class TrainingRecipe(BaseModel):
     real_share: float = Field(
         0.3, ge=0, le=1, description="Share of volumes that are real, if there are any"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, entries: dict[str, Any]) -> dict[str, Any]:
+        return {**PUBLISHED, **entries} if entries.get("network") == "reference" else entries
+
+    @model_validator(mode="after")
+    def _reference_alone(self) -> TrainingRecipe:
+        if self.network == "reference" and (self.real or self.begin):
+            raise ValueError("the reference network takes neither real scans nor other weights")
+        return self
 
 
 def read_recipe(path: Path) -> TrainingRecipe:

@@ -10,20 +10,16 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import distributed, nn
 from torch.distributed.algorithms.join import Join
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..filling.network import PatchingNetwork
-from ..filling.weights import load_model
-from ..simulate import simulate_scan
+from .course import course
 from .data import blocks
 from .devices import autocast, channels_last, choose_device
-from .loss import loss
-from .portions import VOLUME, Portions, cut_portions
+from .recipe import TrainingRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +27,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from .recipe import TrainingRecipe
+    from .course import Course
+    from .portions import Portions
 
 VALIDATION_SEEDS = 10**6
 """First seed of the validation volumes, of the evaluation split; benches use small seeds."""
@@ -45,9 +42,9 @@ class Progress:
     ----------
     step, portions
         Steps made; portions seen, over all processes.
-    training, validation, kriging
-        Deviance as a share of that of the start: mean since the last row, on held-out volumes, and
-        there of the start itself.
+    training, validation, start
+        What the network's course shows (deviance as a share of kriging's; the reference's published
+        loss): mean since the last row, on held-out volumes, and there of what the network starts from.
     seconds
         Of training so far, over all sessions.
     """
@@ -56,7 +53,7 @@ class Progress:
     portions: int
     training: float
     validation: float
-    kriging: float
+    start: float
     seconds: float
 
 
@@ -98,7 +95,7 @@ def train(
     device: str = "auto",
     minutes: float | None = None,
     report: Callable[[Progress], None] | None = None,
-) -> PatchingNetwork:
+) -> nn.Module:
     """Train a network, or go on with the training in `folder`.
 
     Under ``torchrun`` every process takes its share of the data and gradients are averaged.
@@ -132,69 +129,46 @@ def train(
         distributed.init_process_group("nccl" if target.type == "cuda" else "gloo")
     folder.mkdir(parents=True, exist_ok=True)
     _keep_recipe(recipe, folder)
-    state = _begin(recipe, target)
+    taught = course(recipe)
+    state = _begin(recipe, taught, target)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         state.load(checkpoint, target)
     model: nn.Module = DistributedDataParallel(state.network) if world > 1 else state.network
-    held_out = validation_portions(recipe, str(target)) if rank == 0 else []
-    kriging = validate(None, held_out, recipe)
     clock = _Clock(state.seconds, minutes)
+    held_out: list[Portions] = []
+    if rank == 0:
+        seeds = range(VALIDATION_SEEDS, VALIDATION_SEEDS + recipe.validation_volumes)
+        held_out = [taught.held_out(seed, str(target)) for seed in seeds]
+    start = _validate(None, held_out, taught, recipe)
     recent: list[Tensor] = []
-    for block in blocks(recipe, start=state.block, device=str(target), rank=rank, world=world):
-        done = _agree(max(state.step / recipe.steps, clock.share()), target, world)
+
+    def share_done() -> float:
+        return _agree(max(state.step / recipe.steps, clock.share()), target, world)
+
+    stream = blocks(recipe, start=state.block, device=str(target), rank=rank, world=world)
+    done = share_done()
+    while done < 1 and not _agree(float(state.since_best >= recipe.patience), target, world):
         _set_learning_rate(state, recipe, done)
         # Processes may have unequal numbers of batches in a block.
         with Join([model]) if isinstance(model, DistributedDataParallel) else nullcontext():
-            for batch in block:
-                recent.append(_step(model, state.optimiser, batch.to(target), recipe))
+            for batch in next(stream):
+                recent.append(_step(model, state.optimiser, batch.to(target), taught, recipe))
                 state.average.update_parameters(state.network)
                 state.step += 1
                 state.portions += len(batch.start) * world
         state.block += 1
-        finished = done >= 1
-        if rank == 0 and (finished or state.step - state.marked >= recipe.validate_every):
+        done = share_done()
+        if rank == 0 and (done >= 1 or state.step - state.marked >= recipe.validate_every):
             state.seconds = clock.seconds()
-            row = _mark(state, recipe, held_out, recent, kriging)
+            row = _mark(state, taught, recipe, held_out, recent, start)
             recent.clear()
             state.save(checkpoint)
             _append(row, folder / "curve.csv")
             if report is not None:
                 report(row)
-        if finished or _agree(float(state.since_best >= recipe.patience), target, world):
-            break
-    network = state.average.module
-    assert isinstance(network, PatchingNetwork)
+    network: nn.Module = state.average.module
     return network.to("cpu").eval()
-
-
-def validation_portions(recipe: TrainingRecipe, device: str) -> list[Portions]:
-    """Portions of held-out volumes: all families and strains, those kept out of training included."""
-    made = []
-    for seed in range(VALIDATION_SEEDS, VALIDATION_SEEDS + recipe.validation_volumes):
-        scan = simulate_scan(seed, VOLUME, split="evaluation")
-        rng = np.random.default_rng(seed)
-        counts = scan.counts.astype(np.float32)
-        sound = ~np.broadcast_to(scan.bad_pixels, counts.shape)
-        made.append(cut_portions(rng, counts, scan.rate, sound, device))
-    return made
-
-
-def validate(network: nn.Module | None, held_out: list[Portions], recipe: TrainingRecipe) -> float:
-    """Deviance on held-out portions, of a network or (None) of the kriging it starts from."""
-    if not held_out:
-        return float("nan")
-    total = 0.0
-    with torch.inference_mode():
-        for portions in held_out:
-            if network is None:
-                output = torch.zeros_like(portions.features[:, :2])
-            else:
-                network.eval()
-                with autocast(portions.features.device, enabled=recipe.precision == "bf16"):
-                    output = network(channels_last(portions.features))
-            total += float(loss(output, portions).deviance)
-    return total / len(held_out)
 
 
 def read_curve(folder: Path) -> list[Progress]:
@@ -224,12 +198,9 @@ class _Clock:
         return (time.monotonic() - self._began) / (60 * self._minutes)
 
 
-def _begin(recipe: TrainingRecipe, device: torch.device) -> _State:
+def _begin(recipe: TrainingRecipe, taught: Course, device: torch.device) -> _State:
     torch.manual_seed(recipe.seed)
-    network = PatchingNetwork(recipe.widths)
-    if recipe.begin:
-        network.load_state_dict(load_model(recipe.begin, torch.device("cpu")).network.state_dict())
-    network = network.to(device)
+    network = taught.network().to(device)
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     average = AveragedModel(
         network,
@@ -243,34 +214,58 @@ def _begin(recipe: TrainingRecipe, device: torch.device) -> _State:
 
 
 def _step(
-    model: nn.Module, optimiser: torch.optim.Optimizer, batch: Portions, recipe: TrainingRecipe
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: Portions,
+    taught: Course,
+    recipe: TrainingRecipe,
 ) -> Tensor:
     model.train()
     with autocast(batch.features.device, enabled=recipe.precision == "bf16"):
         output = model(channels_last(batch.features))
-    terms = loss(output, batch)
+    lesson = taught.lesson(output, batch)
     optimiser.zero_grad()
-    terms.total.backward()  # type: ignore[no-untyped-call]
+    lesson.minimised.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
-    return terms.deviance.detach()
+    return lesson.shown.detach()
+
+
+def _validate(
+    network: nn.Module | None, held_out: list[Portions], taught: Course, recipe: TrainingRecipe
+) -> float:
+    """What the course shows on held-out portions, of a network or (None) of what it starts from."""
+    if not held_out:
+        return float("nan")
+    total = 0.0
+    with torch.inference_mode():
+        for portions in held_out:
+            if network is None:
+                output = taught.nothing_learned(portions)
+            else:
+                network.eval()
+                with autocast(portions.features.device, enabled=recipe.precision == "bf16"):
+                    output = network(channels_last(portions.features))
+            total += float(taught.lesson(output, portions).shown)
+    return total / len(held_out)
 
 
 def _mark(
     state: _State,
+    taught: Course,
     recipe: TrainingRecipe,
     held_out: list[Portions],
     recent: list[Tensor],
-    kriging: float,
+    start: float,
 ) -> Progress:
     """Validate the averaged weights."""
     state.marked = state.step
-    validation = validate(state.average.module, held_out, recipe)
+    validation = _validate(state.average.module, held_out, taught, recipe)
     state.since_best = 0 if validation < state.best else state.since_best + 1
     state.best = min(validation, state.best)
     training = float(torch.stack(recent).mean())
     return Progress(
-        state.step, state.portions, training, validation, kriging, round(state.seconds, 1)
+        state.step, state.portions, training, validation, start, round(state.seconds, 1)
     )
 
 
@@ -292,12 +287,11 @@ def _agree(value: float, device: torch.device, world: int) -> float:
 
 def _keep_recipe(recipe: TrainingRecipe, folder: Path) -> None:
     path = folder / "recipe.json"
-    text = recipe.model_dump_json(indent=2)
-    if path.exists() and path.read_text() != text:
+    if path.exists() and TrainingRecipe.model_validate_json(path.read_text()) != recipe:
         raise ValueError(
             f"{folder} holds a training by another recipe ({path}): take another folder, or that recipe"
         )
-    path.write_text(text)
+    path.write_text(recipe.model_dump_json(indent=2))
 
 
 def _append(row: Progress, path: Path) -> None:
