@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-LOCAL_MEAN = 6.0
+LOCAL_MEAN = 5.0
 """Standard deviation (voxels) of the Gaussian that makes the local mean of log counts."""
 
 CORRELATION = 12.0
 """Standard deviation (voxels) of the taper on the covariance; longer lags are noise."""
 
-NOISE_FLOOR = 0.2
+NOISE_FLOOR = 0.4
 """Least noise variance, as a share of the field's: what a stationary field can't explain."""
 
 ITERATIONS = 40

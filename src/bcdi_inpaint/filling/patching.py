@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-ITERATIONS = 12
+ITERATIONS = 24
 """Of the kriging that the network starts from; the rest it learns."""
 
 MARGIN = 24

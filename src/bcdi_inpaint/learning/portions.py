@@ -28,7 +28,7 @@ ACROSS, ALONG = 64, 48
 ACROSS_WIDE, ALONG_WIDE = 96, 48
 """Sizes of a portion across and along the gap; the wide ones hold a 41-pixel gap and its margins."""
 
-PORTIONS = 8
+PORTIONS = 12
 """Portions that are cut from one volume."""
 
 
