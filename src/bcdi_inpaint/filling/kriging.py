@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-LOCAL_MEAN = 5.0
-"""Standard deviation (voxels) of the Gaussian that makes the local mean of log counts."""
+WIDE_MEAN, LOCAL_MEAN = 16.0, 5.0
+"""Standard deviations (voxels) of the Gaussians that make the local mean of log counts: the narrow one
+refines the wide one, and leaves it alone far inside a wide gap."""
+
+FAR_FROM_DATA = 0.05
+"""Share of the narrow Gaussian's weight on measured voxels below which it has little to say."""
 
 CORRELATION = 12.0
 """Standard deviation (voxels) of the taper on the covariance; longer lags are noise."""
@@ -108,9 +112,8 @@ def krige(stack: Tensor, mask: Tensor, iterations: int, *, draw: bool = False) -
     z[box] = torch.log1p(stack)
     z *= known
 
-    smooth = _gaussian(shape, LOCAL_MEAN, stack.device)
-    mean = _inverse(_forward(z) * smooth, shape)
-    mean /= _inverse(_forward(known) * smooth, shape).clamp_min(1e-4)
+    mean = _local_mean(z, known, WIDE_MEAN, 0)
+    mean += _local_mean((z - mean) * known, known, LOCAL_MEAN, FAR_FROM_DATA)
     rate = torch.expm1(mean).clamp_min(0.02)
     residual = (z - mean) * known
     spectrum, variance = _spectrum(residual, known)
@@ -129,8 +132,7 @@ def krige(stack: Tensor, mask: Tensor, iterations: int, *, draw: bool = False) -
         seen = (prior + seen) * known
         error = _posterior_mean(seen, precision, spectrum, iterations) - prior
         # The field is less lively where there are no counts than where there are fringes.
-        liveliness = _inverse(_forward(residual.square()) * smooth, shape)
-        liveliness /= _inverse(_forward(known) * smooth, shape).clamp_min(1e-4) * variance
+        liveliness = _local_mean(residual.square(), known, LOCAL_MEAN, 0) / variance
         error = (error * liveliness.clamp(0, 1).sqrt())[box]
 
     bound = _brightest_around(z[box], mask) + HEADROOM
@@ -139,6 +141,13 @@ def krige(stack: Tensor, mask: Tensor, iterations: int, *, draw: bool = False) -
         mean=mean[box],
         error=error,
     )
+
+
+def _local_mean(field: Tensor, known: Tensor, width: float, doubt: float) -> Tensor:
+    """Gaussian mean of the known voxels; it falls to 0 where their share of the weight is below `doubt`."""
+    smooth = _gaussian(field.shape, width, field.device)
+    weight = _inverse(_forward(known) * smooth, field.shape)
+    return _inverse(_forward(field) * smooth, field.shape) / (weight + doubt).clamp_min(1e-4)
 
 
 def _spectrum(residual: Tensor, known: Tensor) -> tuple[Tensor, float]:
