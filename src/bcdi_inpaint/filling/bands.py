@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy import ndimage
@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Box = tuple[slice, slice, slice]
+T = TypeVar("T")
 
 MAX_VOXELS = 2**23
 """A longer band is cut into overlapping pieces, so that memory does not grow with the stack."""
+
+Fades = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""Voxels over which a band gives way to its neighbours, at both ends of each axis of its core."""
+
+ABRUPT: Fades = ((0, 0), (0, 0), (0, 0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,10 +36,21 @@ class Band:
     own
         bool, the box's shape: the missing voxels that this band answers for. Other missing voxels
         in the box (of a crossing gap) are unknown to it and answered for by their own bands.
+    profiles
+        How much its word counts along each axis, where it shares voxels with others.
     """
 
     slices: Box
     own: NDArray[np.bool_]
+    profiles: tuple[NDArray[np.float32], ...]
+
+    def weight(self, part: Box = (slice(None), slice(None), slice(None))) -> NDArray[np.float32]:
+        """How much its word counts in (a part of) the box: 0 where it doesn't answer."""
+        first, second, third = (p[s] for p, s in zip(self.profiles, part, strict=True))
+        weight: NDArray[np.float32] = (
+            self.own[part] * first[:, None, None] * second[:, None] * third
+        )
+        return weight
 
 
 def bands(mask: NDArray[np.bool_], margin: int, *, max_voxels: int = MAX_VOXELS) -> list[Band]:
@@ -41,7 +58,7 @@ def bands(mask: NDArray[np.bool_], margin: int, *, max_voxels: int = MAX_VOXELS)
 
     A gap that crosses the stack (rows, columns or whole frames) becomes a slab over its full
     extent; what is left (blocks, dead super-columns, single pixels) gets a box around each cluster.
-    A voxel where gaps cross is owned by each of them.
+    A voxel where gaps cross is owned by each of them, one where a long band was cut by both pieces.
 
     Parameters
     ----------
@@ -87,9 +104,17 @@ def _clusters(rest: NDArray[np.bool_], margin: int) -> Iterator[Box]:
 
 
 def _cut(
-    mask: NDArray[np.bool_], owned: NDArray[np.bool_], core: Box, margin: int, max_voxels: int
+    mask: NDArray[np.bool_],
+    owned: NDArray[np.bool_],
+    core: Box,
+    margin: int,
+    max_voxels: int,
+    fades: Fades = ABRUPT,
 ) -> Iterator[Band]:
-    """Give `core` its margin; halve it along its longest axis while it is too large."""
+    """Give `core` its margin; while it is too large, halve it along its longest axis.
+
+    The halves overlap and fade into each other, so that no seam shows.
+    """
     slices = _grow(core, margin, mask.shape)
     while mask[slices].all():  # shut in by wider gaps
         margin *= 2
@@ -97,11 +122,23 @@ def _cut(
     lengths = [s.stop - s.start for s in core]
     longest = int(np.argmax(lengths))
     if np.prod([s.stop - s.start for s in slices]) > max_voxels and lengths[longest] > max(
-        4 * margin, 1
+        4 * margin, 3
     ):
-        middle = core[longest].start + lengths[longest] // 2
-        for half in (slice(core[longest].start, middle), slice(middle, core[longest].stop)):
-            yield from _cut(mask, owned, _replace(core, longest, half), margin, max_voxels)
+        whole, (left, right) = core[longest], fades[longest]
+        overlap = max(margin, 2)
+        first = whole.start + (lengths[longest] - overlap) // 2
+        for half, fade in (
+            (slice(whole.start, first + overlap), (left, overlap)),
+            (slice(first, whole.stop), (overlap, right)),
+        ):
+            yield from _cut(
+                mask,
+                owned,
+                _replace(core, longest, half),
+                margin,
+                max_voxels,
+                _replace(fades, longest, fade),
+            )
         return
     inside = tuple(
         slice(c.start - s.start, c.stop - s.start) for c, s in zip(core, slices, strict=True)
@@ -109,7 +146,22 @@ def _cut(
     own = np.zeros([s.stop - s.start for s in slices], bool)
     own[inside] = owned[core]
     if own.any():
-        yield Band(slices, own)
+        yield Band(
+            slices,
+            own,
+            tuple(
+                _profile(n, c, fade) for n, c, fade in zip(own.shape, inside, fades, strict=True)
+            ),
+        )
+
+
+def _profile(length: int, core: slice, fade: tuple[int, int]) -> NDArray[np.float32]:
+    """1 within the core, falling in a straight line over the fades at its ends."""
+    place = np.arange(length)
+    left = (place - core.start + 1) / (fade[0] + 1)
+    right = (core.stop - place) / (fade[1] + 1)
+    profile: NDArray[np.float32] = np.minimum(left, right).clip(0, 1).astype(np.float32)
+    return profile
 
 
 def _along(axis: int, run: slice, shape: tuple[int, ...]) -> Box:
@@ -117,8 +169,8 @@ def _along(axis: int, run: slice, shape: tuple[int, ...]) -> Box:
     return _replace(whole, axis, run)
 
 
-def _replace(box: Box, axis: int, part: slice) -> Box:
-    first, second, third = (part if a == axis else box[a] for a in range(3))
+def _replace(triple: tuple[T, T, T], axis: int, part: T) -> tuple[T, T, T]:
+    first, second, third = (part if a == axis else triple[a] for a in range(3))
     return (first, second, third)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from .bands import Box
     from .result import SelfCheck
     from .selfcheck import Predict
 
@@ -53,7 +54,7 @@ REGISTRY: dict[str, Method] = {
     "patching": Method(
         _patching, margin=24, options={"model": "patching"}, learned=True, voxels=2**21
     ),
-    "kriging": Method(_kriging, margin=16, options={"iterations": 20}, voxels=2**21),
+    "kriging": Method(_kriging, margin=16, options={"iterations": 40}, voxels=2**21),
     "biharmonic": Method(interpolation.biharmonic, margin=8),
     "linear": Method(interpolation.linear, margin=8),
     "cubic": Method(interpolation.cubic, margin=8),
@@ -170,7 +171,8 @@ def _fill(
     """Fill `intensity` and `sigma`, which are 0 in missing voxels, in place and band by band."""
     if method.margin is None:
         frames, rows, cols = mask.shape
-        work = [Band((slice(0, frames), slice(0, rows), slice(0, cols)), mask)]
+        everywhere = tuple(np.ones(n, np.float32) for n in mask.shape)
+        work = [Band((slice(0, frames), slice(0, rows), slice(0, cols)), mask, everywhere)]
     else:
         work = bands(mask, method.margin, max_voxels=method.voxels)
     for band in work:
@@ -178,28 +180,29 @@ def _fill(
         # The voxels of other bands may be filled already: here they are unknown.
         known = np.where(around, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
         rate, deviation = method.fill(known, around, **options)
-        share = _owners(band, work)[band.own]
-        intensity[band.slices][band.own] += rate[band.own] / share
-        sigma[band.slices][band.own] += deviation[band.own] / share
+        share = (band.weight() / _weight_of_all(band, work))[band.own]
+        intensity[band.slices][band.own] += rate[band.own] * share
+        sigma[band.slices][band.own] += deviation[band.own] * share
 
 
-def _owners(band: Band, work: list[Band]) -> NDArray[np.uint8]:
-    """How many bands own each voxel of a band: more than one where gaps cross."""
-    count = np.zeros(band.own.shape, np.uint8)
+def _weight_of_all(band: Band, work: list[Band]) -> NDArray[np.float32]:
+    """Sum of the weights that all bands have in a band's box; 1 where none has any."""
+    total = np.zeros(band.own.shape, np.float32)
     for other in work:
-        common = [
-            (max(a.start, b.start), min(a.stop, b.stop))
-            for a, b in zip(band.slices, other.slices, strict=True)
-        ]
-        if all(start < stop for start, stop in common):
-            here, there = (
-                tuple(
-                    slice(i - s.start, k - s.start) for (i, k), s in zip(common, box, strict=True)
-                )
-                for box in (band.slices, other.slices)
-            )
-            count[here] += other.own[there]
-    return count
+        both = list(zip(band.slices, other.slices, strict=True))
+        if all(a.start < b.stop and b.start < a.stop for a, b in both):
+            here, there = _overlap(band.slices, other.slices), _overlap(other.slices, band.slices)
+            total[here] += other.weight(there)
+    return np.where(total > 0, total, np.float32(1))
+
+
+def _overlap(box: Box, other: Box) -> Box:
+    """Where another box lies in a box, in that one's own indices."""
+    first, second, third = (
+        slice(max(a.start, b.start) - a.start, min(a.stop, b.stop) - a.start)
+        for a, b in zip(box, other, strict=True)
+    )
+    return (first, second, third)
 
 
 def _check(

@@ -34,9 +34,6 @@ CORRELATION = 12.0
 NOISE_FLOOR = 0.4
 """Least noise variance, as a share of the field's: what a stationary field can't explain."""
 
-ITERATIONS = 40
-"""Steps of conjugate gradients: all but converged, see docs/model.md."""
-
 TYPICAL_PRECISION = 0.1
 """The preconditioner's precision, as a share of the measured voxels' mean."""
 
