@@ -25,8 +25,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	env -u OMP_NUM_THREADS $(RUN)/bcdi-inpaint demo $(ARGS)
 
+# Most tests wait for servers and worker processes: more run at once than there are cores.
 test: $(STAMP)
-	$(RUN)/pytest $(ARGS)
+	$(RUN)/pytest -n 3 --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	$(RUN)/ruff check
