@@ -50,6 +50,14 @@ def test_sigma_covers_the_truth() -> None:
     assert (error <= 3 * out.sigma[out.mask]).mean() > 0.9
 
 
+def test_nothing_is_certain_where_nothing_was_counted() -> None:
+    mask = np.zeros((24, 24), bool)
+    mask[10:14] = True
+    out = bi.inpaint(np.zeros((16, 24, 24)), mask, method="kriging", self_check=False)
+    assert (out.sigma[out.mask] > 0).all()
+    assert out.intensity.max() < 0.02
+
+
 def test_more_counts_leave_the_shape_of_the_fill() -> None:
     rate = fringes()
     mask = np.zeros(rate.shape[1:], bool)

@@ -40,6 +40,9 @@ TYPICAL_PRECISION = 0.1
 PAD = 8
 """Voxels of unknown field between opposite faces, which the FFT makes neighbours."""
 
+LEAST_SIGMA = float((2 * np.sqrt(np.pi) * LOCAL_MEAN) ** -3)
+"""Where nothing was counted the rate is known to one count in the local mean's volume, no better."""
+
 HEADROOM = float(np.log(2))
 """The fill may exceed the brightest measured voxel around by this factor (in log), no more.
 Without a bound, kriging overshoots 4 to 50 times where a gap comes close to the Bragg peak."""
@@ -83,7 +86,8 @@ def fill(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, iterations: int
     squares = np.where(mask, field.error.numpy() ** 2, 0).astype(np.float32)
     variance = ndimage.gaussian_filter(squares, LOCAL_MEAN, truncate=3) / np.maximum(weight, 1e-3)
     rate, sigma = np.zeros_like(stack), np.zeros_like(stack)
-    rate[mask], sigma[mask] = expected_counts(field.value.numpy()[mask], variance[mask])
+    rate[mask], spread = expected_counts(field.value.numpy()[mask], variance[mask])
+    sigma[mask] = np.maximum(spread, LEAST_SIGMA)
     return Fill(rate, sigma)
 
 
