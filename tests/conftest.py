@@ -45,6 +45,7 @@ def tiled_server(
     from tiled.catalog import in_memory
     from tiled.client import Context, from_context
     from tiled.server.app import build_app
+    from tiled.server.settings import get_settings
 
     storage = tmp_path_factory.mktemp("tiled-storage")
     catalog = in_memory(
@@ -53,6 +54,10 @@ def tiled_server(
     )
     # A fault of the server is an answer 500 for the client, as it is over a network.
     app = build_app(catalog)
+    # Tiled's servers in one process share their settings: one that starts later with a key of its
+    # own would lock out the clients of this one.
+    settings = get_settings().model_copy()
+    app.dependency_overrides[get_settings] = lambda: settings
     with Context.from_app(app, raise_server_exceptions=False) as context:
         context.show_progress = False
         yield from_context(context)
@@ -87,8 +92,7 @@ def processed(beamline: Container) -> Container:
     return beamline["processed"]
 
 
-@pytest.fixture
-def RE() -> Iterator[RunEngine]:
+def run_engine() -> Iterator[RunEngine]:
     """A RunEngine of its own, idle and with its loop closed afterwards."""
     from bluesky import RunEngine
 
@@ -102,3 +106,7 @@ def RE() -> Iterator[RunEngine]:
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
     asyncio.set_event_loop(None)
+
+
+RE = pytest.fixture(run_engine, name="RE")
+module_engine = pytest.fixture(run_engine, name="module_engine", scope="module")

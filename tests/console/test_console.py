@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
+from bluesky.run_engine import Dispatcher
 from rich.console import Console
 
 from bcdi_inpaint import inpaint as fill
 from bcdi_inpaint.console import install
 from bcdi_inpaint.console.commands import COMMANDS, call, complete
+from bcdi_inpaint.live import Settings
 
-WAIT = 60
+WAIT = 240
 """Seconds; only a fault makes a test wait so long."""
 
 
-def nodes(processed):
-    return {node.metadata["method"]: node for node in processed.values()}
+def until(condition):
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
 
 
-def test_a_scan_is_filled_shown_and_filled_again(
-    inpaint, rock, places, stack, gap, tmp_path, capsys
-):
-    uid = rock(sample_name="Pt")
+def test_a_scan_is_filled_shown_and_filled_again(station, stack, gap, capsys):
+    inpaint = station.inpaint
+    uid = station.rock(sample_name="Pt")
+    scan = f"scan {station.scan_id(uid)} Pt"
     assert inpaint.wait(WAIT)
     node = inpaint.last()
     assert node.metadata["raw_uid"] == uid
@@ -34,38 +42,37 @@ def test_a_scan_is_filled_shown_and_filled_again(
     capsys.readouterr()
     call(inpaint, "")
     said = capsys.readouterr().out
-    for word in ("on (worker", "linear", "1 filled", "scan 1 Pt", "inpaint.toml"):
+    for word in ("on (worker", "linear", "filled", scan, "inpaint.toml"):
         assert word in said
     assert inpaint.to_dict()["last"][0]["sample"] == "Pt"
 
-    figure = inpaint.show(1)
+    figure = inpaint.show(station.scan_id(uid))
     titles = [axis.get_title() for axis in figure.axes]
     assert titles[:3] == ["raw", "filled", "uncertainty"]
     curve = next(axis for axis in figure.axes if axis.get_xlabel() == "eta (deg)")
     filled, measured = (line.get_ydata() for line in curve.get_lines())
     np.testing.assert_allclose(measured, np.maximum(stack.sum(axis=(1, 2)), 0.5))
     assert (filled > measured).all()
-    (picture,) = (tmp_path / "console" / "pictures").iterdir()
+    (picture,) = (station.folder / "pictures").iterdir()
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert str(picture) in capsys.readouterr().out
 
     call(inpaint, "method nearest")
-    call(inpaint, "redo 1")
+    call(inpaint, f"redo {station.scan_id(uid)}")
     assert inpaint.wait(WAIT)
-    found = nodes(places[1])
-    assert set(found) == {"linear", "nearest"}
-    assert all(other.metadata["raw_uid"] == uid for other in found.values())
-    inpaint.close()
+    assert set(station.nodes(uid)) == {(uid, "linear"), (uid, "nearest")}
+    capsys.readouterr()
     inpaint.log()
     said = capsys.readouterr().out
-    assert re.search(r"scan 1 Pt  gap 9.4%  linear [\d.]+ s after the last frame", said)
+    assert re.search(rf"{scan}  gap 9.4%  linear [\d.]+ s after the last frame", said)
     assert "/".join(node.path_parts) in said
     assert "INFO method: nearest" in said
-    assert "scan 1 Pt  gap 9.4%  nearest" in said
+    assert f"{scan}  gap 9.4%  nearest" in said
 
 
-def test_toggles_count_from_the_next_scan_on(RE, inpaint, rock, places):
+def test_toggles_count_from_the_next_scan_on(station):
     """A change in the middle of a scan leaves that scan alone."""
+    inpaint = station.inpaint
     changed = []
 
     def change(name, doc):
@@ -74,25 +81,33 @@ def test_toggles_count_from_the_next_scan_on(RE, inpaint, rock, places):
             inpaint.method("nearest")
             inpaint.off()
 
-    token = RE.subscribe(change)
-    first = rock()
-    RE.unsubscribe(token)
-    rock()
+    token = station.RE.subscribe(change)
+    first = station.rock()
+    station.RE.unsubscribe(token)
+    second = station.rock()
     inpaint.on()
-    third = rock()
+    third = station.rock()
     assert inpaint.wait(WAIT)
-    found = nodes(places[1])
-    assert {name: node.metadata["raw_uid"] for name, node in found.items()} == {
-        "linear": first,
-        "nearest": third,
-    }
+    assert set(station.nodes(first, second, third)) == {(first, "linear"), (third, "nearest")}
 
 
-def test_toggles_are_remembered(RE, inpaint, places, tmp_path):
+def test_while_paused_scans_wait(station):
+    inpaint = station.inpaint
+    inpaint.pause()
+    uid = station.rock()
+    assert not inpaint.wait(0.1)
+    assert not station.nodes(uid)
+    inpaint.resume()
+    assert inpaint.wait(WAIT)
+    assert set(station.nodes(uid)) == {(uid, "linear")}
+
+
+def test_toggles_are_remembered(station, places):
+    inpaint = station.inpaint
     inpaint.off()
     inpaint.method("cubic")
     inpaint.roi("around 16 24")
-    again = install(RE, *places, folder=tmp_path / "console")
+    again = install(Dispatcher(), *places, folder=station.folder)
     try:
         assert again.toggles == inpaint.toggles
         assert not again.callback.enabled
@@ -101,40 +116,63 @@ def test_toggles_are_remembered(RE, inpaint, places, tmp_path):
         again.close(0.0)
 
 
-def test_what_another_program_writes_counts(inpaint, tmp_path):
-    file = tmp_path / "console" / "inpaint.toml"
-    inpaint.method("nearest")
-    file.write_text(file.read_text().replace("nearest", "cubic"))
-    deadline = time.monotonic() + WAIT
-    while inpaint.callback.settings.method != "cubic":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+CHOOSE = """
+import sys
+from pathlib import Path
+from bcdi_inpaint.console.toggles import Toggles, change
+for pcc in range(100):
+    change(Path(sys.argv[1]), Toggles(), threshold=pcc / 100)
+change(Path(sys.argv[1]), Toggles(), detector="maxipix_2x2")
+"""
 
 
-def test_a_broken_file_changes_nothing(inpaint, tmp_path, capsys):
+def test_two_programs_share_a_file(station):
+    """Neither loses what the other has chosen, and each follows the other."""
+    file = station.folder / "inpaint.toml"
+    with subprocess.Popen([sys.executable, "-c", CHOOSE, str(file)]) as other:
+        until(lambda: file.exists() or other.poll() is not None)
+        while other.poll() is None:
+            station.inpaint.method("nearest")
+            station.inpaint.method("cubic")
+    assert other.returncode == 0
+    until(lambda: station.inpaint.callback.settings.detector == "maxipix_2x2")
+    chosen = station.inpaint.toggles
+    assert (chosen.method, chosen.threshold) == ("cubic", 0.99)
+
+
+def test_a_broken_file_changes_nothing(station, capsys):
+    inpaint = station.inpaint
     inpaint.method("nearest")
-    file = tmp_path / "console" / "inpaint.toml"
+    file = station.folder / "inpaint.toml"
     file.write_text("method = ")
-    deadline = time.monotonic() + WAIT
-    said = ""
-    while "toggles stay as they are" not in said:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-        said += capsys.readouterr().out
+    said = []
+    until(lambda: said.append(capsys.readouterr().out) or "toggles stay" in "".join(said))
     assert inpaint.callback.settings.method == "nearest"
     with pytest.raises(ValueError, match="mend or remove it"):
         inpaint.method("linear")
     assert file.read_text() == "method = "
 
 
-def test_while_paused_scans_wait(inpaint, rock, places):
+def test_who_leaves_waits_for_finished_scans_but_not_for_paused_ones(
+    station, places, gap, tmp_path, capsys
+):
+    def session():
+        settings = Settings(method="linear", mask=gap)
+        return install(Dispatcher(), station.raw, places[1], folder=tmp_path, settings=settings)
+
+    station.inpaint.off()
+    uid = station.rock()
+    inpaint = session()
+    inpaint.callback.submit(uid)
+    inpaint.leave()
+    assert [node.metadata["raw_uid"] for node in places[1].values()] == [uid]
+    assert "a finished scan is being filled; Ctrl-C leaves without it" in capsys.readouterr().out
+
+    inpaint = session()
     inpaint.pause()
-    rock()
-    assert not inpaint.wait(1.0)
-    assert not nodes(places[1])
-    inpaint.resume()
-    assert inpaint.wait(WAIT)
-    assert set(nodes(places[1])) == {"linear"}
+    inpaint.callback.submit(uid, again=True)
+    inpaint.leave()
+    assert f"is not filled; %inpaint redo {uid}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -145,19 +183,19 @@ def test_while_paused_scans_wait(inpaint, rock, places):
         ("method", "takes: %inpaint method NAME"),
         ("method linear cubic", "takes: %inpaint method NAME"),
         ("method liner", "did you mean linear"),
-        ("show", "no scan has been filled yet"),
-        ("show 3", "no scan 3"),
-        ("redo", "no scan"),
+        ("show 3000", "no scan 3000"),
+        ("redo 3000", "no scan 3000"),
         ("mask /nowhere.npy", "nowhere.npy"),
     ],
 )
-def test_wrong_words_get_the_right_ones(inpaint, line, says):
+def test_wrong_words_get_the_right_ones(station, line, says):
     with pytest.raises((ValueError, OSError)) as caught:
-        call(inpaint, line)
+        call(station.inpaint, line)
     assert says in str(caught.value)
 
 
-def test_words_are_completed(inpaint):
+def test_words_are_completed(station):
+    inpaint = station.inpaint
     assert complete(inpaint, "me") == ["method"]
     assert complete(inpaint, "") == list(COMMANDS)
     assert complete(inpaint, "method ne") == ["nearest"]
@@ -165,7 +203,8 @@ def test_words_are_completed(inpaint):
     assert complete(inpaint, "method linear ") == []
 
 
-def test_every_command_is_in_the_help_and_in_python(inpaint, capsys):
+def test_every_command_is_in_the_help_and_in_python(station, capsys):
+    inpaint = station.inpaint
     inpaint.help()
     said = capsys.readouterr().out
     for name, known in COMMANDS.items():
@@ -174,13 +213,23 @@ def test_every_command_is_in_the_help_and_in_python(inpaint, capsys):
         assert callable(getattr(inpaint, name))
 
 
-def test_in_ipython_there_is_a_magic(RE, places, tmp_path):
+def test_before_the_first_scan_there_is_nothing_to_show(places, tmp_path):
+    handle = install(Dispatcher(), *places, folder=tmp_path)
+    try:
+        for line, says in (("show", "no scan has been filled yet"), ("redo", "no scan")):
+            with pytest.raises(ValueError, match=says):
+                call(handle, line)
+    finally:
+        handle.close(0.0)
+
+
+def test_in_ipython_there_is_a_magic(places, tmp_path):
     from IPython.core.completer import provisionalcompleter
     from IPython.core.interactiveshell import InteractiveShell
 
     shell = InteractiveShell.instance()
     try:
-        handle = install(RE, *places, folder=tmp_path)
+        handle = install(Dispatcher(), *places, folder=tmp_path)
         handle._console = Console(file=io.StringIO())
         try:
             shell.run_line_magic("inpaint", "method cubic")

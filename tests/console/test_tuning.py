@@ -1,82 +1,69 @@
-"""A network is tuned on a scan in Tiled, in another process, and fills it again."""
+"""The shipped network is tuned on a scan in Tiled, in another process, and fills it again."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from bluesky.plans import scan
-from bluesky_tiled_plugins import TiledWriter
-from ophyd.sim import SynAxis
 
-from bcdi_inpaint.console import install
 from bcdi_inpaint.console.commands import call
-from bcdi_inpaint.console.tuning import Job, Tuner
-from bcdi_inpaint.filling.network import PatchingNetwork
-from bcdi_inpaint.filling.weights import save_model
-from bcdi_inpaint.live import Settings
-from bcdi_inpaint.live.road import Desk
-from bcdi_inpaint.simulate.beamline import ArrayDetector, in_order
+
+pytestmark = pytest.mark.slow
 
 WAIT = 240
 """Seconds; only a fault makes a test wait so long."""
 
 
-@pytest.fixture
-def model(tmp_path):
-    """A network that fills at random."""
-    torch.manual_seed(0)
-    network = PatchingNetwork()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    path = tmp_path / "random.safetensors"
-    save_model(network, path, {})
-    return path
-
-
-@pytest.mark.slow
-def test_a_scan_is_filled_by_a_network_tuned_on_it(RE, places, model, tmp_path, capsys):
-    raw, processed = places
-    z, y, x = np.meshgrid(*3 * [np.linspace(-3, 3, 64)], indexing="ij")
+@pytest.fixture(scope="module")
+def fringes():
+    """A stack unlike those that the network has seen, and its gap."""
+    z, y, x = np.meshgrid(np.linspace(-2, 2, 20), *2 * [np.linspace(-3, 3, 64)], indexing="ij")
     rate = 500 * np.exp(-(x**2) - y**2 - z**2) * (1 + np.cos(6 * (x + y + z))) + 0.2
     gap = np.zeros((64, 64), bool)
     gap[:, 40:44] = True
-    counts = np.random.default_rng(0).poisson(rate).astype(np.uint16)
-    detector = ArrayDetector(in_order(counts), name="det")
-    RE.subscribe(TiledWriter(raw))
-    settings = Settings(method="linear", mask=gap)
-    inpaint = install(RE, raw, processed, folder=tmp_path, settings=settings, tuning_seconds=30.0)
-    try:
-        call(inpaint, f"model {model}")
-        (uid,) = RE(scan([detector], SynAxis(name="eta", egu="deg"), -1, 1, 64)).run_start_uids
-        assert inpaint.wait(WAIT)
-        call(inpaint, "finetune now 1")
-        assert inpaint.wait(WAIT)
-        said = capsys.readouterr().out
-        assert re.search(r"scan 1: the network is tuned \(deviance \S+ before, \S+ after\)", said)
-        node = inpaint.last()
-    finally:
-        inpaint.close(0.0)
-    assert node.metadata["raw_uid"] == uid
-    assert node.metadata["method"] == "patching"
-    assert "the network was tuned on this scan: deviance" in node.metadata["notes"]
-    assert [file.name for file in Path(tmp_path, "models").iterdir()] == [
-        f"tuned-{uid}.safetensors"
-    ]
+    return np.random.default_rng(0).poisson(rate).astype(np.uint16), gap
 
 
-def test_a_run_that_is_not_there_can_not_be_tuned_on(places, model, tmp_path):
-    settings = Settings(options={"model": str(model)})
-    job = Job(Desk(*places), "nowhere", settings, tmp_path / "x.safetensors", 5.0)
-    outcomes = []
-    tuner = Tuner()
-    tuner.tune(job, lambda _, outcome: outcomes.append(outcome))
-    assert tuner.busy
-    tuner._threads.shutdown()
-    (outcome,) = outcomes
-    assert "run nowhere is not in" in outcome["error"]
-    assert not tuner.busy
+def test_a_doubtful_scan_is_filled_by_a_network_tuned_on_it(station, fringes, tmp_path, capsys):
+    """By itself while `finetune` is on; its fill is replaced if, and only if, that has helped."""
+    stack, gap = fringes
+    np.save(tmp_path / "gap.npy", gap)
+    inpaint = station.inpaint
+    for line in (f"mask {tmp_path / 'gap.npy'}", "threshold 1", "finetune on"):
+        call(inpaint, line)
+    uid = station.rock(stack)
+    assert inpaint.wait(WAIT)
+    said = capsys.readouterr().out
+    scan = f"scan {station.scan_id(uid)}"
+    assert f"{scan}: the network is being tuned on it" in said
+    figures = re.search(r"deviance (\S+) before, (\S+) after", said)
+    assert figures, said
+    helped = float(figures[2]) < float(figures[1])
+    assert (f"{scan}: the network is tuned ({figures[0]}) and fills it again" in said) == helped
+    assert (f"{scan}: tuning made the network no better" in said) == (not helped)
+
+    nodes = station.nodes(uid)
+    assert set(nodes) == {(uid, "linear"), *([(uid, "patching")] if helped else [])}
+    models = [file.name for file in (station.folder / "models").iterdir()]
+    assert models == ([f"tuned-{uid}.safetensors"] if helped else [])
+    for node in nodes.values():
+        tuned = f"the network was tuned on this scan: {figures[0]}"
+        assert (tuned in node.metadata["notes"]) == (node.metadata["method"] == "patching")
+
+
+def test_while_it_is_off_it_is_only_offered_and_done_when_asked_for(station, capsys):
+    inpaint = station.inpaint
+    call(inpaint, "threshold 1")
+    call(inpaint, "finetune off")
+    scan = station.scan_id(station.rock())
+    assert inpaint.wait(WAIT)
+    said = capsys.readouterr().out
+    assert f"%inpaint finetune now {scan}: tunes the network on this scan" in said
+    assert "is being tuned" not in said
+
+    call(inpaint, f"finetune now {scan}")
+    assert inpaint.wait(WAIT)
+    said = capsys.readouterr().out
+    assert f"scan {scan}: the network is being tuned on it" in said
+    assert f"scan {scan}: the network could not be tuned: " in said  # its frames are too small

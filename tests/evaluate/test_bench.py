@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from bcdi_inpaint.evaluate import Request, bench, cases, evaluate
+from bcdi_inpaint.evaluate.journal import Journal
 from bcdi_inpaint.evaluate.tables import make_tables
 from bcdi_inpaint.filling import Inpainted, Report
 
@@ -38,7 +39,7 @@ def results():
 
 def test_every_method_fills_every_gap(results):
     volumes = [r for r in results.records if r.scope == "volume"]
-    gaps = [("vertical", 6), ("vertical", 9), ("cross", 6), ("cross", 9), ("vertical", 38)]
+    gaps = [(kind, width) for kind in ("vertical", "cross") for width in (6, 9, 38)]
     assert len(volumes) == 2 * 2 * len(gaps)
     assert {(r.case.kind, r.case.width) for r in volumes} == set(gaps)
     assert len(results.real_space) == 2 * 2
@@ -53,11 +54,30 @@ def test_a_run_is_a_function_of_its_seeds(results):
         assert wanted[tuple(key)] == measures
 
 
-def test_tables_are_the_same_again(results):
+def test_a_run_that_was_killed_goes_on_where_it_was(results, tmp_path):
+    path = tmp_path / "out" / "unfinished.jsonl"
+
+    def killed(what: str, share: float) -> None:
+        if share >= 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(SMALL, killed, Journal(path, "this run", "abc"))
+    with path.open("a") as file:
+        file.write('{"name": "plain 10001", "resul')
+    journal = Journal(path, "this run", "def")
+    assert (list(journal), journal.begun) == (["plain 10000"], "abc")
+    shares = []
+    resumed = bench.run(SMALL, lambda _, share: shares.append(share), journal)
+    assert min(shares) == 0.5
+
     def without_times(found: bench.Results) -> list[str]:
         return [t.markdown() for t in make_tables(found) if "seconds" not in t.title]
 
-    assert without_times(results) == without_times(bench.run(SMALL, _quiet))
+    assert without_times(resumed) == without_times(results)
+    assert list(Journal(path, "this run", "")) == ["plain 10000", "plain 10001"]
+    with pytest.raises(ValueError, match=r"unfinished\.jsonl is of an unfinished evaluation"):
+        Journal(path, "another run", "")
 
 
 def test_nothing_under_the_gap_is_shown_to_a_method(monkeypatch):
@@ -96,7 +116,7 @@ def test_a_perfect_predictor_reaches_the_ceiling_and_kriging_stays_between(patte
     assert perfect.r_amp == 0
     assert perfect.cover_68 == perfect.cover_95 == 1
     for sums in (perfect.by_fill, perfect.by_rate):
-        np.testing.assert_allclose(sums.ratio[sums.true > 0], 1)
+        np.testing.assert_allclose(sums.ratio[np.array(sums.true) > 0], 1)
     hidden = np.where(missing, 0, pattern.counts)
     measured = {
         method: bench._measure(SMALL.inpaint(hidden, mask, method), pattern, missing)
@@ -115,13 +135,18 @@ def test_real_space_errors_of_the_bench(results):
 
 def test_a_method_that_cannot_fill_a_gap_is_told_apart_from_one_that_fills_it_badly():
     config = replace(
-        SMALL, methods=("nearest", "reference"), patterns={"plain": 1}, narrow=(), wide=(38,)
+        SMALL,
+        methods=("nearest", "reference"),
+        patterns={"plain": 1},
+        kinds=("vertical",),
+        narrow=(),
+        wide=(38,),
     )
     found = bench.run(config, _quiet)
     assert {r.method for r in found.records} == {"nearest"}
-    ((method, words), number), *others = found.refusals.items()
-    assert (method, number, others) == ("reference", 1, [])
-    assert "38 px" in words
+    (refusal,) = found.refusals
+    assert refusal.method == "reference"
+    assert "38 px" in refusal.words
 
 
 def _scan(seed: int = 0) -> np.ndarray:
@@ -208,6 +233,8 @@ def test_simulated_run_as_the_command_does_it(tmp_path):
         "fringes.png",
         "plain-counts.png",
         "plain-oversampling.png",
+        "held-out-counts.png",
+        "held-out-oversampling.png",
         "bright-counts.png",
         "bright-oversampling.png",
     }

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from bcdi_inpaint.live.road import Desk
 
 from . import commands, status
 from .commands import command
-from .toggles import Toggles, load, save
+from .toggles import Toggles, change, load
 from .tuning import Job, Tuner
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ class Inpaint:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=self._console, transient=True) as bar:
             task = bar.add_task("", total=None, visible=False)
-            while self._tuner.busy or not self.callback.wait(LOOK_EVERY):
+            while not self._settled(LOOK_EVERY):
                 if deadline is not None and time.monotonic() > deadline:
                     return False
                 if self._tuner.uid:
@@ -251,8 +252,26 @@ class Inpaint:
                     words = f"filling scan {run.scan_id or run.uid[:8]}"
                     done, total = run.filled, run.frames or None
                     bar.update(task, description=words, completed=done, total=total, visible=True)
-        self._announce()
         return True
+
+    def _settled(self, timeout: float) -> bool:
+        """Whether, within `timeout` seconds, all is filled and said, and nothing is tuned for it."""
+        if self._tuner.busy or not self.callback.wait(timeout):
+            return False
+        self._announce()
+        return not self._tuner.busy and self.callback.wait(0.0)
+
+    def leave(self) -> None:
+        """Let go at the end of a session: wait for finished scans first, but not after Ctrl-C."""
+        self._tuner.close()
+        if not self._toggles.paused and not self.callback.wait(0.0):
+            self._say("a finished scan is being filled; Ctrl-C leaves without it")
+            with suppress(KeyboardInterrupt):
+                self.wait()
+        for run in self.callback.status().runs:
+            scan = run.scan_id or run.uid
+            self._say(f"scan {scan} is not filled; %inpaint redo {scan} does it another time")
+        self.close(0.0)
 
     def close(self, timeout: float = 30.0) -> bool:
         """Let go of the RunEngine; wait for finished scans, as the callback's `close` does."""
@@ -266,14 +285,12 @@ class Inpaint:
         self._log.close()
         return done
 
-    def _set(self, **change: Any) -> None:
-        """Change a toggle: others may have been changed in the file meanwhile."""
+    def _set(self, **changes: Any) -> None:
+        """Change a toggle, in the file and in force."""
         with self._changing:
-            new = load(self._file, self._toggles).changed(**change)
+            new = change(self._file, self._toggles, **changes)
             self._take(new)
-            save(self._file, new)
-            self._stamp = _stamp(self._file)
-        (name,) = change
+        (name,) = changes
         value = getattr(new, name)
         name = {"on": "inpainting"}.get(name, name)
         shown = {True: "on", False: "off", None: "auto", "": "auto"}.get(value, value)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from . import commands
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from .handle import Inpaint
@@ -32,3 +34,20 @@ def register(shell: InteractiveShell, inpaint: Inpaint) -> None:
     # IPython's own annotations are amiss here.
     shell.register_magic_function(magic, "line", "inpaint")  # type: ignore[arg-type]
     shell.set_hook("complete_command", completer, str_key="%inpaint")  # type: ignore[no-untyped-call]
+    _before_leaving(shell, inpaint.leave)
+
+
+def _before_leaving(shell: Any, leave: Callable[[], None]) -> None:
+    """Call `leave` when the user leaves, while threads and a Tiled server among them still run.
+
+    IPython has no hook for that, and `atexit` comes too late.
+    """
+    ask_exit = getattr(type(shell), "ask_exit", None)
+    if ask_exit is None:  # a shell without a user
+        return
+
+    def leave_and_exit() -> None:
+        leave()
+        ask_exit(shell)
+
+    shell.ask_exit = leave_and_exit

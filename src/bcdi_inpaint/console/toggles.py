@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fcntl
 import json
 import os
 import re
@@ -191,9 +192,29 @@ def load(path: Path, default: Toggles) -> Toggles:
         raise ValueError(f"{path}: {error}; mend or remove it") from error
 
 
+def change(path: Path, default: Toggles, **changes: Any) -> Toggles:
+    """Change what is remembered; what other programs change at the same time is kept.
+
+    Returns
+    -------
+    Toggles
+        All that is now remembered.
+
+    Raises
+    ------
+    ValueError
+        For a value that can't be used, or a file that can't be understood; nothing is changed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        new = load(path, default).changed(**changes)
+        save(path, new)
+    return new
+
+
 def save(path: Path, toggles: Toggles) -> None:
     """Remember `toggles`: the file is the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8") as file:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.live import Settings
     from bcdi_inpaint.live.road import Desk
+
+    Done = Callable[["Job", dict[str, Any]], None]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +64,44 @@ class Tuner:
     def __init__(self) -> None:
         self.uid = ""
         self.share = 0.0
-        self._threads = ThreadPoolExecutor(1, "bcdi-inpaint tuning")
+        self._jobs: Queue[tuple[Job, Done]] = Queue()
         self._process: subprocess.Popen[bytes] | None = None
-        self._waiting: set[Future[None]] = set()
         self._closing = threading.Event()
+        # A daemon: whoever leaves doesn't wait for it.
+        threading.Thread(target=self._run, name="bcdi-inpaint tuning", daemon=True).start()
 
     @property
     def busy(self) -> bool:
         """Whether something is being tuned or waits for it."""
-        return bool(self._waiting)
+        return bool(self._jobs.unfinished_tasks)
 
-    def tune(self, job: Job, done: Callable[[Job, dict[str, Any]], None]) -> None:
+    def tune(self, job: Job, done: Done) -> None:
         """Tune when its turn comes, then call `done` with what came of it (see `bcdi_inpaint.console.tune`)."""
-        future = self._threads.submit(self._tune, job, done)
-        self._waiting.add(future)
-        future.add_done_callback(self._waiting.discard)
+        self._jobs.put((job, done))
+
+    def wait(self) -> None:
+        """Wait until nothing is left to be tuned."""
+        self._jobs.join()
 
     def close(self) -> None:
-        """End what is being tuned."""
+        """End what is being tuned, and begin nothing more."""
         self._closing.set()
         if self._process is not None:
             self._process.kill()
-        self._threads.shutdown(cancel_futures=True)
 
-    def _tune(self, job: Job, done: Callable[[Job, dict[str, Any]], None]) -> None:
+    def _run(self) -> None:
+        while True:
+            job, done = self._jobs.get()
+            try:
+                if not self._closing.is_set():
+                    self._tune(job, done)
+            except Exception:
+                # The next one may be fine, and nobody else would go on.
+                logger.exception("run %s could not be tuned on", job.uid)
+            finally:
+                self._jobs.task_done()
+
+    def _tune(self, job: Job, done: Done) -> None:
         self.uid, self.share = job.uid, 0.0
         outcome = {"error": "the process that tunes was lost"}
         with subprocess.Popen(

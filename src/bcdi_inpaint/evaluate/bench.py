@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -28,7 +30,7 @@ from .cases import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,7 +61,7 @@ class Config:
     shape
         Voxels (frame, row, col) of a simulated pattern.
     narrow, wide
-        Gap widths in pixels; the wide ones are laid vertically, the narrow ones as `kinds` says.
+        Gap widths in pixels.
     kinds
         Of gaps.
     portions
@@ -95,7 +97,7 @@ class Case:
     pattern
         Which set it is of: `PatternSet` or `MeasuredSet`.
     seed, family, strain, peak_counts, oversampling
-        As in the simulation's recipe; of a measured scan its maximum, the rest empty.
+        As in the simulation's recipe; of a measured scan its name and its maximum.
     unseen
         Whether training never saw such a shape or strain.
     kind, width, distance
@@ -107,7 +109,7 @@ class Case:
     family: str
     strain: str
     peak_counts: float
-    oversampling: tuple[float, float, float]
+    oversampling: tuple[float, float, float] | None
     unseen: bool
     kind: Kind
     width: int
@@ -183,21 +185,33 @@ class RealSpace:
     errors: metrics.RealSpaceErrors
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A method that could not fill one gap, and its words."""
+
+    method: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
-    """What a run has measured so far.
+    """What a run has measured; in each list one entry a gap and method, or more.
 
     Attributes
     ----------
-    records, real_space
+    records, real_space, refusals
         The figures.
-    refusals
-        (method, its words) -> how many cases it refused so.
     """
 
-    records: list[Record]
-    real_space: list[RealSpace]
-    refusals: dict[tuple[str, str], int]
+    records: list[Record] = field(default_factory=list)
+    real_space: list[RealSpace] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def add(self, more: Results) -> None:
+        """Append what another run has measured."""
+        self.records.extend(more.records)
+        self.real_space.extend(more.real_space)
+        self.refusals.extend(more.refusals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +226,9 @@ class _Pattern:
     seed: int
 
 
-def run(config: Config, tell: Tell) -> Results:
+def run(
+    config: Config, tell: Tell, finished: MutableMapping[str, Results] | None = None
+) -> Results:
     """Fill and measure simulated patterns.
 
     Parameters
@@ -221,34 +237,63 @@ def run(config: Config, tell: Tell) -> Results:
         What.
     tell
         Told of progress.
+    finished
+        Results of patterns that are not measured again; those that are measured are added.
     """
-    results = Results([], [], {})
-    drawn: list[tuple[PatternSet, int, Recipe]] = [
-        (which, index, recipe)
-        for which, number in config.patterns.items()
-        for index, recipe in enumerate(recipes(which, number, config.shape))
-    ]
-    for done, (which, index, recipe) in enumerate(drawn):
-        about = f"{which} {index + 1}: {recipe.family}, {recipe.strain}"
-        tell(about, done / len(drawn))
-        pattern = _simulated(recipe)
-        gaps = list(_gaps(config, pattern, DISTANCES[which], index))
-        for at, gap in enumerate(gaps):
-            case = Case(
-                which,
-                recipe.seed,
-                recipe.family,
-                recipe.strain,
-                recipe.peak_counts,
-                recipe.oversampling,
-                held_out(recipe),
-                gap.kind,
-                gap.width,
-                gap.distance,
-            )
-            share = (done + at / len(gaps)) / len(drawn)
-            _fill_and_measure(config, pattern, gap, case, results, tell, share)
+    return _gather(
+        {
+            f"{which} {recipe.seed}": partial(_of_recipe, config, which, index, recipe)
+            for which, number in config.patterns.items()
+            for index, recipe in enumerate(recipes(which, number, config.shape))
+        },
+        tell,
+        {} if finished is None else finished,
+    )
+
+
+def _gather(
+    units: Mapping[str, Callable[[Tell], Results]],
+    tell: Tell,
+    finished: MutableMapping[str, Results],
+) -> Results:
+    results = Results()
+    for done, (name, measure) in enumerate(units.items()):
+        if name not in finished:
+
+            def within(what: str, share: float) -> None:
+                tell(f"{name}, {what}", (done + share) / len(units))  # noqa: B023
+
+            finished[name] = measure(within)
+        results.add(finished[name])
     tell("done", 1.0)
+    return results
+
+
+def _of_recipe(
+    config: Config, which: PatternSet, index: int, recipe: Recipe, tell: Tell
+) -> Results:
+    results = Results()
+    tell(f"{recipe.family}, {recipe.strain}", 0.0)
+    pattern = _simulated(recipe)
+    gaps = list(_gaps(config, pattern, DISTANCES[which], index))
+    for at, gap in enumerate(gaps):
+        case = Case(
+            which,
+            recipe.seed,
+            recipe.family,
+            recipe.strain,
+            recipe.peak_counts,
+            recipe.oversampling,
+            held_out(recipe),
+            gap.kind,
+            gap.width,
+            gap.distance,
+        )
+
+        def within(what: str, share: float) -> None:
+            tell(what, (at + share) / len(gaps))  # noqa: B023
+
+        results.add(_fill_and_measure(config, pattern, gap, case, within))
     return results
 
 
@@ -259,6 +304,7 @@ def run_measured(
     *,
     name: str,
     unjudged: Bools | None = None,
+    finished: MutableMapping[str, Results] | None = None,
 ) -> Results:
     """Fill and measure artificial gaps in a measured scan without gaps, see `measured_gaps`.
 
@@ -274,35 +320,34 @@ def run_measured(
         Of the scan.
     unjudged
         bool (row, col): faulty pixels and other crystals' peaks. They stay in the scan.
+    finished
+        As for `run`, by gaps.
     """
-    results = Results([], [], {})
     judged = np.ones(counts.shape, bool)
     if unjudged is not None:
         judged &= ~unjudged
     pattern = _around_peak(counts, judged, config.shape)
     plane = (pattern.counts.shape[1], pattern.counts.shape[2])
-    gaps = [
-        (which, gap)
-        for which in get_args(MeasuredSet)
-        for width in (*config.narrow, *config.wide)
-        for gap in measured_gaps(which, width, pattern.peak[1:], plane)
-    ]
-    for at, (which, gap) in enumerate(gaps):
-        case = Case(
-            which,
-            0,
-            name,
-            "",
-            float(pattern.counts[pattern.peak]),
-            (np.nan, np.nan, np.nan),
-            True,
-            gap.kind,
-            gap.width,
-            gap.distance,
-        )
-        _fill_and_measure(config, pattern, gap, case, results, tell, at / len(gaps))
-    tell("done", 1.0)
-    return results
+    units = {}
+    for which in get_args(MeasuredSet):
+        for width in (*config.narrow, *config.wide):
+            for gap in measured_gaps(which, width, pattern.peak[1:], plane):
+                case = Case(
+                    which,
+                    0,
+                    name,
+                    "",
+                    float(pattern.counts[pattern.peak]),
+                    None,
+                    True,
+                    gap.kind,
+                    gap.width,
+                    gap.distance,
+                )
+                units[f"{which} {width} px {gap.rows or gap.cols} {gap.kind}"] = partial(
+                    _fill_and_measure, config, pattern, gap, case
+                )
+    return _gather(units, tell, {} if finished is None else finished)
 
 
 def _around_peak(counts: Counts, judged: Bools, shape: tuple[int, int, int]) -> _Pattern:
@@ -360,8 +405,7 @@ def _simulated(recipe: Recipe) -> _Pattern:
 def _gaps(config: Config, pattern: _Pattern, distances: Sequence[int], index: int) -> Iterator[Gap]:
     """Gaps over one simulated pattern: the same places whichever other widths are asked for."""
     plane = pattern.counts.shape[1:]
-    wanted: list[tuple[Kind, int]] = [(k, w) for k in config.kinds for w in config.narrow]
-    wanted += [("vertical", w) for w in config.wide]
+    wanted = itertools.product(config.kinds, (*config.narrow, *config.wide))
     for kind, width in wanted:
         rng = np.random.default_rng(
             np.random.SeedSequence(pattern.seed, spawn_key=(width, get_args(Kind).index(kind)))
@@ -371,14 +415,9 @@ def _gaps(config: Config, pattern: _Pattern, distances: Sequence[int], index: in
 
 
 def _fill_and_measure(
-    config: Config,
-    pattern: _Pattern,
-    gap: Gap,
-    case: Case,
-    results: Results,
-    tell: Tell,
-    share: float,
-) -> None:
+    config: Config, pattern: _Pattern, gap: Gap, case: Case, tell: Tell
+) -> Results:
+    results = Results()
     shape = pattern.counts.shape
     mask = gap.mask((shape[1], shape[2]))
     missing = np.broadcast_to(mask, shape)
@@ -388,14 +427,13 @@ def _fill_and_measure(
     boxes = [box for box in boxes if whole[box].any()]
     # What is hidden is hidden: no method is given the counts under the gap.
     stack = np.where(missing, 0, pattern.counts)
-    for method in config.methods:
-        tell(f"{case.pattern} {case.seed}, {gap.width} px {gap.kind}: {method}", share)
+    for at, method in enumerate(config.methods):
+        tell(f"{gap.width} px {gap.kind}: {method}", at / len(config.methods))
         started = time.process_time()
         try:
             filled = config.inpaint(stack, mask, method)
         except ValueError as refusal:
-            key = (method, str(refusal))
-            results.refusals[key] = results.refusals.get(key, 0) + 1
+            results.refusals.append(Refusal(method, str(refusal)))
             continue
         cpu = time.process_time() - started
         seconds = filled.report.seconds
@@ -404,16 +442,17 @@ def _fill_and_measure(
             return Record(case, method, scope, index, measured, seconds, cpu)  # noqa: B023
 
         results.records.append(record("volume", 0, _measure(filled, pattern, whole)))
-        results.records += [
+        results.records.extend(
             record("portion", index, _measure_portion(filled, pattern, whole, box))
             for index, box in enumerate(boxes)
-        ]
+        )
         if gap.kind == "cross" and gap.width == REAL_SPACE_WIDTH and pattern.rate is not None:
             assert pattern.phase is not None
             errors = metrics.real_space_errors(
                 filled.intensity, pattern.rate, pattern.phase, missing
             )
             results.real_space.append(RealSpace(case, method, errors))
+    return results
 
 
 def _measure(filled: Inpainted, pattern: _Pattern, where: Bools) -> Measures:

@@ -8,6 +8,8 @@ import os
 import platform
 import shlex
 import sys
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,6 +26,7 @@ from ..provenance import source_commit
 from . import figures
 from .bench import Case, Config, Measures, Results, run, run_measured, unable
 from .cases import NARROW, SEEDS
+from .journal import Journal
 from .metrics import BAND_NAMES
 from .tables import Table, make_tables
 
@@ -33,12 +36,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from .bench import Tell
     from .cases import PatternSet
 
 TRAINING_FREE = ("kriging", "biharmonic", "linear", "cubic", "nearest", "inverse_distance")
 
 FULL: dict[PatternSet, int] = {"plain": 8, "held-out": 12, "bright": 6}
-QUICK: dict[PatternSet, int] = {"plain": 2, "held-out": 0, "bright": 1}
+QUICK: dict[PatternSet, int] = {"plain": 2, "held-out": 2, "bright": 1}
 
 AVOIDED_RADIUS = 16
 """Pixels around another crystal's peak that are not judged."""
@@ -74,7 +78,7 @@ class Request:
     device
         For methods with a network.
     out
-        Folder for tables and figures; None writes none.
+        Folder for tables and figures; None writes none. A run that was killed goes on there.
     command
         As the tables say it.
     """
@@ -182,6 +186,54 @@ def evaluate(request: Request, console: Console) -> Evaluation:
     OSError
         If the data can't be read.
     """
+    config = request.config()
+    remarks = []
+    for method, reason in unable(config).items():
+        if method in request.methods:
+            raise ValueError(reason)
+        remarks.append(f"{method} is left out: {reason}")
+        config = replace(config, methods=tuple(m for m in config.methods if m != method))
+    remarks += _networks(config)
+    provenance = _provenance(request, config)
+    journal = None
+    if request.out is not None:
+        decisive = f"{config} {request.data} {request.avoid} {remarks} {provenance.versions}"
+        journal = Journal(request.out / "unfinished.jsonl", decisive, provenance.commit)
+        if journal.begun != provenance.commit:
+            remarks.append(f"the run began with commit {journal.begun}")
+    with _progress(console) as tell:
+        if request.data is None:
+            results = run(config, tell, journal)
+        else:
+            counts, unjudged = _measured_scan(request)
+            results = run_measured(
+                config,
+                counts,
+                tell,
+                name=request.data.stem,
+                unjudged=unjudged,
+                finished=journal,
+            )
+        remarks += [
+            f"{refusal.method} refused {number} gaps: {refusal.words}"
+            for refusal, number in Counter(results.refusals).items()
+        ]
+        evaluation = Evaluation(make_tables(results), results, config, provenance, tuple(remarks))
+        if request.out is not None and journal is not None:
+            tell("figures", 1.0)
+            write(evaluation, request.out, measured=request.data is not None)
+            journal.discard()
+    for table in evaluation.tables:
+        if not table.figure:
+            table.show(console)
+    for remark in (*remarks, evaluation.provenance.line()):
+        console.print(remark, markup=False, highlight=False)
+    return evaluation
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Tell]:
+    """A progress bar with the time left, for work that may have been half done before."""
     from rich.progress import (
         BarColumn,
         Progress,
@@ -190,47 +242,23 @@ def evaluate(request: Request, console: Console) -> Evaluation:
         TimeRemainingColumn,
     )
 
-    config = request.config()
-    remarks = []
-    for method, reason in unable(config).items():
-        if method in request.methods:
-            raise ValueError(reason)
-        remarks.append(f"{method} is left out: {reason}")
-        config = replace(config, methods=tuple(m for m in config.methods if m != method))
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=1.0)
+    # One fill may take minutes: the speed is that of the last ten.
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=600) as bars:
+        task = bars.add_task("", total=None)
 
         def tell(what: str, share: float) -> None:
-            progress.update(task, description=what, completed=share)
+            if bars.tasks[0].total is None:
+                # What was done by an earlier run says nothing of the speed of this one.
+                bars.reset(task, total=1.0, completed=share)  # type: ignore[arg-type]
+            bars.update(task, description=what, completed=share)
 
-        if request.data is None:
-            results = run(config, tell)
-        else:
-            counts, unjudged = _measured_scan(request)
-            results = run_measured(config, counts, tell, name=request.data.stem, unjudged=unjudged)
-        remarks += _networks(config)
-        remarks += [
-            f"{method} refused {number} gaps: {words}"
-            for (method, words), number in results.refusals.items()
-        ]
-        evaluation = Evaluation(
-            make_tables(results), results, config, _provenance(request, config), tuple(remarks)
-        )
-        if request.out is not None:
-            tell("figures", 1.0)
-            write(evaluation, request.out, measured=request.data is not None)
-    for table in evaluation.tables:
-        if not table.figure:
-            table.show(console)
-    for remark in (*remarks, evaluation.provenance.line()):
-        console.print(remark, markup=False, highlight=False)
-    return evaluation
+        yield tell
 
 
 def write(evaluation: Evaluation, folder: Path, *, measured: bool = False) -> None:
@@ -297,7 +325,8 @@ def _bands(results: Results) -> Iterator[dict[str, Any]]:
 
 def _case(case: Case) -> dict[str, Any]:
     row = asdict(case)
-    row |= dict(zip(("over_frame", "over_row", "over_col"), row.pop("oversampling"), strict=True))
+    over = row.pop("oversampling") or (np.nan, np.nan, np.nan)
+    row |= dict(zip(("over_frame", "over_row", "over_col"), over, strict=True))
     return row
 
 

@@ -81,25 +81,27 @@ def amplitude_residual(fill: ArrayLike, truth: ArrayLike) -> float:
     return float(np.abs(a - b).sum() / total) if total > 0 else float("nan")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class BandSums:
     """Voxels, filled counts and true counts in each intensity band; they add up over gaps.
 
     Attributes
     ----------
     voxels, filled, true
-        ``(6,)`` float64, one entry for each of `BAND_NAMES`.
+        One entry for each of `BAND_NAMES`.
     """
 
-    voxels: NDArray[np.float64]
-    filled: NDArray[np.float64]
-    true: NDArray[np.float64]
+    voxels: tuple[float, ...]
+    filled: tuple[float, ...]
+    true: tuple[float, ...]
 
     @property
     def ratio(self) -> NDArray[np.float64]:
         """``(6,)`` filled over true counts; NaN in a band without true counts."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.true > 0, self.filled / self.true, np.nan)
+        filled, true = np.array(self.filled), np.array(self.true)
+        ratio = np.full(true.shape, np.nan)
+        np.divide(filled, true, out=ratio, where=true > 0)
+        return ratio
 
 
 def band_sums(fill: ArrayLike, truth: ArrayLike, by: BandedBy = "fill") -> BandSums:
@@ -120,21 +122,17 @@ def band_sums(fill: ArrayLike, truth: ArrayLike, by: BandedBy = "fill") -> BandS
     f, t = _same_shape(fill, truth)
     band = np.digitize(f if by == "fill" else t, BAND_EDGES[1:-1])
 
-    def sums(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(band, weights, len(BAND_NAMES)).astype(np.float64)
+    def sums(weights: NDArray[np.float64]) -> tuple[float, ...]:
+        return tuple(np.bincount(band, weights, len(BAND_NAMES)).tolist())
 
     return BandSums(sums(np.ones_like(f)), sums(f), sums(t))
 
 
 def pooled(sums: Iterable[BandSums]) -> BandSums:
     """Add the bands of several gaps."""
-    each = list(sums)
-    zero = np.zeros(len(BAND_NAMES))
-    return BandSums(
-        sum((s.voxels for s in each), zero),
-        sum((s.filled for s in each), zero),
-        sum((s.true for s in each), zero),
-    )
+    each = np.array([(s.voxels, s.filled, s.true) for s in sums]).reshape(-1, 3, len(BAND_NAMES))
+    voxels, filled, true = each.sum(axis=0).tolist()
+    return BandSums(tuple(voxels), tuple(filled), tuple(true))
 
 
 LEVELS = (0.68, 0.95)
@@ -257,33 +255,36 @@ def real_space_errors(
         error
         for compared in (with_gap, filled)
         for error in (
-            _phase_std(compared, truth, support),
-            _modulus_rmse(compared, truth, support),
-            _gradient_rmse(compared, truth, support),
+            phase_std(compared, truth, support),
+            modulus_rmse(compared, truth, support),
+            gradient_rmse(compared, truth, support),
         )
     ]
     gap, full = errors[:3], errors[3:]
     return RealSpaceErrors(gap[0], full[0], gap[1], full[1], gap[2], full[2])
 
 
-def _phase_std(
-    compared: NDArray[np.complex128], truth: NDArray[np.complex128], support: NDArray[np.bool_]
+def phase_std(
+    compared: NDArray[np.complexfloating], truth: NDArray[np.complex128], support: NDArray[np.bool_]
 ) -> float:
+    """Standard deviation of the phase error in the support, rad, up to a constant phase."""
     relative = (compared * truth.conj())[support]
     # A constant phase has no meaning: take it out before angles are cut at +-pi.
     return float(np.angle(relative * np.exp(-1j * np.angle(relative.sum()))).std())
 
 
-def _modulus_rmse(
-    compared: NDArray[np.complex128], truth: NDArray[np.complex128], support: NDArray[np.bool_]
+def modulus_rmse(
+    compared: NDArray[np.complexfloating], truth: NDArray[np.complex128], support: NDArray[np.bool_]
 ) -> float:
+    """Root mean square error of the modulus in the support over the true mean modulus."""
     a, b = np.abs(compared[support]), np.abs(truth[support])
     return float(np.sqrt(np.mean((a - b) ** 2)) / b.mean())
 
 
-def _gradient_rmse(
-    compared: NDArray[np.complex128], truth: NDArray[np.complex128], support: NDArray[np.bool_]
+def gradient_rmse(
+    compared: NDArray[np.complexfloating], truth: NDArray[np.complex128], support: NDArray[np.bool_]
 ) -> float:
+    """Root mean square error of the phase gradient over the three axes, rad a voxel."""
     relative = compared * truth.conj()
     squares = []
     for axis in range(3):

@@ -329,7 +329,7 @@ def _by_oversampling(volumes: list[Record]) -> Table:
         for method in _methods(single):
             own = [r for r in single if r.case.width == width and r.method == method]
             cells = [
-                [r for r in own if low <= r.case.oversampling[2] < high]
+                [r for r in own if r.case.oversampling and low <= r.case.oversampling[2] < high]
                 for low, high in itertools.pairwise(edges)
             ]
             rows.append((f"{width} px {method}", tuple(_mean(c, _below_ceiling) for c in cells)))

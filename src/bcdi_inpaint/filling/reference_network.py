@@ -27,6 +27,12 @@ WIDTHS = (3, 6, 9, 12)
 
 SLOPE = 0.2
 
+PLACES = 16
+"""Places that are looked at for one training portion."""
+
+LIT = 0.3
+"""Counts a voxel with which the paper's own figures begin (its Fig. 5)."""
+
 
 class _Convolution(nn.Module):
     """Zero-padded to the input's size; an odd surplus goes to the far side, as in TensorFlow."""
@@ -192,6 +198,7 @@ def reference_portion(
     volume is turned so that axis 1 is one of the detector's axes, axis 0 the other, and axis 2 the
     rocking angle: a patch looks like that in use, too. Positions are biased to the periphery, how
     is not published: here, of two random places the one further from the brightest voxel is taken.
+    Places with fewer than `LIT` counts a voxel are passed over where there are others.
 
     Parameters
     ----------
@@ -209,11 +216,16 @@ def reference_portion(
     if not 1 <= width < EDGE:
         raise ValueError(f"width={width} px: takes 1 to {EDGE - 1}")
     peak = np.unravel_index(int(counts.argmax()), counts.shape)
-    corners = rng.integers(0, np.array(counts.shape) - EDGE + 1, (2, 3))
-    distances = np.linalg.norm(corners + EDGE / 2 - np.array(peak), axis=1)
-    frame, row, col = corners[distances.argmax()]
-    cut = counts[frame : frame + EDGE, row : row + EDGE, col : col + EDGE]
-    portion = np.log1p(cut.transpose((1, 2, 0) if rng.random() < 0.5 else (2, 1, 0)))
+    corners = rng.integers(0, np.array(counts.shape) - EDGE + 1, (PLACES, 3))
+    cuts = [counts[f : f + EDGE, r : r + EDGE, c : c + EDGE] for f, r, c in corners]
+    means = np.array([cut.mean(dtype=float) for cut in cuts])
+    candidates = np.flatnonzero(means >= min(LIT, means.max()))[:2]
+    distances = np.linalg.norm(corners[candidates] + EDGE / 2 - np.array(peak), axis=1)
+    portion = np.log1p(
+        cuts[candidates[distances.argmax()]].transpose(
+            (1, 2, 0) if rng.random() < 0.5 else (2, 1, 0)
+        )
+    )
     low, high = portion.min(), portion.max()
     scaled = (portion - low) / (high - low) if high > low else np.zeros_like(portion)
     mask = np.zeros(portion.shape, bool)

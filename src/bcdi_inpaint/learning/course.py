@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..filling.network import PatchingNetwork
 from ..filling.reference import weights_name
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from ..simulate.recipe import Split
     from .recipe import TrainingRecipe
@@ -120,6 +121,18 @@ class ReferencePortions(Portions):
         return self
 
 
+def _begin_as_published(module: nn.Module) -> None:
+    """TensorFlow's initial weights; with torch's smaller ones little passes so many layers."""
+    if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+        nn.init.xavier_uniform_(module.weight)
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)
+
+
+_USUAL = -1.2
+"""Before the reference's sigmoid; behind it .14, the mean of its training portions."""
+
+
 @dataclass(frozen=True)
 class _Reference:
     """As published, see `reference_network`, on the volumes of the patching network's course."""
@@ -129,7 +142,12 @@ class _Reference:
     start = "gap left at zero"
 
     def network(self) -> ReferenceNetwork:
-        return ReferenceNetwork()
+        network = ReferenceNetwork()
+        network.apply(_begin_as_published)
+        # At the middle of its range the first steps would drive it to zero, where the sigmoid is flat
+        # and Adam remembers them for thousands of steps: more than a short training has.
+        nn.init.constant_(network.head[-1].bias, _USUAL)  # type: ignore[arg-type]
+        return network
 
     def training(self, seed: int, device: str) -> ReferencePortions:
         return self._portions(seed, "training", device)

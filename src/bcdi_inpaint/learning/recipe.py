@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-PUBLISHED = {"batch": 32, "weight_decay": 0.0, "averaging": 0.0}
-"""Defaults of the reference network: Adam at 1e-3 on batches of 32, no averaged weights."""
+PUBLISHED = {"batch": 32, "learning_rate": 1e-4, "weight_decay": 0.0, "averaging": 0.0}
+"""Defaults of the reference network, as in its code: Adam, batches of 32, no averaged weights."""
 
 
 class TrainingRecipe(BaseModel):

@@ -7,6 +7,7 @@ the other end of the pipe is closed.
 
 from __future__ import annotations
 
+import gc
 import logging
 import pickle
 import sys
@@ -153,6 +154,7 @@ def main(descriptor: int) -> None:
         raw, processed = pickle.loads(hello.clients)  # noqa: S301 (made by the process that started us)
         logs.set_up_worker(raw.context.api_key or "")
         Worker(connection, Desk(raw, processed, hello.owner, hello.lease_seconds)).serve()
+    gc.freeze()  # whoever closed waits for us, and needs no search through all that is loaded
 
 
 if __name__ == "__main__":

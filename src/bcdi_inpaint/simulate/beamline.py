@@ -120,7 +120,8 @@ class AreaDetector(Device):  # type: ignore[misc]
     """A detector whose frames another process writes to HDF5, as areaDetector's file plugin does.
 
     It announces them by Resource (``AD_HDF5_SWMR``, one file for each staging) and Datum documents
-    under the data key ``<name>_image``. ``cam.num_images`` frames are taken at each point.
+    under the data key ``<name>_image``. ``cam.num_images`` frames are taken at each point; the counts of
+    the last one are ``<name>_total``, which is what Bluesky tabulates and plots.
 
     Parameters
     ----------
@@ -136,6 +137,7 @@ class AreaDetector(Device):  # type: ignore[misc]
     """
 
     cam = Component(Camera, "cam:", kind="config")
+    total = Component(Signal, value=0, kind="hinted")
 
     def __init__(
         self,
@@ -200,6 +202,7 @@ class AreaDetector(Device):  # type: ignore[misc]
                 frame = self._expose(self._exposures)
                 time.sleep(self.cam.acquire_time.get())
                 self._writer.write(frame)
+                self.total.put(int(frame.sum()))
                 self._exposures += 1
         except Exception as error:  # noqa: BLE001 (whoever waits for the status gets it)
             status.set_exception(error)
