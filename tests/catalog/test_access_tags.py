@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from starlette.testclient import TestClient
 from tiled.client import from_context
 from tiled.client.context import Context, password_grant
 
 from bcdi_inpaint.catalog import TagsRefusedError, write
+from bcdi_inpaint.console.page import page
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +111,23 @@ def test_a_server_that_would_drop_the_tags_gets_nothing(
     with pytest.raises(TagsRefusedError, match="Has the server no access policy"):
         write(processed, *make_scan(access_tags=("proposal-1",)))
     assert list(processed) == []
+
+
+def test_the_page_shows_what_the_viewers_key_may_see(
+    operator: Container, visitor: Container, make_scan: MakeScan
+) -> None:
+    processed = operator["processed"]
+    hidden = write(processed, *make_scan(access_tags=("proposal-1",), sample="Pt_4711"))
+    write(processed, *make_scan(access_tags=("beamline",), sample="Au_42"))
+    picture = f"/quicklook/{hidden.item['id']}.png"
+    keys = [user.context.create_api_key(expires_in=600)["secret"] for user in (operator, visitor)]
+    with TestClient(page(processed, sign_in=True)) as browser:
+        theirs, ours = ((browser.get("/", auth=("", key)).text) for key in keys)
+        assert "Pt_4711" in theirs
+        assert "Au_42" in ours
+        assert "Pt_4711" not in ours
+        assert hidden.item["id"] not in ours
+        found = browser.get("/", params={"sample": "Pt_4711"}, auth=("", keys[1])).text
+        assert hidden.item["id"] not in found
+        answers = [browser.get(picture, auth=("", key)).status_code for key in keys]
+        assert answers == [200, 404]
