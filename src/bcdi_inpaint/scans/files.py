@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-WAYS_TO_OPEN: tuple[dict[str, Any], ...] = (
-    {"libver": "latest", "swmr": True},  # the only way to read along with a SWMR writer
-    {},
-    {"locking": False},  # on file systems that can't lock
-)
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+OPEN_FOR_SWMR = 0b100
+"""Of the consistency flags in a superblock of version 3."""
 
 
 class OutsideRootsError(PermissionError):
@@ -87,21 +85,53 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
     Raises
     ------
+    BlockingIOError
+        If who writes it must close it first.
     OSError
-        If it can't be opened in any way.
+        If it can't be opened for another reason.
     """
     import hdf5plugin  # noqa: F401 (registers the filters)
 
-    with ExitStack() as stack:
-        for number, options in enumerate(WAYS_TO_OPEN, start=1):
-            try:
-                file = stack.enter_context(h5py.File(path, "r", **options))
-            except OSError as error:
-                if number == len(WAYS_TO_OPEN):
-                    raise OSError(f"{path} can't be read as HDF5: {error}") from error
-            else:
-                break
+    options = {"libver": "latest", "swmr": True} if _is_written_for_swmr(path) else {}
+    with _open(path, **options) as file:
         yield file
+
+
+def _open(path: Path, **options: Any) -> h5py.File:
+    try:
+        return h5py.File(path, "r", **options)
+    except (OSError, RuntimeError) as error:  # h5py has both
+        text = str(error)
+        if isinstance(error, BlockingIOError) or "already open for write" in text:
+            kind: type[OSError] = BlockingIOError
+        elif "lock file" in text and "locking" not in options:  # a file system that can't lock
+            return _open(path, **options, locking=False)
+        else:
+            kind = OSError
+        raise kind(f"{path} can't be read as HDF5: {error}") from error
+
+
+def _is_written_for_swmr(path: Path) -> bool:
+    """Whether a writer has a file open to which it may be read along.
+
+    Only then it is opened for SWMR: where a checksum is wrong, HDF5 believes in a writer who is
+    just at it and looks again for ever, holding all of its locks and Python's.
+
+    Raises
+    ------
+    OSError
+        If the file is not there or is shorter than it says.
+    """
+    with path.open("rb") as file:
+        block = file.read(48)
+    if len(block) < 48 or block[:8] != SIGNATURE or block[8] < 3 or not block[11] & OPEN_FOR_SWMR:
+        return False
+    width = block[9]  # of an offset; the base's, the extension's and the end's follow
+    end = int.from_bytes(block[12 + 2 * width : 12 + 3 * width], "little")
+    size = path.stat().st_size
+    if end > size:
+        raise OSError(f"{path} can't be read as HDF5: it ends after {size} of {end} bytes")
+    return True
 
 
 def read_frames(

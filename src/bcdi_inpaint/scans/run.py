@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 
 from .assembly import Choices, FramesPerPoint, assemble
-from .files import ONCE, read_frames
+from .files import ONCE, OutsideRootsError, allowed_path, open_hdf5, read_frames
 from .streams import PointFrames, RunRecord, Stream, choose_image
 
 if TYPE_CHECKING:
@@ -154,6 +154,8 @@ def _read(
     """Frames ``(point, frame, row, col)``, from Tiled or else from the file; and notes."""
     n_points, *per_point, rows, cols = node.shape
     shape = (int(np.prod(per_point, dtype=int)), rows, cols)
+    if roots:
+        _refuse_broken_files(node, roots)
     try:
         return np.asarray(node.read()).reshape(n_points, *shape), ()
     except httpx.HTTPStatusError as error:
@@ -169,6 +171,26 @@ def _read(
     there = len(frames) // shape[0]
     notes = (why,) if there == n_points else (why, f"the file has {there} of {n_points} points")
     return frames[: there * shape[0]].reshape(there, *shape), notes
+
+
+def _refuse_broken_files(node: ArrayClient, roots: Sequence[str | Path]) -> None:
+    """Look into files that lie here, before Tiled does.
+
+    Tiled opens what ``TiledWriter`` registers for SWMR, whether or not somebody writes it. Over a
+    file that is cut off HDF5 then waits for ever, and the whole server with it.
+
+    Raises
+    ------
+    OSError
+        If one can't be opened.
+    """
+    for source in node.data_sources() or []:
+        for asset in source.assets if source.mimetype == HDF5 else []:
+            with (
+                suppress(OutsideRootsError, ValueError, FileNotFoundError),
+                open_hdf5(allowed_path(asset.data_uri, roots)),
+            ):
+                pass
 
 
 def _read_files(
