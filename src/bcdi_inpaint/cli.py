@@ -483,10 +483,15 @@ def evaluate(
         typer.Option(min=0, help="Positions between the reference's windows; the paper's is 4."),
     ] = 4,
     out: Annotated[Path | None, typer.Option(help="Folder for CSV, JSON, tables, figures.")] = None,
+    downstream: Annotated[
+        bool,
+        typer.Option("--downstream", help="Reconstruct the filled scans; go on where OUT stands."),
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Judge the methods: tables with noise ceilings and baselines."""
     from .evaluate import Request, evaluate
+    from .evaluate.downstream_report import report
 
     request = Request(
         methods=tuple(method or ()),
@@ -501,4 +506,7 @@ def evaluate(
         device=device,
         out=out,
     )
-    evaluate(request, console)
+    if downstream:
+        report(request, console)
+    else:
+        evaluate(request, console)

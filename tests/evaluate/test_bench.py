@@ -265,7 +265,7 @@ def test_networks_say_how_much_they_have_seen(tmp_path):
     import torch
     from safetensors.torch import save_file
 
-    from bcdi_inpaint.evaluate.evaluation import _networks
+    from bcdi_inpaint.evaluate.evaluation import networks
     from bcdi_inpaint.filling.network import PatchingNetwork
     from bcdi_inpaint.filling.weights import save_model
 
@@ -279,7 +279,7 @@ def test_networks_say_how_much_they_have_seen(tmp_path):
         methods=("patching", "reference"),
         options={"patching": {"model": str(model)}, "reference": {"weights": tmp_path}},
     )
-    patching, published = _networks(config)
+    patching, published = networks(config)
     assert patching.startswith("patching (mine, sha256 ")
     assert patching.endswith("1234 portions")
     assert published == "reference, 9 px: the network has seen 77 portions"

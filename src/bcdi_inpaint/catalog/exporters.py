@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 Gaps = Literal["hard", "soft", "free"]
 
+SOFT_BAND = (0.5, 1.2)
+"""PyNX's band around an estimated intensity, as factors of it."""
+
 JOULE_PER_EV = 1.602176634e-19
 """Exact in the SI."""
 METRE_EV = 1.239841984e-6

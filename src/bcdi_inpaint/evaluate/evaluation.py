@@ -193,19 +193,19 @@ def evaluate(request: Request, console: Console) -> Evaluation:
             raise ValueError(reason)
         remarks.append(f"{method} is left out: {reason}")
         config = replace(config, methods=tuple(m for m in config.methods if m != method))
-    remarks += _networks(config)
-    provenance = _provenance(request, config)
+    remarks += networks(config)
+    provenance = origin(request, config, _seeds(request, config))
     journal = None
     if request.out is not None:
         decisive = f"{config} {request.data} {request.avoid} {remarks} {provenance.versions}"
         journal = Journal(request.out / "unfinished.jsonl", decisive, provenance.commit)
         if journal.begun != provenance.commit:
             remarks.append(f"the run began with commit {journal.begun}")
-    with _progress(console) as tell:
+    with progress(console) as tell:
         if request.data is None:
             results = run(config, tell, journal)
         else:
-            counts, unjudged = _measured_scan(request)
+            counts, unjudged = measured_scan(request)
             results = run_measured(
                 config,
                 counts,
@@ -232,7 +232,7 @@ def evaluate(request: Request, console: Console) -> Evaluation:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Tell]:
+def progress(console: Console) -> Iterator[Tell]:
     """A progress bar with the time left, for work that may have been half done before."""
     from rich.progress import (
         BarColumn,
@@ -340,7 +340,7 @@ def _write_csv(path: Path, rows: Iterator[dict[str, Any]]) -> None:
             writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
 
 
-def _measured_scan(request: Request) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def measured_scan(request: Request) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Frames of a scan without gaps, and the pixels that are not judged."""
     from ..geometry import dead_pixels, flagged, hot_pixels
     from ..scans import from_file
@@ -360,7 +360,7 @@ def _measured_scan(request: Request) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return frames, unjudged
 
 
-def _networks(config: Config) -> Iterator[str]:
+def networks(config: Config) -> Iterator[str]:
     """How much the networks have learned from: only at equal numbers is a comparison one of methods."""
     seen: dict[str, Mapping[str, str]] = {}
     if "patching" in config.methods:
@@ -385,15 +385,22 @@ def _networks(config: Config) -> Iterator[str]:
         yield f"{name}: the network has seen {portions} portions"
 
 
-def _provenance(request: Request, config: Config) -> Provenance:
+def _seeds(request: Request, config: Config) -> str:
+    if request.data is not None:
+        return f"data {request.data.name}"
     seeds = ", ".join(
         f"{which} from {SEEDS[which]} on ({number} patterns)"
         for which, number in config.patterns.items()
         if number
     )
+    return f"seeds {seeds}"
+
+
+def origin(request: Request, config: Config, seeds: str) -> Provenance:
+    """What is known of this run, its seeds in words."""
     return Provenance(
         command=request.command,
-        seeds=f"seeds {seeds}" if request.data is None else f"data {request.data.name}",
+        seeds=seeds,
         date=datetime.now(UTC).date().isoformat(),
         commit=source_commit(),
         versions=", ".join(f"{p} {version(p)}" for p in ("bcdi-inpaint", "numpy", "torch")),

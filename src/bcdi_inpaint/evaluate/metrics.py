@@ -8,7 +8,7 @@ alone, in any shape but all in the same one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.special import betainc, gammainc, gammaln
@@ -265,7 +265,9 @@ def real_space_errors(
 
 
 def phase_std(
-    compared: NDArray[np.complexfloating], truth: NDArray[np.complex128], support: NDArray[np.bool_]
+    compared: NDArray[np.complexfloating[Any, Any]],
+    truth: NDArray[np.complexfloating[Any, Any]],
+    support: NDArray[np.bool_],
 ) -> float:
     """Standard deviation of the phase error in the support, rad, up to a constant phase."""
     relative = (compared * truth.conj())[support]
@@ -274,7 +276,9 @@ def phase_std(
 
 
 def modulus_rmse(
-    compared: NDArray[np.complexfloating], truth: NDArray[np.complex128], support: NDArray[np.bool_]
+    compared: NDArray[np.complexfloating[Any, Any]],
+    truth: NDArray[np.complexfloating[Any, Any]],
+    support: NDArray[np.bool_],
 ) -> float:
     """Root mean square error of the modulus in the support over the true mean modulus."""
     a, b = np.abs(compared[support]), np.abs(truth[support])
@@ -282,7 +286,9 @@ def modulus_rmse(
 
 
 def gradient_rmse(
-    compared: NDArray[np.complexfloating], truth: NDArray[np.complex128], support: NDArray[np.bool_]
+    compared: NDArray[np.complexfloating[Any, Any]],
+    truth: NDArray[np.complexfloating[Any, Any]],
+    support: NDArray[np.bool_],
 ) -> float:
     """Root mean square error of the phase gradient over the three axes, rad a voxel."""
     relative = compared * truth.conj()
