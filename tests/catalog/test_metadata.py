@@ -25,7 +25,7 @@ text = st.text(max_size=8)
 number = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(1e-9, 1e9)
 sentences = st.lists(
-    st.text(st.characters(exclude_characters=";"), min_size=1, max_size=20), max_size=3
+    st.text(min_size=1, max_size=20).map(lambda s: " ".join(f"a; {s}".split())), max_size=3
 ).map(tuple)
 angles = st.dictionaries(st.text(min_size=1, max_size=6), number, max_size=3)
 span = st.tuples(st.integers(0, 999), st.integers(1000, 5000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shutil
 import stat
@@ -119,4 +120,15 @@ def test_tiled_accepts_the_configuration_for_one_person(
     monkeypatch.setenv("RAW_FILES", str(tmp_path))
     config = parse_configs(DEPLOY / "tiled" / "one-person")
     assert config.streaming_cache is not None
-    assert {"BlueskyRun", "BCDIInpainted"} <= config.media_types.keys()
+    assert config.media_types.keys() == {"BlueskyRun", "BCDIInpainted"}
+
+
+def test_both_configurations_of_tiled_export_the_same_formats() -> None:
+    one, beamline = (
+        yaml.safe_load((DEPLOY / "tiled" / folder / "config.yml").read_text())
+        for folder in ("one-person", "beamline")
+    )
+    for entry in ("media_types", "file_extensions"):
+        assert one[entry] == beamline[entry]
+    for exporter in beamline["media_types"]["BCDIInpainted"].values():
+        assert callable(pkgutil.resolve_name(exporter))

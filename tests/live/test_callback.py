@@ -158,9 +158,10 @@ def test_a_filled_run_can_be_redone(RE, callback, settings, array_detector, moto
     callback.submit(uid)
     assert callback.wait(WAIT)
     assert node_of(callback, uid).uri == first.uri
-    callback.submit(uid, again=True)
+    callback.submit(uid, again=True, stopped=1e9)
     assert callback.wait(WAIT)
     assert node_of(callback, uid).uri != first.uri
+    assert callback.status().last[0].stopped == 1e9
 
 
 def test_a_server_inside_this_process_is_refused(raw, processed):

@@ -182,6 +182,16 @@ class TestFiles:
         with pytest.raises(CannotFollowError, match="may not be read"):
             collector.look()
 
+    def test_that_would_take_too_much_memory_leave_the_run_to_tiled(
+        self, settings, run, detector_files, stack
+    ):
+        bounded = replace(settings, file_roots=(detector_files,), largest_stack=stack[:-1].nbytes)
+        collector = Collector(bounded)
+        for document in run:
+            collector.take(*document)
+        with pytest.raises(CannotFollowError, match="more than largest_stack allows"):
+            collector.look()
+
     def test_that_never_come_leave_the_run_to_tiled(self, settings, run, detector_files):
         collector = Collector(replace(settings, file_roots=(detector_files,)))
         (path,) = detector_files.glob("*.h5")

@@ -13,6 +13,7 @@ import pytest
 import tiled.client.utils
 from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
+from tiled.structures.core import Spec
 
 from bcdi_inpaint.scans import Choices, OutsideRootsError, from_documents, from_run
 from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor, in_order
@@ -287,6 +288,21 @@ class TestChoosing:
         assert from_run(run, mask=False, motor="eta_setpoint").metadata.motor == "eta_setpoint"
         with pytest.raises(ValueError, match=r"no column 'phi' for the motor; there are: .*eta"):
             from_run(run, mask=False, motor="phi")
+
+
+class TestRefusals:
+    def test_frames_that_take_too_much_memory(self, array_detector, rock, record, stack):
+        run = record(rock(array_detector)).run
+        with pytest.raises(ValueError, match=r"6 x 20 x 24 of uint32, take .* GiB, more than"):
+            from_run(run, mask=False, largest_stack=stack.nbytes - 1)
+        assert from_run(run, mask=False, largest_stack=stack.nbytes).frames.shape == stack.shape
+
+    def test_a_run_of_an_old_catalogue(self, raw):
+        node = getattr(raw, "base", raw).create_container(
+            "old", specs=[Spec("BlueskyRun", version="1")]
+        )
+        with pytest.raises(ValueError, match=r"version 1.*scans\.databroker\.from_databroker"):
+            from_run(node)
 
 
 class TestUnservable:

@@ -185,6 +185,8 @@ class FillMetadata(BaseModel):
 
 def from_scan(scan: ScanMetadata) -> dict[str, Any]:
     """Fields that say where a scan comes from and what phase retrieval needs."""
+    from bcdi_inpaint.filling.result import one_a_line
+
     row_size, col_size = scan.pixel_size or (None, None)
     beam_row, beam_col = scan.direct_beam or (None, None)
     return {
@@ -207,7 +209,7 @@ def from_scan(scan: ScanMetadata) -> dict[str, Any]:
         "roi": scan.roi,
         "binning": scan.binning,
         "frames_expected": scan.frames_expected,
-        "scan_notes": "; ".join(scan.notes),
+        "scan_notes": one_a_line(scan.notes),
         **{f"{SAMPLE_ANGLE}{name}": value for name, value in scan.sample_angles.items()},
         **{f"{DETECTOR_ANGLE}{name}": value for name, value in scan.detector_angles.items()},
         **{
@@ -245,7 +247,7 @@ def to_scan(flat: Mapping[str, Any], *, access_tags: tuple[str, ...] = ()) -> Sc
         access_tags=access_tags,
         frames_expected=get("frames_expected"),
         exit_status=get("exit_status", ""),
-        notes=_sentences(get("scan_notes", "")),
+        notes=tuple(get("scan_notes", "").splitlines()),
         extra=dict(_below(flat, START)),
     )
 
@@ -268,7 +270,7 @@ def to_report(flat: Mapping[str, Any]) -> Report:
         device=flat["device"],
         model_name=flat["model_name"],
         model_hash=flat["model_hash"],
-        notes=_sentences(flat["notes"]),
+        notes=tuple(flat["notes"].splitlines()),
         self_check=to_self_check(flat),
     )
 
@@ -306,7 +308,3 @@ def _below(flat: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 def _pair(first: float | None, second: float | None) -> tuple[float, float] | None:
     return None if first is None or second is None else (first, second)
-
-
-def _sentences(joined: str) -> tuple[str, ...]:
-    return tuple(joined.split("; ")) if joined else ()

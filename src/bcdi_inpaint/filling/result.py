@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -78,10 +80,15 @@ class Report:
         """Flat dictionary of plain values; self-check figures as ``self_check_<name>``."""
         flat = asdict(self)
         check = flat.pop("self_check")
-        flat["notes"] = "; ".join(self.notes)
+        flat["notes"] = one_a_line(self.notes)
         if check is not None:
             flat.update({f"self_check_{name}": value for name, value in check.items()})
         return flat
+
+
+def one_a_line(notes: Iterable[str]) -> str:
+    """Notes as one text; ``text.splitlines()`` gives them back."""
+    return "\n".join(" ".join(note.split()) for note in notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -106,9 +106,28 @@ class InpaintCallback:
             for uid in self._ledger.live():
                 self._shed(uid, f"a {name} document could not be taken; filled after the scan")
 
-    def submit(self, uid: str, *, again: bool = False, settings: Settings | None = None) -> None:
-        """Fill a finished run; `again` although it is filled already; by default as the next one."""
-        self._ledger.submit(uid, settings or self.settings, again=again)
+    def submit(
+        self,
+        uid: str,
+        *,
+        again: bool = False,
+        settings: Settings | None = None,
+        stopped: float | None = None,
+    ) -> None:
+        """Fill a finished run.
+
+        Parameters
+        ----------
+        uid
+            The run.
+        again
+            Although it is filled already.
+        settings
+            By default those of the next run.
+        stopped
+            When it stopped, seconds since 1970, if its filling is to be timed from then on.
+        """
+        self._ledger.submit(uid, settings or self.settings, again=again, stopped=stopped)
         self._backlog.nudge()
 
     def pause(self) -> None:

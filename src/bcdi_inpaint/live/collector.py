@@ -14,6 +14,7 @@ from bcdi_inpaint.scans import (
     FramesInFile,
     Retry,
     RunDocuments,
+    check_size,
     read_points,
 )
 from bcdi_inpaint.scans.assembly import assemble
@@ -188,10 +189,9 @@ class Collector:
                 raise CannotFollowError(
                     f"frames of shape {frames.shape[1:]} came after some of {self._array.shape[1:]}"
                 )
-            room = max(self.expected or 0, stop)
-            self._array = np.empty((room, *frames.shape[1:]), frames.dtype)
+            self._array = self._room(max(self.expected or 0, stop), frames)
         if stop > len(self._array):
-            more = np.empty((2 * stop, *self._array.shape[1:]), self._array.dtype)
+            more = self._room(2 * stop, self._array)
             more[: len(self._array)] = self._array
             self._array = more
         if stop > len(self._arrived):
@@ -201,3 +201,12 @@ class Collector:
         self._revised.update(known.tolist())
         self._array[start:stop] = frames
         self._arrived[start:stop] = time.monotonic()
+
+    def _room(self, points: int, like: NDArray[Any]) -> NDArray[Any]:
+        """Memory for the frames of so many points."""
+        shape = (points, *like.shape[1:])
+        try:
+            check_size(shape, like.dtype, self._settings.largest_stack)
+        except ValueError as error:
+            raise CannotFollowError(str(error)) from error
+        return np.empty(shape, like.dtype)

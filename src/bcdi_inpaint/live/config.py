@@ -106,6 +106,8 @@ class FillingSection(Section):
     """What to do with several frames at a point."""
     file_roots: tuple[Path, ...] = ()
     """Folders below which detector files may be read directly; others are refused."""
+    largest_stack: Annotated[int, Field(gt=0)] = DEFAULTS.largest_stack
+    """Bytes that the frames of a run may take; larger ones are refused before they are read."""
     final_seconds: Annotated[float, Field(ge=0)] = DEFAULTS.final_seconds
     """When a run stops, all of it is filled anew if that takes no longer than this."""
 
@@ -133,6 +135,7 @@ class FillingSection(Section):
             motor=self.motor,
             region=None if self.around_peak is None else AroundPeak(*self.around_peak),
             file_roots=self.file_roots,
+            largest_stack=self.largest_stack,
             final_seconds=self.final_seconds,
         )
 

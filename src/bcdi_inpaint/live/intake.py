@@ -84,7 +84,7 @@ class Intake:
         if known is None:
             if not self._is_settled(uid):
                 logger.info("run %s has finished", uid)
-                self._callback.submit(uid)
+                self._callback.submit(uid, stopped=stop["time"])
             return True
         if known.state in GOING_ON:
             if time.time() - stop["time"] < OVERDUE:

@@ -92,11 +92,13 @@ class Ledger:
         with self._changed:
             self._open[status.uid] = _Run(status, settings, live)
 
-    def submit(self, uid: str, settings: Settings, *, again: bool) -> None:
+    def submit(
+        self, uid: str, settings: Settings, *, again: bool, stopped: float | None = None
+    ) -> None:
         """A run that has finished some time ago is to be filled."""
         with self._changed:
             if uid not in self._open:
-                status = RunStatus(uid=uid, method=settings.method)
+                status = RunStatus(uid=uid, method=settings.method, stopped=stopped)
                 self._open[uid] = _Run(status, settings, live=False, again=again)
                 self._changed.notify_all()
 

@@ -144,6 +144,7 @@ def read_finished(desk: Desk, uid: str, settings: Settings) -> RockingScan:
         motor=settings.motor,
         frames_per_point=settings.frames_per_point,
         file_roots=settings.file_roots,
+        largest_stack=settings.largest_stack,
     )
     return crop(scan, region_of(scan, settings.region))
 

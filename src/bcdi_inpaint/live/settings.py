@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from bcdi_inpaint.filling.inpaint import DEFAULT
-from bcdi_inpaint.scans import Choices
+from bcdi_inpaint.scans import LARGEST_STACK, Choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,8 @@ class Settings:
         pixels, an `AroundPeak`, or None for all of them.
     file_roots
         Folders below which detector files may be read; files elsewhere are refused.
+    largest_stack
+        Bytes that the frames of a run may take; larger ones are not filled.
     portion
         Points that are filled and written at a time while the run goes on.
     margin
@@ -61,6 +63,7 @@ class Settings:
     motor: str | None = None
     region: Region | None = None
     file_roots: tuple[Path, ...] = ()
+    largest_stack: int = LARGEST_STACK
     portion: int = 16
     margin: int = 8
     final_seconds: float = 0.25

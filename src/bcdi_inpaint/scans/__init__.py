@@ -10,8 +10,10 @@ from .local import from_file
 from .recognition import RockingScanRule, is_rocking_scan
 from .rocking_scan import RockingScan, ScanMetadata, Span
 from .run import from_run
+from .size import LARGEST_STACK, check_size
 
 __all__ = [
+    "LARGEST_STACK",
     "Choices",
     "FramesInEvent",
     "FramesInFile",
@@ -23,6 +25,7 @@ __all__ = [
     "ScanMetadata",
     "Span",
     "allowed_path",
+    "check_size",
     "from_documents",
     "from_file",
     "from_run",

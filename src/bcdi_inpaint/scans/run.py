@@ -10,6 +10,7 @@ import numpy as np
 
 from .assembly import Choices, FramesPerPoint, assemble
 from .files import ONCE, OutsideRootsError, allowed_path, open_hdf5, read_frames
+from .size import LARGEST_STACK, check_size
 from .streams import PointFrames, RunRecord, Stream, choose_image
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def from_run(
     motor: str | None = None,
     file_roots: Sequence[str | Path] = (),
     retry: Retry = ONCE,
+    largest_stack: int = LARGEST_STACK,
 ) -> RockingScan:
     """Read a rocking scan from a run that ``bluesky_tiled_plugins.TiledWriter`` put into Tiled.
 
@@ -71,11 +73,14 @@ def from_run(
         catalogue, which Tiled answers with 422; errors 5xx). Empty = none.
     retry
         How patiently to look into files.
+    largest_stack
+        Bytes that the frames may take.
 
     Raises
     ------
     ValueError
-        If the run has no frames, or a choice is missing or doesn't fit.
+        If the run has no frames or too many, or is of an old catalogue, or a choice is missing or
+        doesn't fit.
     OutsideRootsError
         If Tiled can't serve a file which lies outside ``file_roots``.
     OSError
@@ -84,6 +89,7 @@ def from_run(
         If Tiled can't be reached or refuses.
     """
     choices = Choices(detector, roi, mask, frames_per_point, motor)
+    _refuse_old(run)
     containers = dict(_stream_containers(_base(run)))
     nodes = {name: dict(container.items()) for name, container in containers.items()}
     images = [
@@ -93,6 +99,8 @@ def from_run(
         if node.structure_family == "array" and len(node.shape) >= 3 and min(node.shape[-2:]) > 1
     ]
     stream, key = choose_image(images, data_key)
+    chosen = nodes[stream][key]
+    check_size(chosen.shape, chosen.dtype, largest_stack)
     record = RunRecord(
         start=run.metadata["start"],
         stop=run.metadata.get("stop") or {},
@@ -100,8 +108,18 @@ def from_run(
         path="/".join(run.path_parts),
         access_tags=_access_tags(run),
     )
-    array, notes = _read(nodes[stream][key], file_roots, retry)
+    array, notes = _read(chosen, file_roots, retry)
     return assemble(record, PointFrames(stream, key, array, notes=notes), choices)
+
+
+def _refuse_old(run: Container) -> None:
+    """Point to `from_databroker` for what databroker serves."""
+    versions = {spec.version for spec in run.specs if spec.name == "BlueskyRun"}
+    if versions and "3.0" not in versions:
+        raise ValueError(
+            f"the run is a BlueskyRun of version {', '.join(sorted(map(str, versions)))}, of an old "
+            "catalogue: read it with bcdi_inpaint.scans.databroker.from_databroker"
+        )
 
 
 def _base(node: Container) -> Container:

@@ -1,0 +1,37 @@
+"""How large a stack may be; asked before memory is taken for it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LARGEST_STACK = 64 * 2**30
+"""Bytes of the frames of one scan, unless another bound is given: far beyond any rocking scan."""
+
+
+def check_size(shape: Sequence[int], dtype: Any, largest: int) -> None:
+    """Refuse frames that take too much memory.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of all frames together, as they were recorded.
+    largest
+        Bytes.
+
+    Raises
+    ------
+    ValueError
+        If they take more.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > largest:
+        raise ValueError(
+            f"the frames, {' x '.join(map(str, shape))} of {np.dtype(dtype)}, take "
+            f"{size / 2**30:.3g} GiB, more than largest_stack allows ({largest / 2**30:.3g} GiB)"
+        )
