@@ -293,7 +293,13 @@ class Inpaint:
         (name,) = changes
         value = getattr(new, name)
         name = {"on": "inpainting"}.get(name, name)
-        shown = {True: "on", False: "off", None: "auto", "": "auto"}.get(value, value)
+        shown = (
+            SWITCH[not value]
+            if isinstance(value, bool)
+            else "auto"
+            if value in (None, "")
+            else value
+        )
         self._say(f"{name}: {shown}, from the next scan on (remembered in {self._file})")
 
     def _take(self, toggles: Toggles) -> None:
