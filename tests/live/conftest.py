@@ -81,14 +81,15 @@ class Server:
                 stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        for _ in range(600):
-            try:
-                httpx.get(f"{self.uri}/healthz", timeout=5)
-            except httpx.TransportError:
-                assert self.process.poll() is None, (self.folder / "log.txt").read_text()
-                time.sleep(0.1)
-            else:
-                return
+        with httpx.Client(base_url=self.uri, timeout=5) as asking:
+            for _ in range(1200):
+                try:
+                    asking.get("/healthz")
+                except httpx.TransportError:
+                    assert self.process.poll() is None, (self.folder / "log.txt").read_text()
+                    time.sleep(0.1)
+                else:
+                    return
         raise TimeoutError("Tiled does not start")
 
     def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
@@ -133,10 +134,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    """A server that the test may stop."""
-    server = Server(tmp_path)
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that the module's tests may do harm to; each leaves it running."""
+    server = Server(tmp_path_factory.mktemp("own"))
     server.start()
     yield server
     server.close()
@@ -211,7 +212,7 @@ def documents() -> Callable[..., list[tuple[str, dict[str, Any]]]]:
     """Makes the documents of a rocking scan whose frames are in the events."""
 
     def make(
-        stack: NDArray[Any], angles: NDArray[np.float64], **start: Any
+        stack: NDArray[Any], angles: NDArray[np.float64], data_key: str = "det", **start: Any
     ) -> list[tuple[str, dict[str, Any]]]:
         metadata = {
             "plan_name": "scan",
@@ -228,9 +229,9 @@ def documents() -> Callable[..., list[tuple[str, dict[str, Any]]]]:
             "source": "SIM",
         }
         angle = {"dtype": "number", "shape": [], "source": "SIM", "units": "deg"}
-        described, event, _ = descriptor(name="primary", data_keys={"det": frame, "eta": angle})
+        described, event, _ = descriptor(name="primary", data_keys={data_key: frame, "eta": angle})
         events = [
-            event(data={"det": counts, "eta": float(value)}, timestamps={"det": 0, "eta": 0})
+            event(data={data_key: counts, "eta": float(value)}, timestamps={data_key: 0, "eta": 0})
             for counts, value in zip(stack, angles, strict=True)
         ]
         return [

@@ -20,6 +20,8 @@ from tiled.queries import Key
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.live import InpaintCallback, Limits
 from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor
+from bcdi_inpaint.simulate.file_writer import FrameWriter
+from bcdi_inpaint.simulate.stream_detector import StreamDetector
 
 WAIT = 200
 
@@ -79,10 +81,11 @@ def kill(callback):
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_worker_killed_at_random_moments(
-    RE, server, settings, array_detector, motor, stack, angles, times
+    RE, server, settings, array_detector, motor, stack, angles
 ):
+    times = 4  # benchmarks/bench_endurance.py: 20
     chance = random.Random(times)
     raw, processed = server.beamline()
     uids = []
@@ -268,6 +271,26 @@ def test_frames_in_another_order_and_repeated_ones(callback, documents, stack, a
     the_complete_node(callback, uid, stack)
 
 
+def test_a_point_that_never_comes_is_left_out(callback, documents, stack, angles):
+    start, descriptor, *events, stop = documents(stack, angles)
+    del events[7]
+    uid = feed([start, descriptor, *events, stop], TiledWriter(callback.raw), callback)
+    assert callback.wait(WAIT)
+    node = the_complete_node(callback, uid, np.delete(stack, 7, axis=0))
+    np.testing.assert_array_equal(node["eta"].read(), np.delete(angles, 7))
+
+
+def test_a_detector_that_is_renamed(callback, settings, documents, stack, angles):
+    writer = TiledWriter(callback.raw)
+    renamed = feed(documents(stack, angles, "eiger2-1"), writer, callback)
+    callback.settings = replace(settings, data_key="det")
+    missed = feed(documents(stack, angles, "eiger2-1"), writer, callback)
+    assert callback.wait(WAIT)
+    assert the_complete_node(callback, renamed, stack).metadata["data_key"] == "eiger2-1"
+    assert fate(callback, missed).state == "failed"
+    assert "eiger2-1" in fate(callback, missed).reason
+
+
 def test_a_motor_without_readings(callback, documents, stack, angles):
     readings = angles.copy()
     readings[4:6] = np.nan
@@ -287,6 +310,61 @@ def test_a_frame_of_another_shape_is_left_to_the_finished_run(callback, document
 
 
 # Files.
+
+
+@pytest.fixture
+def in_a_file(RE, server, stack, angles, motor):
+    """Documents of a scan whose frames, one a point, are in a file."""
+    documents = []
+    token = RE.subscribe(lambda *document: documents.append(document))
+    detector = StreamDetector(at_motor(stack, angles, motor), server.new_folder(), name="det")
+    RE(rock(detector, motor, angles))
+    detector.close()
+    RE.unsubscribe(token)
+    return documents
+
+
+def up_to(documents, last):
+    """Documents but those of points after the last one."""
+    return [
+        (name, doc)
+        for name, doc in documents
+        if not (name == "event" and doc["seq_num"] > last)
+        and not (name == "stream_datum" and doc["seq_nums"]["start"] > last)
+    ]
+
+
+def test_fewer_angles_than_frames(callback, in_a_file, stack, angles):
+    events = [document for document in in_a_file if document[0] == "event"]
+    fewer = [document for document in in_a_file if document not in events[-3:]]
+    uid = feed(fewer, TiledWriter(callback.raw), callback)
+    assert callback.wait(WAIT)
+    node = the_complete_node(callback, uid)
+    known = len(angles) - 3
+    np.testing.assert_array_equal(node["eta"].read()[:known], angles[:known])
+    np.testing.assert_array_equal(node["intensity"].read()[:known, :, 20:], stack[:known, :, 20:])
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_file_ahead_of_the_catalogue(callback, in_a_file, stack, live):
+    if not live:  # then Tiled is asked for the frames, and answers 422
+        callback.pause()
+    uid = feed(up_to(in_a_file, 18), TiledWriter(callback.raw), callback)
+    callback.resume()
+    assert callback.wait(WAIT)
+    the_complete_node(callback, uid, stack[:18])
+
+
+def test_a_file_that_is_locked_until_the_detector_is_unstaged(
+    RE, server, callback, motor, stack, angles
+):
+    RE.subscribe(TiledWriter(callback.raw))
+    RE.subscribe(callback)
+    expose, writer = at_motor(stack, angles, motor), FrameWriter(swmr=False)
+    with AreaDetector(expose, server.new_folder(), name="det", writer=writer) as detector:
+        (uid,) = RE(rock(detector, motor, angles)).run_start_uids
+        assert callback.wait(WAIT)
+    the_complete_node(callback, uid, stack)
 
 
 @pytest.fixture
@@ -314,7 +392,9 @@ def test_a_file_that_comes_late_is_waited_for_and_one_that_is_broken_given_up(
         os.truncate(path_of_broken, 100)
         (good,) = RE(rock(array_detector, motor, angles)).run_start_uids
         callback.resume()
-        while not any(run.failures or run.reason for run in callback.status().runs):
+        deadline = time.monotonic() + WAIT
+        while not any(run.reason for run in callback.status().runs):
+            assert time.monotonic() < deadline
             time.sleep(0.1)
         away.rename(path)
         assert callback.wait(WAIT)

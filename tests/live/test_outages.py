@@ -151,7 +151,6 @@ def used(pid):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_many_short_scans_do_not_pile_up(callback, documents, stack, angles):
     stack, angles = stack[:8], angles[:8]
     writer = TiledWriter(callback.raw)
@@ -162,10 +161,10 @@ def test_many_short_scans_do_not_pile_up(callback, documents, stack, angles):
             assert callback.wait(WAIT)
         return used(os.getpid()), used(callback.status().worker)
 
-    before = scans(20)
-    after = scans(60)
+    before = scans(10)
+    after = scans(25)  # benchmarks/bench_endurance.py: 500
     for (memory0, threads0, files0), (memory1, threads1, files1) in zip(before, after, strict=True):
-        assert memory1 < memory0 + 40
+        assert memory1 < memory0 + 20
         assert threads1 <= threads0 + 1
         assert files1 <= files0 + 2
     assert not callback._router._run_of
