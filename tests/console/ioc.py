@@ -35,9 +35,9 @@ def menu(name, *words):
     return pair(name=name, value=words[0], dtype=ChannelType.ENUM, enum_strings=words)
 
 
-def text(name):
+def text(name, value):
     """A text that may have more than 40 characters, and its readback."""
-    return pair(name=name, value="", max_length=256, report_as_string=True)
+    return pair(name=name, value=value, dtype=ChannelType.CHAR, max_length=256)
 
 
 def readback(name, value):
@@ -126,9 +126,9 @@ class FilePlugin(Plugin):
     num_frames_flush = pair(name="NumFramesFlush", value=0)
     swmr_mode = menu("SWMRMode", "Off", "On")
     write_mode = menu("FileWriteMode", "Single", "Capture", "Stream")
-    file_name, file_template = text("FileName"), text("FileTemplate")
+    file_name, file_template = text("FileName", "test"), text("FileTemplate", "%s%s_%3.3d.h5")
     file_number = pair(name="FileNumber", value=0)
-    file_path = text("FilePath")
+    file_path = text("FilePath", "/tmp/")
     path_exists = menu("FilePathExists", "No", "Yes")
     capture = menu("Capture", "Done", "Capture")
 
