@@ -6,12 +6,10 @@ import base64
 import json
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -145,25 +143,26 @@ def processed(places, stack, gap):
     growing.abandon()
 
 
-@pytest.fixture
-def serve():
+@contextmanager
+def serving(app):
     """Serve an application on a port of this machine; gives its address."""
-    servers = []
-
-    def start(app):
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        servers.append((server, thread))
-        while not server.started:
-            time.sleep(0.02)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started)
         host, port = server.servers[0].sockets[0].getsockname()
-        return f"http://{host}:{port}/"
-
-    yield start
-    for server, thread in servers:
+        yield f"http://{host}:{port}/"
+    finally:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def serve():
+    """That, until the test is over."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(serving(app))
 
 
 def test_what_is_in_tiled_is_seen(browser, serve, processed, tmp_path):
@@ -256,27 +255,16 @@ def test_nothing_can_be_changed(serve, processed):
     assert "unsafe" not in policy
 
 
-def test_without_tiled_the_page_says_so(serve, tmp_path):
+def test_without_tiled_the_page_says_so(serve):
+    from tiled.catalog import in_memory
     from tiled.client import from_uri
+    from tiled.config import Authentication
+    from tiled.server.app import build_app
 
-    command = [sys.executable, "-m", "tiled", "serve", "catalog", "--temp", "--api-key", "secret"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-
-    def answers():
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{address}/healthz").is_success
-
-    try:
-        until(answers)
-        client = from_uri(address, api_key="secret")
-    finally:
-        server.kill()
-        server.wait()
-    answer = httpx.get(serve(page(client)), timeout=60)
+    key = "secret"
+    app = build_app(in_memory(), authentication=Authentication(single_user_api_key=key))
+    with serving(app) as address:
+        client = from_uri(address, api_key=key)
+    answer = httpx.get(serve(page(client)), timeout=PATIENCE)
     assert (answer.status_code, answer.text) == (503, "Tiled can't be reached")
     client.context.close()

@@ -71,7 +71,19 @@ def page(
         Ask viewers for a Tiled API key (as password, with any user name) and show them what it may
         see. Without, everybody sees what `processed` sees: only for viewers on this machine.
     """
-    app = FastAPI(title="bcdi-inpaint", docs_url=None, redoc_url=None, openapi_url=None)
+    health = f"{processed.uri.partition('/api/')[0]}/healthz"
+
+    def ask_tiled() -> None:
+        """Fail at once if nobody answers; the client would try again for half a minute."""
+        processed.context.http_client.get(health)
+
+    app = FastAPI(
+        title="bcdi-inpaint",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(ask_tiled)],
+    )
     seen = Depends(_signed_in(processed.uri) if sign_in else lambda: processed)
 
     @app.get("/")
