@@ -238,3 +238,22 @@ def test_info_names_versions_and_methods() -> None:
     shown = run("info").output
     for name in ("tiled", "torch", "kriging", "CPU"):
         assert name in shown
+
+
+def test_a_recipe_for_the_reference_takes_no_real_scans(scan: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('network = "reference"\nwidth = 6\n')
+    result = run("train", tmp_path / "run", "--recipe", recipe, "--real", scan)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.endswith(
+        "recipe.toml: the reference network takes neither real scans nor other weights"
+    )
+
+
+def test_evaluate_says_which_weights_are_missing(tmp_path: Path) -> None:
+    result = run("evaluate", "--method", "reference", "--reference", tmp_path, "--skip", 15)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert f"{tmp_path}/reference_3px.safetensors is not there" in line
+    assert "bcdi-inpaint train" in line

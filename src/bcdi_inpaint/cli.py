@@ -333,12 +333,10 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train the patching network (or the published one) on simulated (and measured) portions."""
-    from .learning import TrainingRecipe, read_recipe, train, write_outcome
+    from .learning import read_recipe, train, write_outcome
     from .terminal import training_progress
 
-    chosen = TrainingRecipe() if recipe is None else read_recipe(recipe)
-    if real:
-        chosen = TrainingRecipe(**{**chosen.model_dump(), "real": tuple(real)})
+    chosen = read_recipe(recipe, **({"real": real} if real else {}))
     with training_progress(console, chosen, minutes) as report:
         network = train(chosen, folder, device=device, minutes=minutes, report=report)
     typer.echo(f"weights: {write_outcome(network, chosen, folder)}")

@@ -70,21 +70,31 @@ class TrainingRecipe(BaseModel):
         return self
 
 
-def read_recipe(path: Path) -> TrainingRecipe:
+def read_recipe(path: Path | None, **changes: Any) -> TrainingRecipe:
     """Read a recipe from a TOML file.
+
+    Parameters
+    ----------
+    path
+        None for the default recipe.
+    **changes
+        Entries that take the place of the file's.
 
     Raises
     ------
     ValueError
         One line that names the file and the entry.
     """
+    name = "recipe" if path is None else f"recipe {path}"
     try:
-        return TrainingRecipe(**tomllib.loads(path.read_text()))
+        entries = {} if path is None else tomllib.loads(path.read_text())
+        return TrainingRecipe(**{**entries, **changes})
     except OSError as error:
-        raise ValueError(f"recipe {path} can't be read: {error.strerror}") from error
+        raise ValueError(f"{name} can't be read: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"recipe {path} is not TOML: {error}") from error
+        raise ValueError(f"{name} is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"recipe {path}: {entry}: {first['msg']}") from error
+        words = first["msg"].removeprefix("Value error, ")
+        raise ValueError(": ".join(filter(None, (name, entry, words)))) from error
