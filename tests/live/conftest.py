@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,21 +110,58 @@ class Server:
         """For detector files; the server may read them."""
         return Path(tempfile.mkdtemp(dir=self.files))
 
-    def client(self) -> Container:
+    def client(self, port: int | None = None) -> Container:
         from tiled.client import from_uri
 
-        client: Container = from_uri(self.uri, api_key=KEY)
+        client: Container = from_uri(f"http://127.0.0.1:{port or self.port}", api_key=KEY)
         client.context.show_progress = False
         self._clients.append(client)
         return client
 
-    def beamline(self) -> tuple[Container, Container]:
+    def beamline(self, port: int | None = None) -> tuple[Container, Container]:
         """Clients of an empty catalogue of runs and an empty container for filled scans."""
         from tiled.structures.core import Spec
 
-        beamline = self.client().create_container(f"beamline-{uuid.uuid4().hex[:8]}")
+        beamline = self.client(port).create_container(f"beamline-{uuid.uuid4().hex[:8]}")
         raw = beamline.create_container("raw", specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
         return raw, beamline.create_container("processed")
+
+
+class Line:
+    """A port through which a server is reached as long as the line is not cut."""
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        self._to = port
+        self._sockets: set[socket.socket] = set()
+        self.mend()
+
+    def mend(self) -> None:
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        self._sockets.add(listener)
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        while self._sockets:
+            with self._sockets.pop() as one, suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._sockets |= {near, far}
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(2**16):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +180,14 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture
+def line(server: Server) -> Iterator[Line]:
+    """A way to the server that can be cut, which harms nobody else."""
+    line = Line(server.port)
+    yield line
+    line.cut()
 
 
 @pytest.fixture

@@ -48,37 +48,63 @@ def until(condition):
         time.sleep(0.05)
 
 
+def outlast(RE, callback, detector, motor, angles, moment, begin, end):
+    """A scan, from some moment of which on Tiled is away for longer than anybody retries; its uid."""
+    recorded = []
+    name, seq_num = moment
+
+    def stop_tiled(given, doc):
+        recorded.append((given, doc))
+        if given == name and doc.get("seq_num", 0) == seq_num:
+            begin()
+
+    tokens = [RE.subscribe(callback), RE.subscribe(stop_tiled)]
+    (uid,) = RE(scan([detector], motor, angles[0], angles[-1], len(angles))).run_start_uids
+    for token in tokens:
+        RE.unsubscribe(token)
+    until(lambda: any(run.reason for run in callback.status().runs))
+    assert not callback.wait(0.5)
+    end()
+    feed(recorded, TiledWriter(callback.raw))  # what a writer had kept meanwhile
+    assert callback.wait(WAIT)
+    assert callback.status().last[0].state == "complete", callback.status().last[0].reason
+    return uid
+
+
+@pytest.fixture
+def detector(stack, angles, motor):
+    return ArrayDetector(at_motor(stack, angles, motor), name="det")
+
+
 @pytest.mark.slow
-def test_tiled_goes_down_before_during_and_after_a_scan(
-    RE, own_server, settings, motor, stack, angles
+def test_tiled_can_not_be_reached_before_during_and_after_a_scan(
+    RE, server, line, settings, detector, motor, stack, angles
 ):
-    raw, processed = own_server.beamline()
-    detector = ArrayDetector(at_motor(stack, angles, motor), name="det")
+    raw, processed = server.beamline(line.port)
     limits = Limits(retry_seconds=0.2)
-    moments = {"before": ("start", 0), "during": ("event", 9), "after": ("stop", 0)}
     with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:
-        RE.subscribe(callback)
-        for name, seq_num in moments.values():
-            recorded = []
-
-            def record(*document, recorded=recorded):
-                recorded.append(document)
-
-            def stop_server(given, doc, name=name, seq_num=seq_num):
-                if given == name and doc.get("seq_num", 0) == seq_num:
-                    own_server.stop()
-
-            tokens = [RE.subscribe(record), RE.subscribe(stop_server)]
-            (uid,) = RE(scan([detector], motor, angles[0], angles[-1], len(angles))).run_start_uids
-            for token in tokens:
-                RE.unsubscribe(token)
-            until(lambda: any(run.reason for run in callback.status().runs))
-            assert not callback.wait(0.5)
-            own_server.start()
-            feed(recorded, TiledWriter(raw))  # what a writer had kept meanwhile
-            assert callback.wait(WAIT)
-            assert callback.status().last[0].state == "complete", callback.status().last[0].reason
+        for moment in (("start", 0), ("event", 9), ("stop", 0)):
+            uid = outlast(RE, callback, detector, motor, angles, moment, line.cut, line.mend)
             the_complete_node(processed, uid, stack, settings)
+
+
+@pytest.mark.slow
+def test_tiled_is_killed_while_a_node_grows(own_server, settings, documents, stack, angles):
+    raw, processed = own_server.beamline()
+    run = documents(stack, angles)
+    before, after = run[:12], run[12:]
+    writer = TiledWriter(raw, batch_size=1)
+    limits = Limits(retry_seconds=0.2)
+    with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:
+        feed(before, writer, callback)
+        until(lambda: any(node.metadata["frames"] for node in processed.values()))
+        own_server.stop()
+        feed(after, callback)
+        until(lambda: any(run.reason for run in callback.status().runs))
+        own_server.start()
+        feed(after, writer)
+        assert callback.wait(WAIT)
+        the_complete_node(processed, run[0][1]["uid"], stack, settings)
 
 
 @pytest.mark.slow
