@@ -7,6 +7,8 @@ Markdown table; options make it shorter for a first look.
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import socket
 import statistics
 import subprocess
@@ -45,10 +47,7 @@ def main() -> None:
         rows += engine_seconds(root, options.frames, 256, options.rate)
         for method in options.methods:
             rows += time_to_complete(root, method, options.frames, 256, options.rate)
-    width = max(len(name) for name, _ in rows)
-    print(f"\n| {'figure':{width}} | value |\n|{'-' * (width + 2)}|---|")
-    for name, value in rows:
-        print(f"| {name:{width}} | {value} |")
+    print_table(rows)
 
 
 def callback_costs(root: Container, n: int, size: int) -> list[tuple[str, str]]:
@@ -57,7 +56,7 @@ def callback_costs(root: Container, n: int, size: int) -> list[tuple[str, str]]:
     raw, processed = places(root)
     rows = []
     with InpaintCallback(raw, processed, settings=settings("linear", size)) as inpaint:
-        time.sleep(10)  # its worker starts
+        warm(inpaint, raw, size)
         for name, callback in (
             ("callback", inpaint),
             ("TiledWriter, one batch", TiledWriter(raw)),
@@ -84,7 +83,7 @@ def engine_seconds(root: Container, n: int, size: int, rate: float) -> list[tupl
     seconds: dict[bool, list[float]] = {False: [], True: []}
     raw, processed = places(root)
     with InpaintCallback(raw, processed, settings=settings("kriging", size)) as inpaint:
-        time.sleep(10)
+        warm(inpaint, raw, size)
         for with_callback in (False, True, True, False):
             with engine() as RE:  # noqa: N806
                 RE.subscribe(TiledWriter(raw))
@@ -111,7 +110,7 @@ def time_to_complete(
     raw, processed = places(root)
     stopped: list[float] = []
     with InpaintCallback(raw, processed, settings=settings(method, size)) as inpaint:
-        time.sleep(10)
+        warm(inpaint, raw, size)
         with engine() as RE:  # noqa: N806
             RE.subscribe(TiledWriter(raw, batch_size=10))
             RE.subscribe(inpaint)
@@ -119,8 +118,7 @@ def time_to_complete(
             RE(measure(n, size, rate))
         inpaint.wait(600)
         peak = peak_memory(inpaint.status().worker)
-    (node,) = processed.values()
-    metadata = node.metadata
+        metadata = inpaint.status().last[0].result
     stack_mb = n * size * size * 4 / 1e6
     how = "in portions" if "portions" in metadata["notes"] else "at once"
     return [
@@ -136,6 +134,25 @@ def time_to_complete(
 
 
 # Parts.
+
+
+def print_table(rows: list[tuple[str, str]]) -> None:
+    """Print figures, and under what conditions they were taken."""
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"\n{os.cpu_count()} cores, load {load} at the end, Python {platform.python_version()}\n")
+    width = max(len(name) for name, _ in rows)
+    print(f"| {'figure':{width}} | value |\n|{'-' * (width + 2)}|---|")
+    for name, value in rows:
+        print(f"| {name:{width}} | {value} |")
+
+
+def warm(inpaint: InpaintCallback, raw: Container, size: int) -> None:
+    """Have a first scan filled, so that the worker has started."""
+    writer = TiledWriter(raw)
+    for name, doc in run_documents(frames(16, size)):
+        writer(name, doc)
+        inpaint(name, doc)
+    inpaint.wait(300)
 
 
 @contextmanager
