@@ -21,7 +21,7 @@ from bcdi_inpaint.learning import TrainingRecipe, finetune, read_recipe, train, 
 from bcdi_inpaint.learning.data import blocks
 from bcdi_inpaint.learning.gaps import draw_mask
 from bcdi_inpaint.learning.loss import loss
-from bcdi_inpaint.learning.portions import Portions, simulated_portions
+from bcdi_inpaint.learning.portions import PORTIONS, Portions, simulated_portions
 from bcdi_inpaint.learning.training import read_curve
 from bcdi_inpaint.simulate import simulate_scan
 
@@ -149,7 +149,7 @@ def test_the_reference_is_trained_by_the_same_loop_and_fills(tmp_path: Path) -> 
     weights = write_outcome(network, recipe, tmp_path)
     assert weights.name == "reference_9px.safetensors"
     with safe_open(weights, framework="pt") as file:
-        assert file.metadata()["portions"] == "8"
+        assert file.metadata()["portions"] == str(PORTIONS)
     curve = read_curve(tmp_path)
     assert curve[-1].validation < curve[0].start
     counts = simulate_scan(8, (48, 48, 48), peak_counts=1e5).counts

@@ -70,8 +70,8 @@ REGISTRY: dict[str, Method] = {
 
 METHODS = tuple(REGISTRY)
 
-DEFAULT = "kriging"
-"""The method that fills when none is named, and instead of one that fails its self-check."""
+DEFAULT = "patching"
+"""The method that fills when none is named."""
 
 LARGEST_MISSING_SHARE = 0.9
 """A mask that marks more than this as missing has almost surely the other polarity."""
