@@ -280,7 +280,7 @@ def test_the_client_exports_what_the_server_holds(
 ) -> None:
     _, filled = scan_and_fill
     written.export_cxi(tmp_path / "scan.cxi", gaps="free")
-    written.export_pynx_npz(tmp_path / "scan.npz")
+    written.export_pynx_npz(tmp_path / "scan.npz", gaps="hard")
     written.export_nexus(tmp_path / "scan.nxs")
     written.export_tif(tmp_path / "scan.tif")
     data, mask = pynx_load(tmp_path / "scan.cxi")
@@ -300,3 +300,19 @@ def test_an_unknown_way_of_handing_over_gaps_is_refused(scan: FilledScan, tmp_pa
     with pytest.raises(ValueError, match="gaps must be one of hard, soft, free; got 'firm'"):
         exporters.pynx_cxi(tmp_path / "scan.cxi", scan, gaps="firm")  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("brightness", "gaps"), [(0.01, "hard"), (1.0, "free")])
+def test_unless_told_only_a_gap_with_little_light_in_doubt_counts_as_measured(
+    scan: FilledScan, tmp_path: Path, brightness: float, gaps: str
+) -> None:
+    sigma = brightness * scan.filled.intensity * scan.filled.mask
+    scan = with_values(scan, sigma=sigma.astype(np.float32))
+    exporters.pynx_cxi(tmp_path / "scan.cxi", scan)
+    exporters.pynx_npz(tmp_path / "scan.npz", scan)
+    with h5py.File(tmp_path / "scan.cxi") as file:
+        assert file["entry_1/bcdi_inpaint"].attrs["gaps"] == gaps
+        np.testing.assert_array_equal(file[DATA][()], scan.filled.intensity)
+    for name in ("scan.cxi", "scan.npz"):
+        _, masked = pynx_load(tmp_path / name)
+        assert masked.any() == (gaps == "free")

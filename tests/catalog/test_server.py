@@ -87,7 +87,7 @@ def download(node: Container, form: str) -> httpx.Response:
     )
 
 
-@pytest.mark.parametrize(("form", "masked"), [("cxi", 0), ("cxi-soft", 1), ("cxi-free", 1)])
+@pytest.mark.parametrize(("form", "masked"), [("cxi-hard", 0), ("cxi-soft", 1), ("cxi-free", 1)])
 def test_cxi(node: Container, scan_and_fill: Pair, form: str, masked: int) -> None:
     _, filled = scan_and_fill
     with h5py.File(io.BytesIO(download(node, form).raise_for_status().content)) as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -36,6 +37,15 @@ GAP = np.zeros((24, 32), bool)
 GAP[:, 14:17] = True
 
 
+def free_port() -> int:
+    """A port below those that the system gives to connections, which may come before the server."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """``tiled serve config`` with all that it keeps in one folder."""
 
@@ -43,9 +53,7 @@ class Server:
         self.folder = folder
         self.files = folder / "detector-files"
         self.storage = folder / "storage"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         for new in (self.files, self.storage):
             new.mkdir(parents=True)
         self.process: subprocess.Popen[bytes] | None = None

@@ -110,7 +110,7 @@ def test_tiled_is_killed_while_a_node_grows(own_server, settings, documents, sta
 @pytest.mark.slow
 def test_a_full_disk_is_waited_out(own_server, settings, documents, stack, angles):
     raw, processed = own_server.beamline()
-    limits = Limits(retry_seconds=1.0, attempts=20)
+    limits = Limits(retry_seconds=0.2, attempts=1)
     server = own_server.process.pid
     unlimited = resource.prlimit(server, resource.RLIMIT_FSIZE)
     with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:

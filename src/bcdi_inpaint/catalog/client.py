@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.filling.result import Inpainted, SelfCheck
 
+    from .treatment import Gaps
+
 
 class BCDIInpainted(CompositeClient):  # type: ignore[misc]
     """A rocking scan whose gaps have been filled.
@@ -114,17 +116,15 @@ class BCDIInpainted(CompositeClient):  # type: ignore[misc]
 
         return plot(self)
 
-    def export_cxi(self, path: Path | str, gaps: exporters.Gaps = "hard") -> None:
-        """Write a CXI file for PyNX; see `bcdi_inpaint.catalog.exporters` on `gaps`."""
+    def export_cxi(self, path: Path | str, gaps: Gaps | None = None) -> None:
+        """Write a CXI file for PyNX; see `bcdi_inpaint.catalog.exporters` on `gaps`, None: by rule."""
         exporters.pynx_cxi(path, reader.open_scan(self), gaps=gaps)
 
-    def export_pynx_npz(self, path: Path | str, gaps: exporters.Gaps = "hard") -> None:
+    def export_pynx_npz(self, path: Path | str, gaps: Gaps | None = None) -> None:
         """Write an npz with data and mask for PyNX."""
         exporters.pynx_npz(path, reader.open_scan(self), gaps=gaps)
 
-    def export_cdiutils(
-        self, folder: Path | str, gaps: exporters.Gaps = "hard"
-    ) -> tuple[Path, Path]:
+    def export_cdiutils(self, folder: Path | str, gaps: Gaps | None = None) -> tuple[Path, Path]:
         """Write cdiutils' pair of npz into a folder; returns their paths."""
         return exporters.cdiutils(folder, reader.open_scan(self), gaps=gaps)
 

@@ -3,7 +3,7 @@
 Every exporter writes the layout that its reader expects. The HDF5 and tif exporters read the
 volumes in blocks of frames, so that their memory does not grow with the scan.
 
-How a gap is handed to PyNX is the caller's choice:
+How a gap is handed to PyNX is the caller's choice; `treatment.recommended` chooses where nothing is said:
 
 ``"hard"``
     The filled values count as measured.
@@ -21,12 +21,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from .layout import Blocks, motor_key
 from .metadata import from_report, from_scan
+from .treatment import Gaps, recommended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from .reader import FilledScan
-
-Gaps = Literal["hard", "soft", "free"]
 
 SOFT_BAND = (0.5, 1.2)
 """PyNX's band around an estimated intensity, as factors of it."""
@@ -67,7 +66,7 @@ def pynx_arrays(
     return data, unusable.astype(np.int8)
 
 
-def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None:
+def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps | None = None) -> None:
     """CXI as PyNX reads and writes it; its mask is 1 where a voxel is not to be used.
 
     Pass the mask to PyNX explicitly, since some of its versions drop the one of the data file:
@@ -84,6 +83,7 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None
     """
     import h5py
 
+    gaps = gaps or recommended(scan.filled)
     metadata = scan.metadata
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
         file["cxi_version"] = 140
@@ -108,7 +108,7 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None
         mask = _volume(detector, "mask", scan, np.int8)
         # PyNX takes the first dataset with "mask" in its path: no other may be called so.
         ours = _group(entry, "bcdi_inpaint", "NXcollection")
-        ours.attrs.update(_provenance(scan))
+        ours.attrs.update({**_provenance(scan), "gaps": gaps})
         if scan.angles is not None:
             _quantity(ours, "rocking_angle", scan.angles, "deg")
         sigma = _volume(ours, "sigma", scan, np.float32)
@@ -120,13 +120,16 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None
         data["data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
 
 
-def pynx_npz(path: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> None:
+def pynx_npz(path: Path | str, scan: FilledScan, *, gaps: Gaps | None = None) -> None:
     """One npz for PyNX: `data` float32 and `mask` int8, ``data=scan.npz mask=scan.npz``."""
+    gaps = gaps or recommended(scan.filled)
     data, mask = pynx_arrays(np.asarray(scan.filled.intensity), np.asarray(scan.filled.mask), gaps)
     _save(path, data=data, mask=mask)
 
 
-def cdiutils(folder: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> tuple[Path, Path]:
+def cdiutils(
+    folder: Path | str, scan: FilledScan, *, gaps: Gaps | None = None
+) -> tuple[Path, Path]:
     """The pair of npz that cdiutils hands to PyNX; in both the array is called `data`.
 
     Returns
@@ -134,6 +137,7 @@ def cdiutils(folder: Path | str, scan: FilledScan, *, gaps: Gaps = "hard") -> tu
     tuple of Path
         ``S<scan>_pynx_input_data.npz`` and ``S<scan>_pynx_input_mask.npz``.
     """
+    gaps = gaps or recommended(scan.filled)
     data, mask = pynx_arrays(np.asarray(scan.filled.intensity), np.asarray(scan.filled.mask), gaps)
     name = scan.metadata.scan_id
     stem = f"S{scan.metadata.raw_uid[:8] if name is None else name}_pynx_input"

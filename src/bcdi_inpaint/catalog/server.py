@@ -69,6 +69,7 @@ def _cdiutils_zip(path: Path, scan: FilledScan) -> None:
 
 
 pynx_cxi = _serializer(exporters.pynx_cxi)
+pynx_cxi_hard = _serializer(partial(exporters.pynx_cxi, gaps="hard"))
 pynx_cxi_soft = _serializer(partial(exporters.pynx_cxi, gaps="soft"))
 pynx_cxi_free = _serializer(partial(exporters.pynx_cxi, gaps="free"))
 pynx_npz = _serializer(exporters.pynx_npz)

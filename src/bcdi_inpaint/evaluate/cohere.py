@@ -61,8 +61,7 @@ def reconstructions(filled: Inpainted, starts: int) -> Iterator[Solution]:
     from ..catalog import FilledScan, exporters
     from ..scans import ScanMetadata
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own imports
+    with _quiet():
         from cohere_core.controller import phasing
 
     with tempfile.TemporaryDirectory() as folder:
@@ -81,8 +80,9 @@ def reconstructions(filled: Inpainted, starts: int) -> Iterator[Solution]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """cohere prints as it goes."""
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    """cohere prints as it goes, and its calls of torch warn."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield
 
 

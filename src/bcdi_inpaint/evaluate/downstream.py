@@ -18,11 +18,12 @@ from ..catalog.exporters import SOFT_BAND
 from ..filling import Inpainted, Report
 from ..filling.reference import weights_name
 from ..filling.weights import DEFAULT, SHIPPED, load_model
-from ..simulate import simulate_scan
+from ..simulate import render, simulate_scan
 from ..simulate.recipe import COUNT_LIMIT
 from . import cohere
-from .bench import REAL_SPACE_WIDTH, Config, run
-from .cases import Gap
+from .bench import REAL_SPACE_WIDTH
+from .cases import DISTANCES, Gap, place_gap, recipes
+from .metrics import amplitude_residual, real_space_errors
 from .retrieval import Bounds, Schedule, Solution, free_voxels, retrieve
 from .truth import aligned, errors
 
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .bench import Tell
+    from .bench import Config, Tell
     from .cases import Kind
 
     Counts = NDArray[np.floating[Any]]
     Bools = NDArray[np.bool_]
     Waves = NDArray[np.complexfloating[Any, Any]]
 
-Engine = Literal["bench", "cohere"]
+Engine = Literal["bench", "cohere", "true phases"]
 
 SEED = 40_000
 """Of the first object, in the evaluation split, which training never sees."""
@@ -108,11 +109,11 @@ class Scene:
 
 SCENES = (
     Scene("9 px"),
-    Scene("9 px, near", distance=1),
     Scene("9 px, far", distance=9),
+    Scene("9 px, 1e4 counts", peak_counts=1e4),
+    Scene("9 px, near", distance=1),
     Scene("9 px cross", kind="cross"),
     Scene("38 px", width=38, shape=(48, 48, 96), offset=(0.0, 0.0, -18.0)),
-    Scene("9 px, 1e4 counts", peak_counts=1e4),
     Scene("9 px, strong strain", strain="strong"),
     Scene("6 px", width=6),
     Scene("12 px", width=12),
@@ -121,7 +122,7 @@ SCENES = (
 )
 """One thing at a time is changed in the first one."""
 
-MEASURED_SCENES = (SCENES[1], SCENES[0], SCENES[2], SCENES[3])
+MEASURED_SCENES = (SCENES[0], SCENES[1], SCENES[3], SCENES[4])
 
 PINNED: dict[str, Any] = {
     "oversampling": (3.0, 3.0, 3.0),
@@ -154,8 +155,8 @@ class Plan:
         Of the bench's own retrieval.
     edge
         Voxels of the region around a measured peak.
-    inverse, inverse_edge
-        Crystals of the inverse transform with true phases, and their voxels along an axis.
+    crosses, cross_edge
+        Crystals that are transformed back with their true phases, and their voxels along an axis.
     pictured
         Scenes whose slices are kept.
     """
@@ -166,12 +167,12 @@ class Plan:
     starts: int = 5
     schedule: Schedule = field(default_factory=Schedule)
     edge: int = 48
-    inverse: int = 16
-    inverse_edge: int = 96
+    crosses: int = 24
+    cross_edge: int = 64
     pictured: tuple[str, ...] = ("9 px", "9 px cross")
 
 
-QUICK = Plan(SCENES[:1], (), objects=1, inverse=4, inverse_edge=64)
+QUICK = Plan(SCENES[:1], (), objects=1, crosses=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +247,13 @@ KINDS: dict[str, type[Line]] = {k.__name__: k for k in (Reconstruction, GapFacts
 class Ledger:
     """Lines of a file, one for each result; those made with other weights are dropped."""
 
-    def __init__(self, path: Path, current: Callable[[str, str], bool]) -> None:
+    def __init__(self, path: Path, current: Callable[[Fill, str], bool]) -> None:
         self._path = path
         self.lines: list[Line] = []
         if path.is_file():
             read = (json.loads(text) for text in path.read_text().splitlines())
             made = (KINDS[entry.pop("kind")](**entry) for entry in read)
-            self.lines = [line for line in made if current(line.fill, line.weights)]
+            self.lines = [line for line in made if current(FILLS[line.fill], line.weights)]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(map(_text, self.lines)))
 
@@ -284,15 +285,19 @@ class View:
     unusable: Bools
 
 
-def study(plan: Plan, config: Config, folder: Path, measured: View | None, tell: Tell) -> Ledger:
+def study(
+    plan: Plan, config: Config, ledger: Ledger, folder: Path, measured: View | None, tell: Tell
+) -> None:
     """Make all reconstructions that aren't in the ledger yet.
 
     Parameters
     ----------
     plan, config
         How much; which weights, device and methods.
+    ledger
+        Gets the results.
     folder
-        Gets ``ledger.jsonl`` and ``slices``.
+        Gets ``slices``.
     measured
         A measured scan without a gap, see `measured_view`.
     tell
@@ -300,47 +305,69 @@ def study(plan: Plan, config: Config, folder: Path, measured: View | None, tell:
     """
     fills = {n: f for n, f in FILLS.items() if not f.method or f.method in config.methods}
     digests = Digests(config)
-    ledger = Ledger(folder / "ledger.jsonl", lambda fill, made: digests.current(FILLS[fill], made))
-    _inverse(plan, config, digests, ledger, tell)
     tasks = _tasks(plan, measured)
-    for done, (engine, scene, name) in enumerate(tasks):
-        there = {(r.engine, r.scene, r.object, r.fill) for r in ledger.of(Reconstruction)}
+    for done, task in enumerate(tasks):
+        engine, scene, name = task
+        there = {_key(line) for line in ledger.lines}
         todo = {
-            n: f
-            for n, f in fills.items()
-            if (engine == "bench" or f.use in ("none", "zero", "hard"))
-            and (engine, scene.name, name, n) not in there
+            n: f for n, f in fills.items() if _takes(engine, f) and (*_key(task), n) not in there
         }
         if not todo:
             continue
-        tell(f"{engine}, {scene.name}, {name}: making the view", done / len(tasks))
+
+        def say(what: str, share: float = 0.0) -> None:
+            tell(f"{engine}, {scene.name}, {name}: {what}", (done + share) / len(tasks))  # noqa: B023
+
+        say("simulating")
+        if engine == "true phases":
+            _inverse(config, scene, int(name), todo, digests, ledger)
+            continue
         if measured is not None and name == measured.object:
             view = _over(measured, scene)
         else:
             view = simulated_view(scene, int(name))
         for at, (fill_name, fill) in enumerate(todo.items()):
-            tell(
-                f"{engine}, {scene.name}, {name}: {fill_name}",
-                (done + at / len(todo)) / len(tasks),
-            )
+            say(fill_name, at / len(todo))
             _reconstruct(plan, config, view, engine, fill_name, fill, digests, ledger, folder)
     tell("done", 1.0)
-    return ledger
 
 
-def _tasks(plan: Plan, measured: View | None) -> list[tuple[Engine, Scene, str]]:
+Task = tuple[Engine, Scene, str]
+"""What is reconstructed, and the object: a seed, or the name of a measured scan."""
+
+
+def _tasks(plan: Plan, measured: View | None) -> list[Task]:
     """In such an order that a run that is stopped early has something of everything."""
     engines: tuple[Engine, ...] = ("bench", "cohere") if cohere.available() else ("bench",)
-    tasks = [
+    kinds: list[list[Task]] = [
+        [(engine, scene, str(SEED)) for scene in plan.scenes for engine in engines],
+        [("true phases", *_crossed(plan, i)) for i in range(plan.crosses)],
+    ]
+    if measured is not None:
+        kinds.append([("bench", scene, measured.object) for scene in plan.measured])
+    first = [((i + 1) / len(kind), task) for kind in kinds for i, task in enumerate(kind)]
+    return [task for _, task in sorted(first, key=lambda placed: placed[0])] + [
         (engine, scene, str(SEED + i))
-        for i in range(plan.objects)
+        for i in range(1, plan.objects)
         for scene in plan.scenes
         for engine in engines
     ]
-    if measured is not None:
-        first = 4 * len(engines)
-        tasks[first:first] = [("bench", scene, measured.object) for scene in plan.measured]
-    return tasks
+
+
+def _takes(engine: Engine, fill: Fill) -> bool:
+    if engine == "true phases":
+        return fill.use == "hard"
+    return engine == "bench" or fill.use in ("none", "zero", "hard")
+
+
+def _key(of: Line | Task) -> tuple[str, ...]:
+    """What names a result: engine, scene, object and, of a line, fill."""
+    if isinstance(of, tuple):
+        engine, scene, name = of
+        return engine, "" if engine == "true phases" else scene.name, name
+    if isinstance(of, Inverse):
+        return "true phases", "", of.object, of.fill
+    return getattr(of, "engine", ""), of.scene, of.object, of.fill
 
 
 class Digests:
@@ -507,8 +534,6 @@ def bounds_of(filled: Inpainted, fill: Fill) -> Bounds:
 
 
 def _facts(view: View, name: str, weights: str, filled: Inpainted) -> GapFacts:
-    from .metrics import amplitude_residual
-
     fill = np.asarray(filled.intensity[view.mask], float)
     return GapFacts(
         view.scene.name,
@@ -521,34 +546,44 @@ def _facts(view: View, name: str, weights: str, filled: Inpainted) -> GapFacts:
     )
 
 
-def _inverse(plan: Plan, config: Config, digests: Digests, ledger: Ledger, tell: Tell) -> None:
-    """The paper's 2.6.1, by the bench, for the methods that aren't in the ledger yet."""
-    there = {line.fill for line in ledger.of(Inverse)}
-    hard = {f.method: n for n, f in FILLS.items() if f.use == "hard" and f.method in config.methods}
-    todo = {method: name for method, name in hard.items() if name not in there}
-    if not todo or not plan.inverse:
-        return
-    edge = plan.inverse_edge
-    whole = replace(
-        config,
-        methods=tuple(todo),
-        patterns={"plain": plan.inverse},
-        shape=(edge, edge, edge),
-        narrow=(REAL_SPACE_WIDTH,),
-        wide=(),
-        kinds=("cross",),
-        portions=0,
+def _crossed(plan: Plan, index: int) -> tuple[Scene, str]:
+    edge, distances = plan.cross_edge, DISTANCES["plain"]
+    return (
+        Scene(
+            "cross", REAL_SPACE_WIDTH, distances[index % len(distances)], "cross", shape=(edge,) * 3
+        ),
+        str(index),
     )
-    for found in run(whole, lambda what, _: tell(f"true phases, {what}", 0.0)).real_space:
-        name = todo[found.method]
+
+
+def _inverse(
+    config: Config,
+    scene: Scene,
+    index: int,
+    todo: dict[str, Fill],
+    digests: Digests,
+    ledger: Ledger,
+) -> None:
+    """The paper's 2.6.1 for one of the bench's plain patterns."""
+    recipe = recipes("plain", index + 1, scene.shape)[index]
+    scan = render(recipe, amplitude=True)
+    assert scan.amplitude is not None
+    _, row, col = np.unravel_index(int(scan.rate.argmax()), scan.rate.shape)
+    plane, rng = (scene.shape[1], scene.shape[2]), np.random.default_rng(recipe.seed)
+    gap = place_gap("cross", scene.width, scene.distance, (int(row), int(col)), plane, rng)
+    mask = np.broadcast_to(gap.mask(plane), scene.shape)
+    hidden = np.where(mask, 0, scan.counts)
+    for name, fill in todo.items():
+        filled = config.inpaint(hidden, mask, fill.method)
+        found = real_space_errors(filled.intensity, scan.rate, np.angle(scan.amplitude), mask)
         ledger.add(
             Inverse(
-                str(found.case.seed),
+                str(index),
                 name,
-                digests.of(FILLS[name], REAL_SPACE_WIDTH),
-                found.case.peak_counts,
-                found.case.distance,
-                found.errors.phase_std_gap,
-                found.errors.phase_std_fill,
+                digests.of(fill, scene.width),
+                recipe.peak_counts,
+                gap.distance,
+                found.phase_std_gap,
+                found.phase_std_fill,
             )
         )

@@ -20,8 +20,10 @@ from .downstream import (
     MEASURED_SCENES,
     QUICK,
     SCENES,
+    Digests,
     GapFacts,
     Inverse,
+    Ledger,
     Plan,
     Reconstruction,
     measured_view,
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from .downstream import Ledger
     from .evaluation import Provenance, Request
 
 FIGURES = {
@@ -56,6 +57,8 @@ Best = dict[tuple[str, str, str, str], tuple[Reconstruction, list[Reconstruction
 
 def report(request: Request, console: Console, plan: Plan | None = None) -> Ledger:
     """Run the study (or what is missing of it), print its tables and write them down.
+
+    Interrupted (Ctrl-C), it makes the tables of what is there.
 
     Parameters
     ----------
@@ -86,13 +89,17 @@ def report(request: Request, console: Console, plan: Plan | None = None) -> Ledg
     holder = tempfile.TemporaryDirectory() if request.out is None else nullcontext(request.out)
     with holder as place:
         folder = Path(place)
-        with progress(console) as tell:
-            measured = None
-            if request.data is not None and plan.measured:
-                tell("reconstructing the whole measured scan", 0.0)
-                frames, unjudged = measured_scan(request)
-                measured = measured_view(plan, frames, unjudged, request.data.stem)
-            ledger = study(plan, config, folder, measured, tell)
+        ledger = Ledger(folder / "ledger.jsonl", Digests(config).current)
+        try:
+            with progress(console) as tell:
+                measured = None
+                if request.data is not None and plan.measured:
+                    tell("reconstructing the whole measured scan", 0.0)
+                    frames, unjudged = measured_scan(request)
+                    measured = measured_view(plan, frames, unjudged, request.data.stem)
+                study(plan, config, ledger, folder, measured, tell)
+        except KeyboardInterrupt:
+            remarks.append("stopped early: the same command goes on")
         remarks += networks(config)
         made = origin(request, config, f"objects {plan.objects}, starts {plan.starts}")
         tables = tables_of(ledger)
@@ -258,11 +265,11 @@ def _write(folder: Path, tables: list[Table], remarks: list[str], made: Provenan
 
 
 def draw(ledger: Ledger, folder: Path) -> None:
-    """Write ``scatter.png``, ``inverse.png`` and ``slices-<scene>.png``."""
+    """Write ``scatter.png``, ``true-phases.png`` and ``slices-<scene>.png``."""
     lines: list[Reconstruction] = ledger.of(Reconstruction)
     _draw_scatter(lines, folder / "scatter.png")
     if inverse := ledger.of(Inverse):
-        _draw_inverse(inverse, folder / "inverse.png")
+        _draw_inverse(inverse, folder / "true-phases.png")
     for place in sorted(folder.glob("slices/*/*")):
         if place.parent.name.isdigit():
             _draw_slices(lines, place, folder / f"slices-{place.name.replace(' ', '-')}.png")

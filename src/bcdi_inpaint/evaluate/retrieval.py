@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 SUPPORT_AREA = 0.5
 """Edge of the first support over the array's, as in cohere: objects are oversampled twice at least."""
 
-FREE_SHARE, FREE_RADIUS, FREE_CENTRE = 0.05, 3, 0.05
-"""Share, radius of the islands and unfree central share of the voxels that rank solutions (as PyNX)."""
+FREE_SHARE, FREE_RADIUS, FREE_CENTRE = 0.02, 2, 0.05
+"""Share, radius of the islands and unfree central share of the voxels that rank solutions.
+
+PyNX frees 5 % in islands of radius 3, which here would be as wide as two fringes: gaps of their own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +75,7 @@ class Schedule:
 
     raar: int = 160
     er: int = 30
-    beta: float = 0.9
+    beta: float = 0.95
     shrink: int = 10
     threshold: float = 0.2
     blur: tuple[float, float] = (2.0, 0.8)

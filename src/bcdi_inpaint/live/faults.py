@@ -22,7 +22,8 @@ class Fault(enum.Enum):
     RUN = "run"
     """The run's, or ours: tried again, and given up after some times."""
     OUTAGE = "outage"
-    """Nobody's here: Tiled is down, or another service is at it. Tried again without end."""
+    """Nobody's here: Tiled is down or can't store, or another service is at it. Tried again without
+    end."""
     ABSENT = "absent"
     """The run or its files are not there yet. Tried again for some time."""
 
@@ -48,7 +49,7 @@ def fault(error: Exception) -> Fault:
             return Fault.OUTAGE
         case httpx.TransportError():
             return Fault.OUTAGE
-        case httpx.HTTPStatusError() if error.response.status_code in NOT_NOW:
+        case httpx.HTTPStatusError() if error.response.status_code in NOT_NOW or _storing(error):
             return Fault.OUTAGE
         case _:
             return Fault.RUN
@@ -58,6 +59,11 @@ def reason(error: Exception) -> str:
     """`error` in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _storing(error: httpx.HTTPStatusError) -> bool:
+    """Whether the server failed to store what it was sent: its disk is full, or its database."""
+    return error.response.is_server_error and error.request.method != "GET"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,0 +1,41 @@
+"""How a gap is handed to phase retrieval where nobody says; docs/downstream.md has the reasons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .layout import Blocks
+
+if TYPE_CHECKING:
+    from bcdi_inpaint.filling.result import Inpainted
+
+Gaps = Literal["hard", "soft", "free"]
+
+HARD_DOUBT = 0.02
+"""Up to this sum of sigma over the sum of all counts, filled values are taken for measured."""
+
+
+def recommended(filled: Inpainted) -> Gaps:
+    """``"hard"`` where little of the pattern's light is in doubt, ``"free"`` where it is more.
+
+    The sum of the fill's sigma over the sum of all counts grows with what harms a reconstruction: how near
+    to the peak the gap lies, how bright it is there, how uncertain the fill is. ``"soft"`` is never
+    chosen, since only PyNX's Python API understands it; a free gap keeps its filled values in the file.
+
+    Parameters
+    ----------
+    filled
+        Volumes are read in blocks of frames.
+    """
+    frames, rows, cols = filled.intensity.shape
+    step = Blocks.of((frames, rows, cols), filled.intensity.dtype).frames
+    light = doubt = 0.0
+    for start in range(0, frames, step):
+        part = slice(start, start + step)
+        light += float(np.maximum(filled.intensity[part], 0).sum(dtype=float))
+        doubt += float(
+            np.asarray(filled.sigma[part])[np.asarray(filled.mask[part])].sum(dtype=float)
+        )
+    return "hard" if doubt <= HARD_DOUBT * light else "free"
