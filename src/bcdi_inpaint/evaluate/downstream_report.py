@@ -80,8 +80,9 @@ def report(request: Request, console: Console, plan: Plan | None = None) -> Ledg
     plan = plan or (QUICK if request.quick else Plan())
     used = tuple(m for m in METHODS if any(m == fill.method for fill in FILLS.values()))
     config = replace(request, methods=used).config()
-    remarks = [f"{method}: no row, {why}" for method, why in unable(config).items()]
-    config = replace(config, methods=tuple(m for m in used if m not in unable(config)))
+    refused = unable(config)
+    remarks = [f"{name}: no row, {why.partition(':')[0]}" for name, why in refused.items()]
+    config = replace(config, methods=tuple(m for m in used if m not in refused))
     if not cohere.available():
         remarks.append(
             "cohere: no tables, it is not installed (pip install bcdi-inpaint[downstream])"
