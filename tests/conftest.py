@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from bluesky import RunEngine
     from tiled.client.container import Container
 
+
+# Tests run beside others: how long an example takes says nothing.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 THIRD_PARTY_WARNINGS = (
     # Tiled's in-process client uses starlette's TestClient, which would rather have httpx2.

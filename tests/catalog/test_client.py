@@ -172,6 +172,7 @@ def test_it_works_after_somebody_touched_v2(
     finally:
         for clients in DEFAULT_STRUCTURE_CLIENT_DISPATCH.values():
             clients.set("BlueskyRun", lambda: BlueskyRun)
+            clients["BlueskyRun"]  # looked up once, it can be pickled again
 
 
 def test_the_figure_shows_raw_filled_and_uncertainty(written: BCDIInpainted) -> None:

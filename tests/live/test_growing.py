@@ -72,7 +72,7 @@ def test_portions_filled_by_kriging_come_close_to_the_offline_result(
     live = node["intensity"].read()
     np.testing.assert_array_equal(live[:, ~gap], offline[:, ~gap])
     assert pcc(live[:, gap], offline[:, gap]) > 0.99
-    assert live[:, gap].sum() == pytest.approx(offline[:, gap].sum(), rel=0.06)
+    assert live[:, gap].sum() == pytest.approx(offline[:, gap].sum(), rel=0.1)
     assert node.metadata["self_check_verdict"]
 
 

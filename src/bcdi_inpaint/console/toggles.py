@@ -185,7 +185,10 @@ def load(path: Path, default: Toggles) -> Toggles:
         If the file can't be understood; it is left as it is.
     """
     try:
-        return checked(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        if not text:  # an editor is about to write it
+            raise ValueError("the file is empty")
+        return checked(tomllib.loads(text))
     except FileNotFoundError:
         return default
     except (ValueError, OSError) as error:
