@@ -260,8 +260,10 @@ def test_without_tiled_the_page_says_so(serve):
     from tiled.client import from_uri
     from tiled.config import Authentication
     from tiled.server.app import build_app
+    from tiled.server.settings import get_settings
 
-    key = "secret"
+    # Tiled's servers in one process share their settings: a key of its own would lock out others.
+    key = get_settings().single_user_api_key
     app = build_app(in_memory(), authentication=Authentication(single_user_api_key=key))
     with serving(app) as address:
         client = from_uri(address, api_key=key)
