@@ -262,9 +262,12 @@ def test_without_tiled_the_page_says_so(serve):
     from tiled.server.app import build_app
     from tiled.server.settings import get_settings
 
-    # Tiled's servers in one process share their settings: a key of its own would lock out others.
+    # Tiled's servers in one process share their settings, and what is in memory by its name: a key of
+    # its own would lock out others, a nameless memory would be theirs and end with this one.
     key = get_settings().single_user_api_key
-    app = build_app(in_memory(), authentication=Authentication(single_user_api_key=key))
+    app = build_app(
+        in_memory(named_memory="away"), authentication=Authentication(single_user_api_key=key)
+    )
     with serving(app) as address:
         client = from_uri(address, api_key=key)
     answer = httpx.get(serve(page(client)), timeout=PATIENCE)
