@@ -41,7 +41,7 @@ def test_an_untrained_network_leaves_kriging_as_it_is(
     counts, mask = scan
     missing = np.broadcast_to(mask, counts.shape).copy()
     known = np.where(missing, 0, counts).astype(np.float32)
-    field = patching.krige(torch.from_numpy(known), torch.from_numpy(missing), patching.ITERATIONS)
+    field = patching.starting_field(torch.from_numpy(known), torch.from_numpy(missing))
     start = patching.starting_rate(field).numpy()
     filled = patching.fill(known, missing, model=str(weights), device="cpu").rate
     np.testing.assert_allclose(filled[missing], start[missing], rtol=1e-5, atol=1e-4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +19,12 @@ from bcdi_inpaint import inpaint
 from bcdi_inpaint.filling.network import SOFTENING, PatchingNetwork
 from bcdi_inpaint.filling.weights import load_model, save_model
 from bcdi_inpaint.learning import TrainingRecipe, finetune, read_recipe, train, write_outcome
+from bcdi_inpaint.learning.course import course
 from bcdi_inpaint.learning.data import blocks
 from bcdi_inpaint.learning.gaps import draw_mask
 from bcdi_inpaint.learning.loss import loss
 from bcdi_inpaint.learning.portions import PORTIONS, Portions, simulated_portions
-from bcdi_inpaint.learning.training import read_curve
+from bcdi_inpaint.learning.training import _step, read_curve
 from bcdi_inpaint.simulate import simulate_scan
 
 if TYPE_CHECKING:
@@ -109,6 +111,18 @@ def test_blocks_are_the_same_whenever_they_are_made() -> None:
     from_the_start = [batch.truth for batch in next(stream)]
     resumed = [batch.truth for batch in next(blocks(SMALL, start=1))]
     assert all(torch.equal(a, b) for a, b in zip(from_the_start, resumed, strict=True))
+
+
+def test_a_batch_that_overflows_does_not_spoil_the_weights() -> None:
+    network = PatchingNetwork((4, 4))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    sound, before = _portions(torch.full((1, 16, 16, 16), 5.0), start=3.0), network.head.bias.clone()
+    spoilt = replace(sound, truth=torch.full_like(sound.truth, torch.inf))
+    _step(network, optimiser, spoilt, course(SMALL), SMALL)
+    assert torch.equal(network.head.bias, before)
+    _step(network, optimiser, sound, course(SMALL), SMALL)
+    assert not torch.equal(network.head.bias, before)
+    assert all(p.isfinite().all() for p in network.parameters())
 
 
 @pytest.mark.slow

@@ -197,10 +197,15 @@ def _posterior_mean(data: Tensor, precision: Tensor, spectrum: Tensor, iteration
 
 def _brightest_around(z: Tensor, mask: Tensor) -> Tensor:
     """The largest measured log count within reach of each voxel: half the gap and a little more."""
+    measured = np.where(mask.cpu().numpy(), 0, z.cpu().numpy())
+    reach = gap_depth(mask) + 3
+    return torch.from_numpy(ndimage.maximum_filter(measured, 2 * reach + 1)).to(z.device)
+
+
+def gap_depth(mask: Tensor) -> int:
+    """Voxels from the deepest missing one to the nearest measured one; 0 without a gap."""
     gap = mask.cpu().numpy()
-    depth = int(ndimage.distance_transform_cdt(gap, metric="chessboard").max()) if gap.any() else 0
-    measured = np.where(gap, 0, z.cpu().numpy())
-    return torch.from_numpy(ndimage.maximum_filter(measured, 2 * (depth + 3) + 1)).to(z.device)
+    return int(ndimage.distance_transform_cdt(gap, metric="chessboard").max()) if gap.any() else 0
 
 
 def _forward(field: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from .kriging import LogField, krige
+from .kriging import LogField, gap_depth, krige
 from .method import Fill
 from .network import SOFTENING, STRIDE, expectation, features
 from .weights import load_model
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-ITERATIONS = 24
-"""Of the kriging that the network starts from; the rest it learns."""
+STEPS_PER_VOXEL = 8
+"""Of the kriging that the network starts from, for each voxel of a gap's depth: word from the rim has
+to come in."""
+STEPS = (16, 48)
+"""No fewer and no more: beyond, nothing changes that the network doesn't know."""
 
 MARGIN = 24
 """Voxels of surroundings that the network is shown."""
@@ -52,7 +55,7 @@ def fill_with(
     inside = torch.from_numpy(stack).to(device)
     gap = torch.from_numpy(mask).to(device)
     with torch.inference_mode():
-        field = krige(inside, gap, ITERATIONS)
+        field = starting_field(inside, gap)
         start = starting_rate(field)
         output = _predict(network, features(inside, gap, field))
         log_mean, log_shape = expectation(output, start)
@@ -60,6 +63,12 @@ def fill_with(
         sigma = softened * torch.exp(-0.5 * log_shape)
         rate = (softened - SOFTENING).clamp_min(0)
     return Fill(rate.cpu().numpy(), sigma.cpu().numpy())
+
+
+def starting_field(stack: Tensor, mask: Tensor) -> LogField:
+    """The kriged field that the network sees."""
+    fewest, most = STEPS
+    return krige(stack, mask, min(max(STEPS_PER_VOXEL * gap_depth(mask), fewest), most))
 
 
 def starting_rate(field: LogField) -> Tensor:

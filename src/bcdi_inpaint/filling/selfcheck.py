@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MARGIN = 16
 """Voxels of surroundings that the artificial gaps get: less than a fill has, so it flatters nobody."""
 
-WINDOW = 56
+WINDOW = 40
 """Voxels along a gap that are tried, around the brightest part: a check costs less than the fill."""
 
 GAPS = 2

@@ -10,8 +10,7 @@ import torch
 
 from ..filling import network
 from ..filling.bands import bands
-from ..filling.kriging import krige
-from ..filling.patching import ITERATIONS, MARGIN, starting_rate
+from ..filling.patching import MARGIN, starting_field, starting_rate
 from ..simulate import simulate_scan
 from .gaps import draw_mask
 
@@ -121,7 +120,7 @@ def cut_portions(
     own = work.own & learnable[cut]
     inside = torch.from_numpy(np.where(mask[cut], 0, counts[cut])).to(device)
     gap = torch.from_numpy(np.ascontiguousarray(mask[cut])).to(device)
-    field = krige(inside, gap, ITERATIONS)
+    field = starting_field(inside, gap)
     whole = torch.cat(
         (
             network.features(inside, gap, field),

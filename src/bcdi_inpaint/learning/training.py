@@ -226,8 +226,9 @@ def _step(
     lesson = taught.lesson(output, batch)
     optimiser.zero_grad()
     lesson.minimised.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    if norm.isfinite():  # a batch that overflows must not spoil the weights
+        optimiser.step()
     return lesson.shown.detach()
 
 
