@@ -26,6 +26,9 @@ STEPS = (16, 48)
 MARGIN = 24
 """Voxels of surroundings that the network is shown."""
 
+MAX_VOXELS = 2**21
+"""Of a band: more at a time takes memory and is no faster."""
+
 
 def fill(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, model: str, device: str) -> Fill:
     """Fill one band with the patching network.

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 HELD_OUT = 0.2
 """Share of the artificial gaps that decides when to stop, and whether it was worth it."""
 
+FEWEST_GAPS = 2
+"""One to learn from and one to judge by, however long they take."""
+
 PATIENCE = 1
 """Epochs without progress on held-out portions before tuning stops."""
 
@@ -122,8 +125,8 @@ def finetune(
     counts = np.asarray(stack, dtype=np.float32)
     missing = np.broadcast_to(np.asarray(mask, dtype=bool), counts.shape)
     made: list[Portions] = []
-    for drawn in range(max(portions // PORTIONS, 5)):
-        if time.monotonic() - began > 0.4 * seconds and drawn >= 5:
+    for drawn in range(max(portions // PORTIONS, FEWEST_GAPS)):
+        if time.monotonic() - began > 0.4 * seconds and drawn >= FEWEST_GAPS:
             break
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(drawn,)))
         gap = _artificial_gap(rng, missing)

@@ -10,7 +10,7 @@ import torch
 
 from ..filling import network
 from ..filling.bands import bands
-from ..filling.patching import MARGIN, starting_field, starting_rate
+from ..filling.patching import MARGIN, MAX_VOXELS, starting_field, starting_rate
 from ..simulate import simulate_scan
 from .gaps import draw_mask
 
@@ -115,7 +115,10 @@ def cut_portions(
         peak = np.unravel_index(int(np.argmax(truth)), truth.shape)
         mask = draw_mask(rng, counts.shape, peak) | known_faults  # type: ignore[arg-type]
     learnable = mask & sound
-    work = max(bands(mask, MARGIN), key=lambda band: int((band.own & learnable[band.slices]).sum()))
+    work = max(
+        bands(mask, MARGIN, max_voxels=MAX_VOXELS),
+        key=lambda band: int((band.own & learnable[band.slices]).sum()),
+    )
     cut = work.slices
     own = work.own & learnable[cut]
     inside = torch.from_numpy(np.where(mask[cut], 0, counts[cut])).to(device)
