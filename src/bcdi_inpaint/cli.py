@@ -489,7 +489,7 @@ def evaluate(
 ) -> None:
     """Judge the methods: tables with noise ceilings and baselines."""
     from .evaluate import Request, evaluate
-    from .evaluate.downstream_report import report
+    from .evaluate.downstream.report import report
 
     request = Request(
         methods=tuple(method or ()),

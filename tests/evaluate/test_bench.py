@@ -3,18 +3,25 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from bcdi_inpaint.evaluate import Request, bench, cases, evaluate
+from bcdi_inpaint.evaluate import Request, bench, cases, config, evaluate
+from bcdi_inpaint.evaluate.config import Config
 from bcdi_inpaint.evaluate.journal import Journal
+from bcdi_inpaint.evaluate.networks import learned
+from bcdi_inpaint.evaluate.patterns import simulated
 from bcdi_inpaint.evaluate.tables import make_tables
 from bcdi_inpaint.filling import Inpainted, Report
 
+if TYPE_CHECKING:
+    from bcdi_inpaint.evaluate.records import Results
+
 SHAPE = (40, 96, 96)
-SMALL = bench.Config(
+SMALL = Config(
     methods=("nearest", "linear"),
     patterns={"plain": 2},
     shape=SHAPE,
@@ -28,7 +35,7 @@ def _quiet(_what: str, _share: float) -> None:
     pass
 
 
-def _figures(results: bench.Results) -> list[tuple]:
+def _figures(results: Results) -> list[tuple]:
     return [(r.case, r.method, r.scope, r.index, repr(r.measures)) for r in results.records]
 
 
@@ -71,7 +78,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(results, tmp_path):
     resumed = bench.run(SMALL, lambda _, share: shares.append(share), journal)
     assert min(shares) == 0.5
 
-    def without_times(found: bench.Results) -> list[str]:
+    def without_times(found: Results) -> list[str]:
         return [t.markdown() for t in make_tables(found) if "seconds" not in t.title]
 
     assert without_times(resumed) == without_times(results)
@@ -87,8 +94,8 @@ def test_nothing_under_the_gap_is_shown_to_a_method(monkeypatch):
         seen.append(stack[:, mask])
         return real(stack, mask, *arguments, **options)
 
-    real = bench.inpaint
-    monkeypatch.setattr(bench, "inpaint", spy)
+    real = config.inpaint
+    monkeypatch.setattr(config, "inpaint", spy)
     bench.run(replace(SMALL, methods=("nearest",), patterns={"plain": 1}, wide=()), _quiet)
     assert len(seen) == 4
     assert not any(hidden.any() for hidden in seen)
@@ -97,7 +104,7 @@ def test_nothing_under_the_gap_is_shown_to_a_method(monkeypatch):
 @pytest.fixture(scope="module")
 def pattern():
     (recipe,) = cases.recipes("plain", 1, SHAPE)
-    return bench._simulated(replace(recipe, peak_counts=1e6))
+    return simulated(replace(recipe, peak_counts=1e6))
 
 
 def _as_fill(intensity: np.ndarray, mask: np.ndarray) -> Inpainted:
@@ -134,7 +141,7 @@ def test_real_space_errors_of_the_bench(results):
 
 
 def test_a_method_that_cannot_fill_a_gap_is_told_apart_from_one_that_fills_it_badly():
-    config = replace(
+    wide = replace(
         SMALL,
         methods=("nearest", "reference"),
         patterns={"plain": 1},
@@ -142,7 +149,7 @@ def test_a_method_that_cannot_fill_a_gap_is_told_apart_from_one_that_fills_it_ba
         narrow=(),
         wide=(38,),
     )
-    found = bench.run(config, _quiet)
+    found = bench.run(wide, _quiet)
     assert {r.method for r in found.records} == {"nearest"}
     (refusal,) = found.refusals
     assert refusal.method == "reference"
@@ -265,7 +272,6 @@ def test_networks_say_how_much_they_have_seen(tmp_path):
     import torch
     from safetensors.torch import save_file
 
-    from bcdi_inpaint.evaluate.evaluation import networks
     from bcdi_inpaint.filling.network import PatchingNetwork
     from bcdi_inpaint.filling.weights import save_model
 
@@ -274,12 +280,18 @@ def test_networks_say_how_much_they_have_seen(tmp_path):
     save_file(
         {"weight": torch.zeros(1)}, tmp_path / "reference_9px.safetensors", {"portions": "77"}
     )
-    config = replace(
+    weighed = replace(
         SMALL,
         methods=("patching", "reference"),
         options={"patching": {"model": str(model)}, "reference": {"weights": tmp_path}},
     )
-    patching, published = networks(config)
+    patching, published = learned(weighed)
     assert patching.startswith("patching (mine, sha256 ")
     assert patching.endswith("1234 portions")
     assert published == "reference, 9 px: the network has seen 77 portions"
+
+
+def test_a_table_says_the_command_however_it_was_started(monkeypatch):
+    for started in ("/usr/bin/bcdi-inpaint", "/site-packages/bcdi_inpaint/__main__.py"):
+        monkeypatch.setattr("sys.argv", [started, "evaluate", "--data", "my scan.npz"])
+        assert Request().command == "bcdi-inpaint evaluate --data 'my scan.npz'"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bcdi_inpaint.evaluate import metrics, tables
-from bcdi_inpaint.evaluate.bench import Case, Measures, Record
+from bcdi_inpaint.evaluate.records import Case, Measures, Record, Results
+from bcdi_inpaint.evaluate.table import Table
 
 
 def _case(seed: int = 0, width: int = 6, kind: str = "vertical", pattern: str = "plain") -> Case:
@@ -19,7 +20,7 @@ def _record(
     return Record(case, method, scope, index, measures, 1.0, 0.5)
 
 
-def _row(table: tables.Table, name: str) -> tuple:
+def _row(table: Table, name: str) -> tuple:
     return dict(table.rows)[name]
 
 
@@ -80,7 +81,7 @@ def test_counts_ratio_and_its_error_by_hand():
 
 
 def test_missing_figures_are_dashes_in_print_and_null_in_json():
-    table = tables.Table("t", "n", ("a", "b", "c"), (("row", (None, np.nan, 0.12345)),))
+    table = Table("t", "n", ("a", "b", "c"), (("row", (None, np.nan, 0.12345)),))
     assert table.texts() == [["row", "–", "–", "0.123"]]
     assert table.plain()["rows"] == {"row": [None, None, 0.12345]}
     assert "| row | – | – | 0.123 |" in table.markdown()
@@ -88,8 +89,6 @@ def test_missing_figures_are_dashes_in_print_and_null_in_json():
 
 def test_sets_are_told_apart():
     records = [_record(_case(pattern=pattern), "linear", 0.8) for pattern in ("plain", "bright")]
-    from bcdi_inpaint.evaluate.bench import Results
-
     titles = [t.title for t in tables.make_tables(Results(records, [], {}))]
     assert any(title.startswith("Plain patterns:") for title in titles)
     assert any(title.startswith("Bright patterns") for title in titles)

@@ -1,5 +1,6 @@
 """The bench: metrics, gap cases, and tables for every filling method beside its noise ceiling."""
 
-from .evaluation import Evaluation, Request, evaluate, write
+from .evaluation import Evaluation, evaluate
+from .request import Request
 
-__all__ = ["Evaluation", "Request", "evaluate", "write"]
+__all__ = ["Evaluation", "Request", "evaluate"]

@@ -7,7 +7,7 @@ the nearest missing one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -45,6 +45,22 @@ DISTANCES: dict[PatternSet, tuple[int, ...]] = {
     "bright": (8, 10, 12, 15),
 }
 """Patterns of a set take these in turn; a wide gap that does not fit comes nearer to the peak."""
+
+REAL_SPACE_WIDTH = 9
+"""Width of the cross of the paper's 2.6.1."""
+
+UNDISTURBED: dict[str, Any] = {
+    "angle_jitter": 0.0,
+    "flux_spread": 0.0,
+    "scatter": 0.0,
+    "aliens": 0,
+    "streaks": 0,
+    "hot_pixels": 0,
+    "dead_pixels": 0,
+    "flat_field": 0.0,
+    "saturation": COUNT_LIMIT,
+}
+"""Fields of a recipe: no neighbours, a steady beam, and no detector but Poisson's."""
 
 SEEDS: dict[PatternSet, int] = {"held-out": 0, "plain": 10_000, "bright": 20_000}
 """Where the seeds of each set begin, in the evaluation split, which training never sees."""
@@ -102,13 +118,7 @@ def _plain(recipe: Recipe, *, bright: bool) -> Recipe:
         oversampling=(float(fringe), float(row), float(col)),
         peak_counts=float(10 ** rng.uniform(6 if bright else 3, 7)),
         background=float(10 ** rng.uniform(-3, -0.5)),
-        angle_jitter=0.0,
-        flux_spread=0.0,
-        scatter=0.0,
-        aliens=0,
-        streaks=0,
-        flat_field=0.0,
-        saturation=COUNT_LIMIT,
+        **UNDISTURBED,
     )
 
 

@@ -182,6 +182,10 @@ def coverage_of_counts(mean: ArrayLike, sigma: ArrayLike, counts: ArrayLike) -> 
     return tuple(covered)
 
 
+PARTICLE_THRESHOLD = 0.3
+"""Share of the greatest modulus above which a voxel is one of the particle."""
+
+
 @dataclass(frozen=True, slots=True)
 class RealSpaceErrors:
     """Errors of the inverse transform with the true phases, inside the particle.
@@ -220,8 +224,6 @@ def real_space_errors(
     rate: NDArray[np.floating],
     phase: NDArray[np.floating],
     mask: NDArray[np.bool_],
-    *,
-    support_threshold: float = 0.3,
 ) -> RealSpaceErrors:
     """Compare inverse transforms with true phases: gap at zero, gap filled, no gap (paper 2.6.1).
 
@@ -237,8 +239,6 @@ def real_space_errors(
         Same shape, phase of the scattered amplitude in rad.
     mask
         bool, same shape, True = gap.
-    support_threshold
-        The particle is where the true modulus exceeds this share of its maximum.
     """
     wave = np.exp(1j * phase)
 
@@ -249,8 +249,7 @@ def real_space_errors(
     truth = object_of(rate)
     with_gap = object_of(np.where(mask, 0.0, rate))
     filled = object_of(np.where(mask, fill, rate))
-    modulus = np.abs(truth)
-    support = modulus > support_threshold * modulus.max()
+    support = particle(truth)
     errors = [
         error
         for compared in (with_gap, filled)
@@ -262,6 +261,13 @@ def real_space_errors(
     ]
     gap, full = errors[:3], errors[3:]
     return RealSpaceErrors(gap[0], full[0], gap[1], full[1], gap[2], full[2])
+
+
+def particle(truth: NDArray[np.complexfloating[Any, Any]]) -> NDArray[np.bool_]:
+    """Where the true modulus exceeds `PARTICLE_THRESHOLD` of its maximum."""
+    modulus = np.abs(truth)
+    inside: NDArray[np.bool_] = modulus > PARTICLE_THRESHOLD * modulus.max()
+    return inside
 
 
 def phase_std(

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from .metrics import gradient_rmse, modulus_rmse, phase_std
+from ..metrics import gradient_rmse, modulus_rmse, particle, phase_std
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Waves = NDArray[np.complexfloating[Any, Any]]
 
-SUPPORT_THRESHOLD = 0.3
-"""The particle is where the true modulus exceeds this share of its maximum, as in `metrics`."""
 UPSAMPLING = 20
 """Shifts are found to a twentieth of a voxel."""
 
@@ -56,8 +54,7 @@ def aligned(image: Waves, truth: Waves) -> Waves:
 
 def errors(image: Waves, truth: Waves) -> ObjectErrors:
     """Errors of an image that has been `aligned`."""
-    modulus = np.abs(truth)
-    support = modulus > SUPPORT_THRESHOLD * modulus.max()
+    support = particle(truth)
     return ObjectErrors(
         float(np.linalg.norm(image - truth) / np.linalg.norm(truth)),
         modulus_rmse(image, truth, support),

@@ -13,8 +13,8 @@ from .tables import CEILING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .bench import Config
-    from .tables import Table
+    from .config import Config
+    from .table import Table
 
 FRINGES_SEED = 30_000
 FRINGES_WIDTH = 12

@@ -20,7 +20,7 @@ from .retrieval import Solution
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..filling import Inpainted
+    from ...filling import Inpainted
 
 CONFIGURATION: dict[str, Any] = {
     "algorithm_sequence": "2*(20*ER+60*HIO)+30*ER",
@@ -58,8 +58,8 @@ def reconstructions(filled: Inpainted, starts: int) -> Iterator[Solution]:
     """
     import torch
 
-    from ..catalog import FilledScan, exporters
-    from ..scans import ScanMetadata
+    from ...catalog import FilledScan, exporters
+    from ...scans import ScanMetadata
 
     with _quiet():
         from cohere_core.controller import phasing
