@@ -230,22 +230,17 @@ def _fill_and_measure(
 def _measure(filled: Inpainted, pattern: Pattern, where: Bools) -> Measures:
     """All figures of the voxels of a whole gap."""
     fill, sigma, counts = filled.intensity[where], filled.sigma[where], pattern.counts[where]
-    if pattern.rate is None:
-        cover_68, cover_95 = metrics.coverage_of_counts(fill, sigma, counts)
-        return replace(
-            _correlations(fill, counts, None),
-            cover_68=cover_68,
-            cover_95=cover_95,
-            by_fill=metrics.band_sums(fill, counts, by="fill"),
-        )
-    rate = pattern.rate[where]
-    cover_68, cover_95 = metrics.coverage(fill, sigma, rate)
+    rate = None if pattern.rate is None else pattern.rate[where]
+    truth, coverage = (
+        (counts, metrics.coverage_of_counts) if rate is None else (rate, metrics.coverage)
+    )
+    cover_68, cover_95 = coverage(fill, sigma, truth)
     return replace(
         _correlations(fill, counts, rate),
         cover_68=cover_68,
         cover_95=cover_95,
-        by_fill=metrics.band_sums(fill, rate, by="fill"),
-        by_rate=metrics.band_sums(fill, rate, by="rate"),
+        by_fill=metrics.band_sums(fill, truth, by="fill"),
+        by_rate=None if rate is None else metrics.band_sums(fill, rate, by="rate"),
     )
 
 

@@ -48,6 +48,7 @@ class Journal(dict[str, Results]):
             )
         self.begun: str = head["commit"]
         of_entry = TypeAdapter(Results).validate_python
+        # dict's own way of adding, which writes nothing down.
         self.update({entry["name"]: of_entry(entry["results"]) for entry in finished})
         jsonlines.rewrite(path, [head, *finished])
 
