@@ -116,7 +116,10 @@ def test_blocks_are_the_same_whenever_they_are_made() -> None:
 def test_a_batch_that_overflows_does_not_spoil_the_weights() -> None:
     network = PatchingNetwork((4, 4))
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    sound, before = _portions(torch.full((1, 16, 16, 16), 5.0), start=3.0), network.head.bias.clone()
+    sound, before = (
+        _portions(torch.full((1, 16, 16, 16), 5.0), start=3.0),
+        network.head.bias.clone(),
+    )
     spoilt = replace(sound, truth=torch.full_like(sound.truth, torch.inf))
     _step(network, optimiser, spoilt, course(SMALL), SMALL)
     assert torch.equal(network.head.bias, before)
