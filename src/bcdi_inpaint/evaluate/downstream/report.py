@@ -59,7 +59,8 @@ def report(request: Request, console: Console, plan: Plan | None = None) -> Ledg
         If the data can't be read.
     """
     plan = plan or (QUICK if request.quick else Plan())
-    used = tuple(m for m in METHODS if any(m == fill.method for fill in FILLS.values()))
+    asked = request.methods or METHODS
+    used = tuple(m for m in METHODS if m in asked and any(m == f.method for f in FILLS.values()))
     config = replace(request, methods=used).config()
     refused = unable(config)
     remarks = [f"{name}: no row, {why.partition(':')[0]}" for name, why in refused.items()]
