@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
@@ -85,7 +86,7 @@ def kill(callback):
 def test_a_worker_killed_at_random_moments(
     RE, server, settings, array_detector, motor, stack, angles
 ):
-    times = 4  # benchmarks/bench_endurance.py: 20
+    times = 3  # benchmarks/bench_endurance.py: 20
     chance = random.Random(times)
     raw, processed = server.beamline()
     uids = []
@@ -131,6 +132,31 @@ def test_a_run_that_kills_every_worker_is_given_up_and_the_next_goes_on(
         (node,) = nodes_of(callback, deadly)
         assert "killed by signal 9" in node.metadata["failed"]
         assert not node.metadata["complete"]
+
+
+@pytest.mark.slow
+def test_a_worker_whose_gpu_fails_or_hangs_is_replaced(
+    server, settings, documents, stack, angles, tmp_path, monkeypatch
+):
+    here = Path(__file__).parent
+    monkeypatch.syspath_prepend(here)
+    monkeypatch.setenv("PYTHONPATH", str(here), prepend=os.pathsep)  # the worker's
+    from failing_device import Iterations
+
+    raw, processed = server.beamline()
+    faults = tmp_path / "faults"
+    faults.write_text("mh")  # out of memory, then silent
+    failing = replace(settings, method="kriging", options={"iterations": Iterations(3, faults)})
+    limits = Limits(attempts=5, retry_seconds=0.1, stall_seconds=4)
+    with InpaintCallback(raw, processed, settings=failing, limits=limits) as callback:
+        writer = TiledWriter(raw)
+        uid = feed(documents(stack, angles), writer, callback)
+        assert callback.wait(WAIT)
+        assert callback.status().restarts >= 2
+        assert fate(callback, uid).reason == "the worker was silent for 4 s"
+        (node,) = nodes_of(callback, uid)
+        filled = inpaint(stack, settings.mask, "kriging", iterations=3)
+        np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
 
 
 def test_ctrl_c_twice_stops_the_scan_but_not_the_worker(

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from bluesky.plans import scan
 from bluesky_tiled_plugins import TiledWriter
 
 from bcdi_inpaint import inpaint
+from bcdi_inpaint.filling.network import PatchingNetwork
+from bcdi_inpaint.filling.weights import save_model
 from bcdi_inpaint.live import AroundPeak, Settings
 from bcdi_inpaint.live.collector import Collector
 from bcdi_inpaint.live.faults import CannotFollowError
@@ -56,24 +59,45 @@ def test_portions_of_a_local_method_make_up_the_offline_result(
 ):
     settings = replace(settings, method="biharmonic", options={"self_check": False})
     node = Measured(desk, settings, documents(stack, angles)).run.finish()
-    assert "in 5 portions while it was measured" in node.metadata["notes"]
+    assert "in 3 portions while it was measured" in node.metadata["notes"]
     offline = inpaint(stack, gap, "biharmonic", self_check=False)
     np.testing.assert_array_equal(node["intensity"].read(), offline.intensity)
     np.testing.assert_array_equal(node["mask"].read(), offline.mask)
     assert node.metadata["voxels_missing"] == offline.report.voxels_missing
 
 
-def test_portions_filled_by_kriging_come_close_to_the_offline_result(
-    desk, settings, documents, stack, angles, gap
+@pytest.mark.parametrize("method", ["kriging", "patching"])
+def test_portions_come_close_to_the_offline_result(
+    desk, settings, documents, stack, angles, gap, method
 ):
-    settings = replace(settings, method="kriging", portion=8, margin=4)
+    settings = replace(settings, method=method, portion=8, margin=8)
     node = Measured(desk, settings, documents(stack, angles)).run.finish()
-    offline = inpaint(stack, gap, "kriging").intensity
+    offline = inpaint(stack, gap, method).intensity
     live = node["intensity"].read()
     np.testing.assert_array_equal(live[:, ~gap], offline[:, ~gap])
     assert pcc(live[:, gap], offline[:, gap]) > 0.99
     assert live[:, gap].sum() == pytest.approx(offline[:, gap].sum(), rel=0.1)
     assert node.metadata["self_check_verdict"]
+
+
+def test_where_the_network_loses_at_the_peak_kriging_fills_every_portion(
+    desk, settings, documents, stack, angles, tmp_path
+):
+    torch.manual_seed(1)
+    network = PatchingNetwork((8, 8))
+    torch.nn.init.normal_(network.head.weight, std=2.0)
+    save_model(network, tmp_path / "bad.safetensors", {})
+    options = {"model": str(tmp_path / "bad.safetensors")}
+    bad, kriging = (
+        Measured(desk, how, documents(stack, angles)).run.finish()
+        for how in (
+            replace(settings, method="patching", options=options),
+            replace(settings, method="kriging"),
+        )
+    )
+    assert bad.metadata["self_check_verdict"] == "kriging used instead"
+    assert bad.metadata["notes"].count("kriging used instead") == 1
+    np.testing.assert_array_equal(bad["intensity"].read(), kriging["intensity"].read())
 
 
 def test_with_time_enough_the_result_is_the_offline_one(
@@ -91,7 +115,7 @@ def test_portions_are_filled_as_soon_as_their_window_is_there(
 ):
     measured = Measured(desk, settings, documents(stack, angles))
     filled = {news.frames: news.filled for news in measured.progress}
-    assert filled == {n: 4 * max(0, (n - 2) // 4) if n < 20 else 20 for n in range(1, 21)}
+    assert filled == {n: 0 if n < 10 else 8 if n < 18 else 16 for n in range(1, 20)} | {20: 20}
     assert [len(nodes) for nodes in measured.seen] == [1] * 20
     assert not any(node["complete"] for nodes in measured.seen for node in nodes)
 

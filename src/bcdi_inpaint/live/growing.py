@@ -16,12 +16,12 @@ from bcdi_inpaint.catalog import ClaimedError, ClaimLostError
 from .collector import LOOK_EVERY, Collector
 from .faults import NotThereYetError, reason
 from .messages import Progress
-from .portions import Window, cut, join, windows
+from .portions import Window, cut, filled_points, join, next_window
 from .region import AroundPeak, PeakFinder, crop, region_of
 from .road import complete, fill_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from tiled.client.container import Container
 
@@ -73,7 +73,8 @@ class GrowingRun:
         self._portions: dict[Window, Inpainted] = {}
         self._filling = settings
         self._check: SelfCheck | None = None
-        self._checked = False
+        self._checked = 0.0
+        """Counts of the brightest voxel that the check has seen."""
         self._seconds_per_frame = float("inf")
         self._fill: Fill | None = None
         self._written: set[Window] = set()
@@ -99,7 +100,7 @@ class GrowingRun:
         """
         worked = self._fetch()
         if self._find_region():
-            worked = self._write_next() or self._fill_next() or self._check_peak() or worked
+            worked = self._write_next() or self._fill_next() or worked
         if worked:
             self._report()
         return worked
@@ -146,73 +147,88 @@ class GrowingRun:
 
     # Filling.
 
-    def _windows(self, total: int | None) -> Iterator[Window]:
-        return windows(total, self.settings.portion, self.settings.margin)
-
     def _fill_next(self) -> bool:
-        """Fill the first portion that can be; whether there was one."""
-        for window in self._windows(self._collector.expected):
-            if window.last > self._collector.points:
-                return False
-            if window not in self._portions:
-                return self._fill_window(window)
-        return False
+        """Fill the next portions that can be; whether there were some."""
+        expected, points = self._collector.expected, self._collector.points
+        if expected is not None:
+            points = min(points, expected)
+        window = self._next(points, expected)
+        return window is not None and self._fill_window(window)
 
-    def _fill_window(self, window: Window) -> bool:
-        """Fill a portion; False if the points' Events have not all come yet."""
+    def _next(self, points: int, total: int | None) -> Window | None:
+        return next_window(
+            self._portions, points, total, self.settings.portion, self.settings.margin
+        )
+
+    def _fill_window(self, window: Window, *, last: bool = False) -> bool:
+        """Fill what a window is for; False if the points' Events have not all come yet.
+
+        The method is checked where the Bragg peak is. Where it loses to kriging, kriging fills what
+        has been filled and what comes.
+        """
         scan = self._window(window)
         per_point, rest = divmod(len(scan.frames), window.last - window.first)
         if rest or not per_point:
             return False
-        filled = fill_whole(scan, self._filling, self_check=False)
+        check = self._sees_peak(scan, last=last)
+        filled = fill_whole(scan, self.settings if check else self._filling, self_check=check)
+        report = filled.report
+        if check:
+            self._check = report.self_check
+            if report.method != self._filling.method:
+                self._filling = self._filling_by(report.method)
+                self._portions.clear()
+                self._written.clear()
         self._portions[window] = cut(
             filled,
             (window.start - window.first) * per_point,
             (window.stop - window.first) * per_point,
         )
-        self._seconds_per_frame = min(
-            self._seconds_per_frame, filled.report.seconds / len(scan.frames)
-        )
+        self._seconds_per_frame = min(self._seconds_per_frame, report.seconds / len(scan.frames))
         return True
+
+    def _filling_by(self, method: str) -> Settings:
+        if method == self.settings.method:
+            return self.settings
+        return replace(self.settings, method=method, options={})
+
+    def _sees_peak(self, scan: RockingScan, *, last: bool) -> bool:
+        """Whether these frames hold the brightest voxel yet, and are past it or the last ones."""
+        brightness = np.where(scan.mask, 0, scan.frames).max(axis=(1, 2))
+        brightest = float(brightness.max())
+        sees = brightest > self._checked and (last or 2 * brightness[-1] <= brightest)
+        if sees:
+            self._checked = brightest
+        return bool(sees)
 
     def _window(self, window: Window) -> RockingScan:
         assert self._region is not None
         return crop(self._collector.part(window.first, window.last), self._region)
 
-    def _check_peak(self, *, last: bool = False) -> bool:
-        """Check the method once, where the Bragg peak is; whether that was done now.
-
-        The peak has been seen when a portion after the brightest one is filled. Where the method
-        loses to kriging, kriging fills what has been filled and what comes.
-        """
-        if self._checked or not self._portions:
-            return False
-        brightest = max(self._portions, key=lambda w: float(self._portions[w].intensity.max()))
-        if not last and not any(w.start > brightest.start for w in self._portions):
-            return False
-        report = fill_whole(self._window(brightest), self._filling).report
-        self._check, self._checked = report.self_check, True
-        if report.method != self._filling.method:
-            self._filling = replace(self.settings, method=report.method, options={})
-            self._portions.clear()
-            self._written.clear()
-        return True
-
     def _fill_rest(self, scan: RockingScan) -> Inpainted:
         """Fill the whole at once if that is fast enough, else only what is not filled yet."""
         seconds = self._seconds_per_frame * len(scan.frames)
-        if self._portions and seconds > self.settings.final_seconds:
-            self._check_peak(last=True)
-            every = list(self._windows(self._collector.points))
-            if all(w in self._portions or self._fill_window(w) for w in every):
-                filled = join([self._portions[window] for window in every], self._check)
-                if filled.intensity.shape == scan.frames.shape:
-                    return filled
+        if self._portions and seconds > self.settings.final_seconds and self._fill_portions():
+            parts = [self._portions[window] for window in sorted(self._portions)]
+            filled = join(parts, self._check)
+            if filled.intensity.shape == scan.frames.shape:
+                return filled
         self._portions.clear()
         if not self._checked or isinf(self.settings.final_seconds):
             return fill_whole(scan, self.settings)
         filled = fill_whole(scan, self._filling, self_check=False)
         return replace(filled, report=replace(filled.report, self_check=self._check))
+
+    def _fill_portions(self) -> bool:
+        """Fill the portions that are left; False if that can't be done."""
+        total, margin = self._collector.points, self.settings.margin
+        for filled in list(self._portions):
+            if filled.last < min(filled.stop + margin, total):  # there were to be fewer points
+                del self._portions[filled]
+        while (window := self._next(total, total)) is not None:
+            if not self._fill_window(window, last=True):
+                return False
+        return True
 
     # Writing.
 
@@ -265,23 +281,17 @@ class GrowingRun:
     # Telling.
 
     def _seconds_behind(self) -> float:
-        filled = self._filled_points()
+        filled = filled_points(self._portions)
         if filled >= self._collector.points:
             return 0.0
         return time.monotonic() - self._collector.arrived(filled)
-
-    def _filled_points(self) -> int:
-        for window in self._windows(self._collector.expected):
-            if window not in self._portions:
-                return window.start
-        return self._collector.points
 
     def _report(self) -> None:
         self._heard(
             Progress(
                 self._uid,
                 self._collector.points,
-                self._filled_points(),
+                filled_points(self._portions),
                 self._collector.expected,
                 self._seconds_behind(),
             )

@@ -22,7 +22,6 @@ class Hello:
 
     clients: bytes
     owner: str
-    threads: int
     lease_seconds: float
 
 

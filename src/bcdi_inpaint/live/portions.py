@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,13 +10,13 @@ import numpy as np
 from bcdi_inpaint.filling import Inpainted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Sequence
 
     from bcdi_inpaint.filling import SelfCheck
 
 
 class Window(NamedTuple):
-    """Points ``[start, stop)`` of a portion, and ``[first, last)`` that it is filled from."""
+    """Points ``[start, stop)`` that are filled together, and ``[first, last)`` that they are filled from."""
 
     start: int
     stop: int
@@ -25,17 +24,47 @@ class Window(NamedTuple):
     last: int
 
 
-def windows(total: int | None, portion: int, margin: int) -> Iterator[Window]:
-    """The windows of a scan of `total` points; without end if that is None.
+def next_window(
+    done: Collection[Window], points: int, total: int | None, portion: int, margin: int
+) -> Window | None:
+    """What is to be filled next of the points that are there; None if too few are.
 
-    Windows that lie wholly before the end are the same for any total.
+    Two portions at a time, for the less of a window is margin the better and cheaper it is; one
+    towards the end, so that little is left then; all there are for who has fallen behind. Portions
+    are whole but for the last one.
+
+    Parameters
+    ----------
+    done
+        What is filled.
+    points
+        How many points are there.
+    total
+        How many there will be; None if nobody knows.
+    portion, margin
+        As in `Settings`.
     """
-    starts = count(0, portion) if total is None else range(0, total, portion)
-    for start in starts:
-        stop, last = start + portion, start + portion + margin
-        if total is not None:
-            stop, last = min(stop, total), min(last, total)
-        yield Window(start, stop, max(0, start - margin), last)
+    start = filled_points(done)
+    if points == total:
+        stop = points
+    else:
+        stop = (points - margin) // portion * portion
+        ends = total is not None and total - start <= 2 * portion + margin
+        if stop - start < (portion if ends else 2 * portion):
+            return None
+    stop = min([stop, *(window.start for window in done if window.start > start)])
+    if stop <= start:
+        return None
+    return Window(start, stop, max(0, start - margin), min(stop + margin, points))
+
+
+def filled_points(done: Collection[Window]) -> int:
+    """How many points are filled without a gap, from the first one on."""
+    stops = {window.start: window.stop for window in done}
+    point = 0
+    while point in stops:
+        point = stops[point]
+    return point
 
 
 def cut(filled: Inpainted, start: int, stop: int) -> Inpainted:
@@ -54,10 +83,12 @@ def cut(filled: Inpainted, start: int, stop: int) -> Inpainted:
 
 
 def join(parts: Sequence[Inpainted], check: SelfCheck | None) -> Inpainted:
-    """One filled stack from its portions, in their order, with the self-check of one of them."""
+    """One filled stack from its portions, in their order; `check` is the self-check that counts."""
     mask = np.concatenate([part.mask for part in parts])
     reports = [part.report for part in parts]
-    notes = dict.fromkeys(note for report in reports for note in report.notes)
+    notes = dict.fromkeys(
+        note for report in reports if report.self_check in (None, check) for note in report.notes
+    )
     return Inpainted(
         np.concatenate([part.intensity for part in parts]),
         np.concatenate([part.sigma for part in parts]),

@@ -40,7 +40,8 @@ class Settings:
     largest_stack
         Bytes that the frames of a run may take; larger ones are not filled.
     portion
-        Points that are filled and written at a time while the run goes on.
+        Points in a block of the node. While the run goes on two blocks are filled at a time, one
+        towards its end, all there are if filling has fallen behind.
     margin
         Points on either side that must be there before a portion is filled.
     final_seconds

@@ -68,7 +68,7 @@ class Supervisor:
         self.restarts = -1
         self._backlog = backlog
         self._ledger = ledger
-        self._hello = Hello(clients, owner, limits.threads, limits.lease_seconds)
+        self._hello = Hello(clients, owner, limits.lease_seconds)
         self._limits = limits
         self._worker: _Worker | None = None
         self._closing = threading.Event()
@@ -159,6 +159,8 @@ class _Worker:
             env={
                 **os.environ,
                 **dict.fromkeys(THREADS, threads),
+                # Threads that wait for each other leave the processor to those who need it.
+                "OMP_WAIT_POLICY": "PASSIVE",
                 # The supervisor tries again itself; a worker that waits for Tiled does nothing else.
                 "TILED_RETRY_ATTEMPTS": "3",
                 "TILED_RETRY_TIMEOUT": "5",
@@ -171,6 +173,7 @@ class _Worker:
         self._ledger = ledger
         self._backlog = backlog
         self._stall_seconds = limits.stall_seconds
+        self._stalled = False
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -198,6 +201,8 @@ class _Worker:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(1.0)
         code = self.process.returncode
+        if self._stalled:
+            return f"the worker was silent for {self._stall_seconds:g} s"
         if code is None:
             return "the worker closed its pipe"
         if code < 0:
@@ -211,6 +216,7 @@ class _Worker:
             while True:
                 if not self._connection.poll(self._stall_seconds):
                     if self.in_hand:
+                        self._stalled = True
                         self.process.kill()
                     continue
                 self._hear(receive(self._connection))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import pickle
 import sys
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint.catalog import AlreadyFilledError
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 logger = logging.getLogger(__name__)
+
+NICENESS = 5
+"""The RunEngine, the detector and Tiled come first on a machine that they share with the worker."""
 
 
 class Worker:
@@ -146,8 +151,16 @@ def _broke_device(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "CUDA" in str(error)
 
 
+def _step_back() -> None:
+    """Take what processor time others leave."""
+    os.nice(NICENESS)
+    with suppress(OSError):  # Linux shares it out among sessions first, and this is one of its own
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
+
+
 def main(descriptor: int) -> None:
     """Serve the supervisor at the other end of a pipe."""
+    _step_back()
     connection = Connection(descriptor)
     with suppress(EOFError, OSError):
         hello: Hello = receive(connection)
