@@ -19,7 +19,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from . import catalog, geometry
-from .evaluate.metrics import pcc, pcc_ceiling, pcc_ceiling_of_counts
 from .filling import inpaint
 from .filling.inpaint import DEFAULT
 from .picture import draw
@@ -322,6 +321,9 @@ def _look_up(uri: str, uid: str) -> tuple[Container, Inpainted]:
 
 def compare(experiment: Experiment, filled: Inpainted) -> Table:
     """Hold the fill and plain interpolations against what the gap hid."""
+    # With the whole bench and torch, which a session with simulated devices doesn't need.
+    from .evaluate.metrics import pcc, pcc_ceiling, pcc_ceiling_of_counts
+
     gap = np.broadcast_to(experiment.mask, experiment.counts.shape)
     truth = experiment.counts[gap]
     rate = None if experiment.rate is None else experiment.rate[gap]

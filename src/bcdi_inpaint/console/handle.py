@@ -17,13 +17,13 @@ from rich.markup import escape
 
 from bcdi_inpaint import catalog, geometry
 from bcdi_inpaint.filling import METHODS
-from bcdi_inpaint.filling.weights import shipped_models
+from bcdi_inpaint.filling.inpaint import REGISTRY
 from bcdi_inpaint.live import InpaintCallback, Settings
 from bcdi_inpaint.live.road import Desk
 
 from . import commands, status
 from .commands import command
-from .toggles import Toggles, change, load
+from .toggles import Toggles, change, load, models
 from .tuning import Job, Tuner
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Inpaint:
         """Choose how gaps are filled."""
         self._set(method=name)
 
-    @command("NAME | FILE | default", lambda _: (*shipped_models(), "default"))
+    @command("NAME | FILE | default", lambda _: (*models(), "default"))
     def model(self, name: str) -> None:
         """Choose the network, for methods that have one."""
         self._set(model=name)
@@ -354,24 +354,18 @@ class Inpaint:
         doubtful = run.result and status.verdict(run.result, self._toggles.threshold) != "trusted"
         if doubtful and run.uid not in self._tuned and self._toggles.finetune:
             self._tune(self._raw[run.uid])
-        elif doubtful and run.uid not in self._tuned and self._learned is not None:
+        elif doubtful and run.uid not in self._tuned:
             scan = run.result.get("scan_id", run.uid)
             self._say(f"%inpaint finetune now {scan}: tunes the network on this scan")
 
-    @property
-    def _learned(self) -> str | None:
-        """The network to begin with; None if there is none."""
-        return self._toggles.model or next(iter(shipped_models()), None)
-
     def _tune(self, run: Container) -> None:
         """Tune the network on a run, then fill it with that."""
-        if self._learned is None:
-            raise ValueError("there is no network to tune: %inpaint model FILE gives one")
         start = run.metadata["start"]
         self._tuned.add(start["uid"])
         model = self._folder / "models" / f"tuned-{start['uid']}.safetensors"
         model.parent.mkdir(exist_ok=True)
-        begin = replace(self.callback.settings, method="patching", options={"model": self._learned})
+        options = {"model": self._toggles.model or REGISTRY["patching"].options["model"]}
+        begin = replace(self.callback.settings, method="patching", options=options)
         desk = Desk(self._raw, self._processed)
         self._say(f"scan {start.get('scan_id')}: the network is being tuned on it")
         job = Job(desk, start["uid"], begin, model, self._tuning_seconds)

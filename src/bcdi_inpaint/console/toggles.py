@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bcdi_inpaint import geometry
 from bcdi_inpaint.filling import METHODS
 from bcdi_inpaint.filling.inpaint import REGISTRY
-from bcdi_inpaint.filling.weights import shipped_models
 from bcdi_inpaint.live import AroundPeak, Settings
 
 if TYPE_CHECKING:
@@ -36,6 +35,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`` (did you mean x or y?)``, or nothing if no known word is like it."""
     near = difflib.get_close_matches(word.casefold(), list(known), n=2)
     return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def models() -> tuple[str, ...]:
+    """Names of the networks in the package."""
+    # With torch, which takes seconds to import; a session may never ask.
+    from bcdi_inpaint.filling.weights import shipped_models
+
+    return shipped_models()
 
 
 class Toggles(BaseModel):
@@ -91,7 +98,7 @@ class Toggles(BaseModel):
             return ""
         if Path(value).suffix:
             return _existing(value)
-        return _known(value, shipped_models(), "model")
+        return _known(value, models(), "model")
 
     @field_validator("roi", mode="before")
     @classmethod

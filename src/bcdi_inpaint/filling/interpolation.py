@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
-from scipy.interpolate import CloughTocher2DInterpolator
-from scipy.signal import oaconvolve
 from scipy.sparse import csr_array
 from scipy.spatial import Delaunay, QhullError
 from skimage.restoration import inpaint_biharmonic
 
 from .method import Fill
+
+# scipy.signal and scipy.interpolate, with the optimizers that they load, take longer to import than all
+# else here: they are imported by the one method that needs them.
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,6 +82,8 @@ def inverse_distance(
     PyNX's ``InterpIobsMask(d, n)`` (``mask_interp=d,n``): in three dimensions, on counts, over the cube
     of +-`reach` voxels. Voxels with no measured one in reach, which PyNX leaves free, take the nearest.
     """
+    from scipy.signal import oaconvolve
+
     if not 1 <= reach <= REACH_MAX or int(reach) != reach:
         raise ValueError(f"reach={reach!r}: takes a whole number of voxels, 1 to {REACH_MAX}")
     if not exponent > 0:
@@ -234,6 +237,8 @@ def _linear(log: Floats, gap: Bools) -> Floats:
 
 
 def _cubic(log: Floats, gap: Bools) -> Floats:
+    from scipy.interpolate import CloughTocher2DInterpolator
+
     filled = _nearest(log, gap)
     triangles, rim = _triangulate(gap, CUBIC_RIM)
     if triangles is None:
