@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def kills(root: Container, times: int) -> list[tuple[str, str]]:
-    """What becomes of scans during or soon after which the worker is killed."""
+    """What becomes of scans during which, or soon after which, the worker is killed."""
     chance = random.Random(0)
     stack = frames(20, SIZE)
     how = replace(settings("linear", SIZE), portion=4, margin=2, final_seconds=np.inf)
@@ -62,7 +62,7 @@ def kills(root: Container, times: int) -> list[tuple[str, str]]:
                 time.sleep(chance.random())
                 kill(callback)
             uids.append(documents[0][1]["uid"])
-        callback.wait(60 * times)
+            callback.wait(300)  # a new worker is there then, to be killed
         replaced = callback.status().restarts
     nodes = [list(processed.search(Key("raw_uid") == uid).values()) for uid in uids]
     good = sum(

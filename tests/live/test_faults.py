@@ -147,13 +147,13 @@ def test_a_worker_whose_gpu_fails_or_hangs_is_replaced(
     faults = tmp_path / "faults"
     faults.write_text("mh")  # out of memory, then silent
     failing = replace(settings, method="kriging", options={"iterations": Iterations(3, faults)})
-    limits = Limits(attempts=5, retry_seconds=0.1, stall_seconds=4)
+    limits = Limits(attempts=20, retry_seconds=0.1, stall_seconds=8)  # starting takes some, too
     with InpaintCallback(raw, processed, settings=failing, limits=limits) as callback:
         writer = TiledWriter(raw)
         uid = feed(documents(stack, angles), writer, callback)
         assert callback.wait(WAIT)
         assert callback.status().restarts >= 2
-        assert fate(callback, uid).reason == "the worker was silent for 4 s"
+        assert fate(callback, uid).reason == "the worker was silent for 8 s"
         (node,) = nodes_of(callback, uid)
         filled = inpaint(stack, settings.mask, "kriging", iterations=3)
         np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
