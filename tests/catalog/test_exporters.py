@@ -302,12 +302,16 @@ def test_an_unknown_way_of_handing_over_gaps_is_refused(scan: FilledScan, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("brightness", "gaps"), [(0.01, "hard"), (1.0, "free")])
-def test_unless_told_only_a_gap_with_little_light_in_doubt_counts_as_measured(
-    scan: FilledScan, tmp_path: Path, brightness: float, gaps: str
+@pytest.mark.parametrize(
+    ("brightest", "doubt", "gaps"),
+    [(1e6, 0.01, "hard"), (1e6, 0.1, "free"), (1e4, 0.1, "hard"), (1e4, 0.5, "free")],
+)
+def test_unless_told_a_gap_counts_as_measured_where_little_light_is_in_doubt_or_light_is_scarce(
+    scan: FilledScan, tmp_path: Path, brightest: float, doubt: float, gaps: str
 ) -> None:
-    sigma = brightness * scan.filled.intensity * scan.filled.mask
-    scan = with_values(scan, sigma=sigma.astype(np.float32))
+    intensity = scan.filled.intensity * np.float32(brightest / scan.filled.intensity.max())
+    sigma = scan.filled.mask * np.float32(doubt * intensity.sum() / scan.filled.mask.sum())
+    scan = with_values(scan, intensity=intensity, sigma=sigma)
     exporters.pynx_cxi(tmp_path / "scan.cxi", scan)
     exporters.pynx_npz(tmp_path / "scan.npz", scan)
     with h5py.File(tmp_path / "scan.cxi") as file:

@@ -16,13 +16,18 @@ Gaps = Literal["hard", "soft", "free"]
 HARD_DOUBT = 0.02
 """Up to this sum of sigma over the sum of all counts, filled values are taken for measured."""
 
+FAINT = 3e4
+FAINT_DOUBT = 0.2
+"""In a pattern without a voxel of so many counts, up to this: noise leaves a free gap to itself."""
+
 
 def recommended(filled: Inpainted) -> Gaps:
     """``"hard"`` where little of the pattern's light is in doubt, ``"free"`` where it is more.
 
     The sum of the fill's sigma over the sum of all counts grows with what harms a reconstruction: how near
-    to the peak the gap lies, how bright it is there, how uncertain the fill is. ``"soft"`` is never
-    chosen, since only PyNX's Python API understands it; a free gap keeps its filled values in the file.
+    to the peak the gap lies, how bright it is there, how uncertain the fill is. A faint pattern bears more
+    of it, for what it measures hardly tells a free gap's counts. ``"soft"`` is never chosen, since only
+    PyNX's Python API understands it; a free gap keeps its filled values in the file.
 
     Parameters
     ----------
@@ -31,11 +36,14 @@ def recommended(filled: Inpainted) -> Gaps:
     """
     frames, rows, cols = filled.intensity.shape
     step = Blocks.of((frames, rows, cols), filled.intensity.dtype).frames
-    light = doubt = 0.0
+    light = doubt = brightest = 0.0
     for start in range(0, frames, step):
         part = slice(start, start + step)
-        light += float(np.maximum(filled.intensity[part], 0).sum(dtype=float))
+        counts = np.maximum(filled.intensity[part], 0)
+        light += float(counts.sum(dtype=float))
+        brightest = max(brightest, float(counts.max()))
         doubt += float(
             np.asarray(filled.sigma[part])[np.asarray(filled.mask[part])].sum(dtype=float)
         )
-    return "hard" if doubt <= HARD_DOUBT * light else "free"
+    limit = FAINT_DOUBT if brightest < FAINT else HARD_DOUBT
+    return "hard" if doubt <= limit * light else "free"
