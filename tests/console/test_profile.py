@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import os
 import re
-import socket
+import shlex
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tiled.client import from_uri
 
 from bcdi_inpaint import catalog, console, live, scans
 from bcdi_inpaint.console.page import page
@@ -135,38 +138,14 @@ def test_the_pages_go_as_they_are_told(terminal, tmp_path):
     assert "scan 3  gap 9.2%  linear" in terminal.leave()
 
 
-WORKER = """
-import faulthandler
-import sys
-faulthandler.dump_traceback_later(float(sys.argv[2]), exit=True)  # says where, if it hangs
-from bluesky_queueserver.manager.profile_ops import (
-    load_profile_collection, existing_plans_and_devices_from_nspace)
-names = load_profile_collection(sys.argv[1])
-plans, devices, *_ = existing_plans_and_devices_from_nspace(nspace=names)
-print("plans", sorted(plans), "devices", sorted(devices))
-plan, maxipix, eta = (names[name] for name in ("bcdi_rocking_scan", "maxipix", "eta"))
-names["inpaint"].method("linear")
-names["RE"](plan(maxipix, eta, 0.1, 12, exposure=0.02))
-names["inpaint"].wait(240)
-node = names["inpaint"].last()
-print("motor", node["eta"].read().round(3).tolist(), "at", eta.position)
-print("frames", node.metadata["frames"], node.metadata["detector"], node.metadata["roi"])
-print("brightest", int(node["intensity"].read().sum(axis=(1, 2)).argmax()))
-print("said", names["inpaint"].callback.status().last_error)
-"""
-
-
 @pytest.fixture
-def iocs(tmp_path):
+def iocs(tmp_path, free_port):
     """A motor record and areaDetectors in a process of their own; the environment that finds them."""
     pytest.importorskip("caproto")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     found = {
         "EPICS_CA_ADDR_LIST": "127.0.0.1",
         "EPICS_CA_AUTO_ADDR_LIST": "NO",
-        "EPICS_CA_SERVER_PORT": str(port),
+        "EPICS_CA_SERVER_PORT": str(free_port()),
         "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
         "EPICS_CAS_BEACON_ADDR_LIST": "",
     }
@@ -179,34 +158,84 @@ def iocs(tmp_path):
         process.terminate()
 
 
-@pytest.mark.slow
-def test_a_queueserver_worker_scans_with_it_over_epics(iocs, tmp_path):
-    """As its worker does: no terminal, no IPython, the plan and the devices found; real PVs."""
+@pytest.fixture
+def queueserver(tmp_path, free_port):
+    """A Redis of its own, and the environment in which a queueserver's programs find all they need."""
     pytest.importorskip("bluesky_queueserver")
-    variables = environment(
-        tmp_path, BCDI_DEVICES="epics", _QSERVER_RE_WORKER_ACTIVE="True", **iocs
-    )
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server (Debian package redis-server)")
+    redis, control, info = free_port(), free_port(), free_port()
+    config = tmp_path / "queueserver.yml"
+    config.write_text(f"network:\n  redis_addr: localhost:{redis}\n")
+    command = ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save", ""]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        yield {
+            "QSERVER_CONFIG": str(config),
+            "QSERVER_ZMQ_CONTROL_ADDRESS_FOR_SERVER": f"tcp://127.0.0.1:{control}",
+            "QSERVER_ZMQ_CONTROL_ADDRESS": f"tcp://127.0.0.1:{control}",
+            "QSERVER_ZMQ_INFO_ADDRESS_FOR_SERVER": f"tcp://127.0.0.1:{info}",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        process.terminate()
+
+
+def appears(words, file, process):
+    """Wait until a program that goes on has written some words to a file; all that is there then."""
+    deadline = time.monotonic() + WAIT
+    text = ""
+    while words not in text:
+        assert process.poll() is None, text
+        assert time.monotonic() < deadline, f"{words!r} is not in\n{text}"
+        time.sleep(0.2)
+        text = file.read_text() if file.exists() else ""
+    return text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_queueserver_scans_with_it_over_epics(iocs, queueserver, tmp_path):
+    """By the page's commands: no terminal, no IPython, the plan and the devices found; real PVs."""
+    shutil.copytree(PROFILE / "startup", tmp_path / "profiles" / "profile_bcdi" / "startup")
+    (tmp_path / "inpaint").mkdir()
+    (tmp_path / "inpaint" / "inpaint.toml").write_text(Toggles(method="linear").to_toml())
+    variables = environment(tmp_path, BCDI_DEVICES="epics", **iocs, **queueserver)
     variables.pop("DISPLAY", None)
-    ran = subprocess.run(
-        [sys.executable, "-c", WORKER, str(PROFILE / "startup"), str(WAIT)],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=WAIT + 30,
-        check=False,
+    start, *commands = (
+        shlex.split(command)
+        for command in re.findall(r"^\$ (start-re-manager .*|qserver .*)$", BEAMLINE, re.MULTILINE)
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    said = ran.stdout
-    assert "plans ['bcdi_rocking_scan'] devices ['eiger2', 'eta', 'maxipix']" in said
-    assert "frames 12 maxipix_2x2 [[240, 280], [236, 284]]" in said
-    motor = [float(angle) for angle in re.search(r"motor \[(.*?)\]", said)[1].split(", ")]
-    assert (motor[0], motor[-1], len(motor)) == (-0.1, 0.1, 12)
-    assert re.search(r"brightest [56]\n", said)
-    assert "said \n" in said
+    written = tmp_path / "manager.log"
+    with (
+        written.open("w") as log,
+        subprocess.Popen(
+            start, cwd=tmp_path, env=variables, stdout=log, stderr=subprocess.STDOUT
+        ) as manager,
+    ):
+        try:
+            appears("ZeroMQ server is waiting", written, manager)
+            for command in commands:
+                done = subprocess.run(
+                    command, env=variables, capture_output=True, text=True, check=False
+                )
+                assert "'success': True" in done.stdout, done.stdout + done.stderr
+                if command[1] == "environment":
+                    appears("Worker started successfully", written, manager)
+            filled = appears("scan 1 Pt  gap", tmp_path / "inpaint" / "inpaint.log", manager)
+            assert re.search(r"scan 1 Pt  gap [\d.]+%  linear", filled)
+            assert "WARNING" not in filled
+            root = from_uri(re.search(r"^Tiled: (\S+)$", written.read_text(), re.MULTILINE)[1])
+            (node,) = root["bcdi/processed/bcdi_inpaint"].values()
+            np.testing.assert_allclose(node["eta"].read(), np.linspace(-0.12, 0.12, 64), atol=1e-3)
+            assert node.metadata["detector"] == "maxipix_2x2"
+            assert node.metadata["roi"] == [[240, 280], [236, 284]]
+            assert node["intensity"].read().sum(axis=(1, 2)).argmax() in (31, 32)
+            root.context.http_client.close()
+        finally:
+            manager.terminate()
 
 
 def test_what_is_written_about_a_beamline_is_so():
-    """Imports and calls in Python, the queueserver's item, blueapi's module, the toggles' file."""
+    """Imports and calls in Python, blueapi's module, the toggles' file."""
     known = {
         "install": console.install,
         "open_processed": catalog.open_processed,
@@ -226,9 +255,5 @@ def test_what_is_written_about_a_beamline_is_so():
                 keywords = {keyword.arg: None for keyword in call.keywords}
                 inspect.signature(known[name]).bind(*call.args, **keywords)
     assert {"install", "bcdi_rocking_scan", "page"} <= seen
-    (item,) = re.findall(r"qserver queue add plan '(.*)'", BEAMLINE)
-    item = json.loads(item)
-    inspect.signature(bcdi_rocking_scan).bind(*item["args"], **item["kwargs"])
-    assert item["name"] in bcdi_rocking_scan.__name__
     assert f"module: {bcdi_rocking_scan.__module__}\n" in BEAMLINE
     assert blocks(BEAMLINE, "toml") == [Toggles().to_toml()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 DEPLOY = Path(__file__).parents[2] / "deploy"
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 SCRIPTS = Path(sys.executable).parent
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def until(done: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -80,7 +73,7 @@ class Processes:
 class Beamline:
     """Addresses and keys of the running servers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, free_port: Callable[[], int]) -> None:
         self.folder = folder
         self.secrets = folder / "secrets"
         self.files = folder / "raw"
@@ -158,13 +151,15 @@ def start_postgres(processes: Processes, line: Beamline) -> None:
 
 
 @pytest.fixture(scope="session")
-def beamline_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beamline]:
+def beamline_servers(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Beamline]:
     """PostgreSQL, Redis and Tiled as in ``deploy/``, prepared by ``deploy/tiled/prepare.py``."""
     if not POSTGRES:
         pytest.skip("no PostgreSQL in /usr/lib/postgresql (Debian package postgresql)")
     if shutil.which("redis-server") is None:
         pytest.skip("no redis-server (Debian package redis-server)")
-    line = Beamline(tmp_path_factory.mktemp("beamline"))
+    line = Beamline(tmp_path_factory.mktemp("beamline"), free_port)
     processes = Processes(line.folder)
     try:
         start_postgres(processes, line)
@@ -215,11 +210,6 @@ def _start_processes(beamline_servers: Beamline) -> Iterator[Callable[[], Proces
     made = Processes(beamline_servers.folder)
     yield lambda: made
     made.close()
-
-
-@pytest.fixture(scope="session", name="free_port")
-def _free_port() -> Callable[[], int]:
-    return free_port
 
 
 @pytest.fixture(scope="session", name="until")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -37,23 +36,14 @@ GAP = np.zeros((24, 32), bool)
 GAP[:, 14:17] = True
 
 
-def free_port() -> int:
-    """A port below those that the system gives to connections, which may come before the server."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as free, suppress(OSError):
-            free.bind(("127.0.0.1", port))
-            return port
-
-
 class Server:
     """``tiled serve config`` with all that it keeps in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
         self.files = folder / "detector-files"
         self.storage = folder / "storage"
-        self.port = free_port()
+        self.port = port
         for new in (self.files, self.storage):
             new.mkdir(parents=True)
         self.process: subprocess.Popen[bytes] | None = None
@@ -173,18 +163,22 @@ class Line:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     """A server that no test stops."""
-    server = Server(tmp_path_factory.mktemp("tiled"))
+    server = Server(tmp_path_factory.mktemp("tiled"), free_port())
     server.start()
     yield server
     server.close()
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def own_server(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Server]:
     """A server that the module's tests may do harm to; each leaves it running."""
-    server = Server(tmp_path_factory.mktemp("own"))
+    server = Server(tmp_path_factory.mktemp("own"), free_port())
     server.start()
     yield server
     server.close()
