@@ -46,6 +46,7 @@ IN_OTHER_MODULES = (
 )
 NOWHERE = (  # they need root, another machine or a container engine; the page says so
     *("apt-get", "python3 -m venv", "/opt/bcdi-inpaint/bin/pip", "cp", "systemctl", "rsync"),
+    *("export PATH", "useradd", "echo", "runuser", "mkdir -p /etc/bcdi-inpaint", "install"),
     *("cd deploy", "./make-secrets.sh secrets", "export RAW_FILES", "docker compose", "rm secrets"),
 )
 
