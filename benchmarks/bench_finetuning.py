@@ -88,7 +88,7 @@ def row(name: str, scan: SimulatedScan, width: int, seconds: float) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=9, help="of the gap in pixels")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for each fine-tuning")
+    parser.add_argument("--seconds", type=float, default=55.0, help="for each fine-tuning")
     return parser.parse_args()
 
 

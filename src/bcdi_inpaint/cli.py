@@ -354,7 +354,7 @@ def finetune(
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the frames in SCAN.")] = None,
     model: Annotated[str, typer.Option(help="What to begin with.")] = "patching",
-    seconds: Annotated[float, typer.Option(min=1, help="End after about this time.")] = 60.0,
+    seconds: Annotated[float, typer.Option(min=1, help="End after about this time.")] = 55.0,
     device: Device = "auto",
 ) -> None:
     """Tune the patching network to one scan; then: fill --option model=WEIGHTS."""

@@ -75,7 +75,7 @@ class Inpaint:
         settings: Settings | None = None,
         rule: RockingScanRule | None = None,
         limits: Limits | None = None,
-        tuning_seconds: float = 60.0,
+        tuning_seconds: float = 55.0,
     ) -> None:
         self._raw, self._processed = raw, processed
         self._base = settings or Settings()

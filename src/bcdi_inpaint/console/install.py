@@ -29,7 +29,7 @@ def install(
     settings: Settings | None = None,
     rule: RockingScanRule | None = None,
     limits: Limits | None = None,
-    tuning_seconds: float = 60.0,
+    tuning_seconds: float = 55.0,
 ) -> Inpaint:
     """Fill the rocking scans of a RunEngine while they are measured; in IPython, add ``%inpaint``.
 

@@ -81,7 +81,7 @@ def finetune(
     model: str = "patching",
     portions: int = 6400,
     epochs: int = 3,
-    seconds: float = 60.0,
+    seconds: float = 55.0,
     learning_rate: float = 2e-4,
     device: str = "auto",
     seed: int = 0,
