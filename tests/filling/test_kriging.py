@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import bcdi_inpaint as bi
 from bcdi_inpaint.evaluate.metrics import pcc
+from bcdi_inpaint.filling.kriging import LAGS, SAMPLE, texture_of
 from bcdi_inpaint.simulate import simulate_scan
 
 
@@ -15,6 +17,43 @@ def fringes(shape: tuple[int, int, int] = (40, 56, 48)) -> np.ndarray:
     f, r, c = np.indices(shape)
     wave = 1.2 + np.cos(2 * np.pi * (f / 9 + r / 8 + c / 14))
     return 200 * wave * np.exp(-c / 20)
+
+
+def speckle(shape: tuple[int, int, int], width: float) -> np.ndarray:
+    """Log-normal counts whose logarithm has a Gaussian covariance of standard deviation `width`."""
+    white = np.random.default_rng(1).standard_normal(shape)
+    smooth = ndimage.gaussian_filter(white, width / np.sqrt(2), mode="wrap")
+    return np.expm1(8 + 0.5 * smooth / smooth.std())
+
+
+def test_the_texture_tells_how_far_log_counts_belong_together() -> None:
+    texture = texture_of(speckle((64, 64, 64), 2.0), np.zeros((64, 64, 64), bool))
+    along = texture.covariance[LAGS, LAGS, LAGS : LAGS + 5] / texture.variance
+    # The local mean takes a little of the long lags, the taper less.
+    np.testing.assert_allclose(along, np.exp(-(np.arange(5) ** 2) / 8), atol=0.07)
+
+
+def test_the_texture_is_that_of_the_measured_voxels() -> None:
+    whole = speckle((48, 48, 48), 2.0)
+    mask = np.zeros(whole.shape, bool)
+    mask[:, 20:28] = True
+    behind, true = (
+        texture_of(np.where(mask, 0, whole), mask),
+        texture_of(whole, ~np.ones_like(mask)),
+    )
+    lags = slice(LAGS - 6, LAGS + 7)
+    difference = (behind.covariance - true.covariance)[lags, lags, lags].abs().max()
+    assert difference < 0.15 * true.variance
+
+
+def test_a_hot_pixel_does_not_lead_the_texture_astray() -> None:
+    stack = np.zeros((20, SAMPLE + 60, 30))
+    stack[:, -40:] = speckle((20, 40, 30), 2.0)
+    mask = np.zeros(stack.shape, bool)
+    mask[:, -20:-16] = True
+    quiet = texture_of(stack, mask)
+    stack[:, 3, 3] = 1e9
+    assert texture_of(stack, mask).variance == pytest.approx(quiet.variance)
 
 
 def test_fringes_go_on_in_the_gap() -> None:

@@ -10,6 +10,7 @@ import torch
 
 import bcdi_inpaint as bi
 from bcdi_inpaint.filling import patching
+from bcdi_inpaint.filling.kriging import texture_of
 from bcdi_inpaint.filling.network import PatchingNetwork
 from bcdi_inpaint.filling.weights import load_model, save_model, shipped_models
 from bcdi_inpaint.simulate import simulate_scan
@@ -41,9 +42,10 @@ def test_an_untrained_network_leaves_kriging_as_it_is(
     counts, mask = scan
     missing = np.broadcast_to(mask, counts.shape).copy()
     known = np.where(missing, 0, counts).astype(np.float32)
-    field = patching.starting_field(torch.from_numpy(known), torch.from_numpy(missing))
+    texture = texture_of(known, missing)
+    field = patching.starting_field(torch.from_numpy(known), torch.from_numpy(missing), texture)
     start = patching.starting_rate(field).numpy()
-    filled = patching.fill(known, missing, model=str(weights), device="cpu").rate
+    filled = patching.fill(known, missing, texture=texture, model=str(weights), device="cpu").rate
     np.testing.assert_allclose(filled[missing], start[missing], rtol=1e-5, atol=1e-4)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .method import Fill, Method
 from .result import Inpainted, Report
 from .selfcheck import KRIGING_INSTEAD, TRUSTED
 from .selfcheck import self_check as check_fill
+from .side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .bands import Box
+    from .kriging import Texture
     from .result import SelfCheck
     from .selfcheck import Predict
 
@@ -32,16 +35,22 @@ if TYPE_CHECKING:
 # Torch takes a second to import: what needs it is imported when it is first used.
 
 
-def _kriging(stack: Counts, mask: Bools, *, iterations: int) -> Fill:
+def _texture(stack: NDArray[np.floating], mask: Bools) -> dict[str, Any]:
     from . import kriging
 
-    return kriging.fill(stack, mask, iterations=iterations)
+    return {"texture": kriging.texture_of(stack, mask)}
 
 
-def _patching(stack: Counts, mask: Bools, *, model: str, device: str) -> Fill:
+def _kriging(stack: Counts, mask: Bools, *, texture: Texture, iterations: int) -> Fill:
+    from . import kriging
+
+    return kriging.fill(stack, mask, texture=texture, iterations=iterations)
+
+
+def _patching(stack: Counts, mask: Bools, *, texture: Texture, model: str, device: str) -> Fill:
     from . import patching
 
-    return patching.fill(stack, mask, model=model, device=device)
+    return patching.fill(stack, mask, texture=texture, model=model, device=device)
 
 
 def _reference(stack: Counts, mask: Bools, *, skip: int, weights: str) -> Fill:
@@ -52,9 +61,22 @@ def _reference(stack: Counts, mask: Bools, *, skip: int, weights: str) -> Fill:
 
 REGISTRY: dict[str, Method] = {
     "patching": Method(
-        _patching, margin=24, options={"model": "patching"}, learned=True, voxels=2**21
+        _patching,
+        margin=24,
+        learn=_texture,
+        options={"model": "patching"},
+        learned=True,
+        voxels=2**21,
+        at_once=2,
     ),
-    "kriging": Method(_kriging, margin=16, options={"iterations": 40}, voxels=2**21),
+    "kriging": Method(
+        _kriging,
+        margin=24,
+        learn=_texture,
+        options={"iterations": 40},
+        voxels=2**21,
+        at_once=2,
+    ),
     "biharmonic": Method(interpolation.biharmonic, margin=8),
     "linear": Method(interpolation.linear, margin=8),
     "cubic": Method(interpolation.cubic, margin=8),
@@ -175,11 +197,16 @@ def _fill(
         work = [Band((slice(0, frames), slice(0, rows), slice(0, cols)), mask, everywhere)]
     else:
         work = bands(mask, method.margin, max_voxels=method.voxels)
-    for band in work:
+    learned = method.learn(intensity, mask)
+
+    def fill(band: Band) -> Fill:
         around = mask[band.slices].copy()
         # The voxels of other bands may be filled already: here they are unknown.
         known = np.where(around, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
-        rate, deviation = method.fill(known, around, **options)
+        return method.fill(known, around, **learned, **options)
+
+    at_once = method.at_once if options.get("device", "cpu") == "cpu" else 1
+    for band, (rate, deviation) in zip(work, side_by_side(fill, work, at_once), strict=True):
         share = (band.weight() / _weight_of_all(band, work))[band.own]
         intensity[band.slices][band.own] += rate[band.own] * share
         sigma[band.slices][band.own] += deviation[band.own] * share
@@ -212,15 +239,21 @@ def _check(
     settings: Mapping[str, Any],
     notes: list[str],
 ) -> SelfCheck | None:
-    def predictor(name: str, options: Mapping[str, Any]) -> Predict:
-        return lambda stack, hidden: REGISTRY[name].fill(stack, hidden, **options).rate
-
-    predict = {name: predictor(name, REGISTRY[name].options) for name in ("kriging", "linear")}
     if REGISTRY[method].margin is None:
         notes.append(f"no self-check: {method} wants the whole stack")
         return None
-    predict[method] = predictor(method, settings)
-    check = check_fill(intensity, mask, predict, method, replaceable=REGISTRY[method].learned)
+    options = {name: REGISTRY[name].options for name in ("kriging", "linear")}
+    options[method] = settings
+
+    def predictors(hidden: Bools) -> dict[str, Predict]:
+        ways = {name: REGISTRY[name].learn for name in options}
+        learned = {learn: learn(intensity, hidden) for learn in set(ways.values())}
+        return {
+            name: partial(_rate, name, {**learned[ways[name]], **given})
+            for name, given in options.items()
+        }
+
+    check = check_fill(intensity, mask, predictors, method, replaceable=REGISTRY[method].learned)
     if check is None:
         notes.append("no self-check: no artificial gap of the same shape fits on measured voxels")
     elif check.verdict != TRUSTED:
@@ -229,6 +262,10 @@ def _check(
             f"{check.pcc_kriging:.3f}, counts ratio {check.counts_ratio:.2f}"
         )
     return check
+
+
+def _rate(name: str, options: Mapping[str, Any], stack: Counts, mask: Bools) -> Counts:
+    return REGISTRY[name].fill(stack, mask, **options).rate
 
 
 def _model(settings: Mapping[str, Any]) -> tuple[str, str]:

@@ -1,14 +1,15 @@
 """Log-kriging: the gap as a Gaussian field whose spectrum the same pattern tells.
 
 z = log(1 + counts) minus its local mean is taken as a stationary Gaussian field seen through Poisson
-noise. Its covariance is estimated from the measured voxels, its posterior mean found by conjugate
-gradients (Wiener filtering with a mask), and turned into expected counts.
+noise. Its covariance, the texture, is estimated from the measured voxels around the Bragg peak; its
+posterior mean is found by conjugate gradients (Wiener filtering with a mask) close to the gap, and
+turned into expected counts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from .bands import Box
+
 WIDE_MEAN, LOCAL_MEAN = 16.0, 5.0
 """Standard deviations (voxels) of the Gaussians that make the local mean of log counts: the narrow one
 refines the wide one, and leaves it alone far inside a wide gap."""
@@ -30,6 +33,16 @@ FAR_FROM_DATA = 0.05
 
 CORRELATION = 12.0
 """Standard deviation (voxels) of the taper on the covariance; longer lags are noise."""
+
+LAGS = 36
+"""Longest lag of the covariance in voxels: little is left of the taper there."""
+
+SAMPLE = 96
+"""Edge in voxels of the box that the texture is estimated from. What surrounds a gap is too little for
+that: from 24 voxels on either side, a fill of 12 is an eighth further from the noise ceiling."""
+
+REACH = 12
+"""Voxels around a gap that the posterior is conditioned on; those beyond say nothing new."""
 
 NOISE_FLOOR = 0.4
 """Least noise variance, as a share of the field's: what a stationary field can't explain."""
@@ -48,6 +61,26 @@ HEADROOM = float(np.log(2))
 Without a bound, kriging overshoots 4 to 50 times where a gap comes close to the Bragg peak."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Texture:
+    """How log counts vary about their local mean.
+
+    Attributes
+    ----------
+    covariance
+        float32 ``(lag, lag, lag)``, of lags -`LAGS` to `LAGS` voxels along each axis, tapered.
+    variance
+        That of lag 0.
+    """
+
+    covariance: Tensor
+    variance: float
+
+    def to(self, device: torch.device | str) -> Texture:
+        """On another device."""
+        return Texture(self.covariance.to(device), self.variance)
+
+
 @dataclass(frozen=True, slots=True)
 class LogField:
     """The posterior of log(1 + counts) over a band.
@@ -55,7 +88,7 @@ class LogField:
     Attributes
     ----------
     value
-        Posterior mean, within the bound.
+        Posterior mean within the bound; the local mean further than `REACH` from the gap.
     mean
         The local mean that kriging works on top of.
     error
@@ -67,7 +100,33 @@ class LogField:
     error: Tensor | None
 
 
-def fill(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, iterations: int) -> Fill:
+def texture_of(stack: NDArray[np.floating], mask: NDArray[np.bool_]) -> Texture:
+    """Estimate the texture of a stack.
+
+    Parameters
+    ----------
+    stack
+        ``(frame, row, col)`` of any size, 0 in missing voxels.
+    mask
+        bool, the same shape, True = missing.
+    """
+    box = _liveliest(stack)
+    counts = torch.from_numpy(stack[box].clip(min=0).astype(np.float32))
+    field = _above_local_mean(counts, torch.from_numpy(mask[box].copy()), LAGS)
+    shape = field.known.shape
+    pairs = _inverse(_forward(field.known).abs().square(), shape)
+    products = _inverse(_forward(field.residual).abs().square(), shape)
+    # Lags that few pairs of voxels span say nothing.
+    covariance = _lags(products / pairs.clamp_min(1) * (pairs > 1e-3 * pairs.max()), counts.shape)
+    lag = torch.arange(-LAGS, LAGS + 1)
+    taper = torch.exp(-0.5 * (lag / CORRELATION) ** 2)
+    covariance *= taper[:, None, None] * taper[:, None] * taper
+    return Texture(covariance, float(covariance[LAGS, LAGS, LAGS].clamp_min(1e-6)))
+
+
+def fill(
+    stack: NDArray[np.float32], mask: NDArray[np.bool_], *, texture: Texture, iterations: int
+) -> Fill:
     """Fill one band by log-kriging.
 
     Parameters
@@ -76,10 +135,12 @@ def fill(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, iterations: int
         float32 ``(frame, row, col)``, 0 in missing voxels.
     mask
         bool of the same shape, True = missing.
+    texture
+        Of the whole stack.
     iterations
         Steps of conjugate gradients.
     """
-    field = krige(torch.from_numpy(stack), torch.from_numpy(mask), iterations, draw=True)
+    field = krige(torch.from_numpy(stack), torch.from_numpy(mask), texture, iterations, draw=True)
     assert field.error is not None
     # One draw of the error, smoothed over the gap, stands for its variance.
     weight = ndimage.gaussian_filter(mask.astype(np.float32), LOCAL_MEAN, truncate=3)
@@ -91,7 +152,9 @@ def fill(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, iterations: int
     return Fill(rate, sigma)
 
 
-def krige(stack: Tensor, mask: Tensor, iterations: int, *, draw: bool = False) -> LogField:
+def krige(
+    stack: Tensor, mask: Tensor, texture: Texture, iterations: int, *, draw: bool = False
+) -> LogField:
     """Posterior mean of log(1 + counts), on the device of `stack`.
 
     Parameters
@@ -100,48 +163,63 @@ def krige(stack: Tensor, mask: Tensor, iterations: int, *, draw: bool = False) -
         float32 ``(frame, row, col)``, 0 in missing voxels.
     mask
         bool, True = missing.
+    texture
+        On the same device.
     iterations
         Steps of conjugate gradients.
     draw
         Draw from the posterior's error too, at twice the cost.
     """
-    shape = tuple(fft.next_fast_len(n + PAD, real=True) for n in stack.shape)
-    box = tuple(slice(0, n) for n in stack.shape)
-    known = stack.new_zeros(shape)
-    known[box] = (~mask).float()
-    z = stack.new_zeros(shape)
-    z[box] = torch.log1p(stack)
-    z *= known
-
-    mean = _local_mean(z, known, WIDE_MEAN, 0)
-    mean += _local_mean((z - mean) * known, known, LOCAL_MEAN, FAR_FROM_DATA)
-    rate = torch.expm1(mean).clamp_min(0.02)
-    residual = (z - mean) * known
-    spectrum, variance = _spectrum(residual, known)
+    field = _above_local_mean(stack, mask, PAD)
+    rate = torch.expm1(field.mean).clamp_min(0.02)
     # Variance of log(1 + n) for Poisson n, to first order.
-    noise = (rate / (1 + rate) ** 2).clamp_min(NOISE_FLOOR * variance)
+    noise = (rate / (1 + rate) ** 2).clamp_min(NOISE_FLOOR * texture.variance)
 
-    precision = known / noise
-    value = mean + _posterior_mean(residual, precision, spectrum, iterations)
+    core = _around(mask)
+    shape = _grid(mask[core].shape, PAD)
+    known, residual = (_embedded(x[core], shape) for x in (field.known, field.residual))
+    precision = _embedded((field.known / noise)[core], shape)
+    spectrum = _spectrum(texture, shape)
+    inside = tuple(slice(0, n) for n in mask[core].shape)
+    box = tuple(slice(0, n) for n in stack.shape)
+    mean = field.mean[box]
+    value = mean.clone()
+    value[core] += _posterior_mean(residual, precision, spectrum, iterations)[inside]
     error = None
     if draw:
         # Perturb and solve: the error made on a synthetic field has the posterior's distribution.
         generator = torch.Generator().manual_seed(0)
         white = torch.randn(shape, generator=generator).to(stack)
         prior = _inverse(_forward(white) * spectrum.sqrt(), shape)
-        seen = torch.randn(shape, generator=generator).to(stack) * noise.sqrt()
+        seen = torch.randn(shape, generator=generator).to(stack)
+        seen *= _embedded(noise[core].sqrt(), shape)
         seen = (prior + seen) * known
-        error = _posterior_mean(seen, precision, spectrum, iterations) - prior
+        missed = _posterior_mean(seen, precision, spectrum, iterations) - prior
         # The field is less lively where there are no counts than where there are fringes.
-        liveliness = _local_mean(residual.square(), known, LOCAL_MEAN, 0) / variance
-        error = (error * liveliness.clamp(0, 1).sqrt())[box]
+        liveliness = _local_mean(field.residual.square(), field.known, LOCAL_MEAN, 0)
+        liveliness = (liveliness[core] / texture.variance).clamp(0, 1).sqrt()
+        error = torch.zeros_like(value)
+        error[core] = missed[inside] * liveliness
 
-    bound = _brightest_around(z[box], mask) + HEADROOM
-    return LogField(
-        value=torch.minimum(value[box], bound),
-        mean=mean[box],
-        error=error,
-    )
+    bound = _brightest_around(torch.log1p(stack), mask) + HEADROOM
+    return LogField(value=torch.minimum(value, bound), mean=mean, error=error)
+
+
+class _Field(NamedTuple):
+    """Log counts on a padded grid: the local mean, what measured voxels are above it, which those are."""
+
+    mean: Tensor
+    residual: Tensor
+    known: Tensor
+
+
+def _above_local_mean(stack: Tensor, mask: Tensor, pad: int) -> _Field:
+    shape = _grid(stack.shape, pad)
+    known = _embedded((~mask).float(), shape)
+    z = _embedded(torch.log1p(stack), shape) * known
+    mean = _local_mean(z, known, WIDE_MEAN, 0)
+    mean += _local_mean((z - mean) * known, known, LOCAL_MEAN, FAR_FROM_DATA)
+    return _Field(mean, (z - mean) * known, known)
 
 
 def _local_mean(field: Tensor, known: Tensor, width: float, doubt: float) -> Tensor:
@@ -151,17 +229,65 @@ def _local_mean(field: Tensor, known: Tensor, width: float, doubt: float) -> Ten
     return _inverse(_forward(field) * smooth, field.shape) / (weight + doubt).clamp_min(1e-4)
 
 
-def _spectrum(residual: Tensor, known: Tensor) -> tuple[Tensor, float]:
-    """Power spectrum of the field from the covariance between measured voxels, and its variance."""
-    shape = residual.shape
-    pairs = _inverse(_forward(known).abs().square(), shape)
-    covariance = _inverse(_forward(residual).abs().square(), shape) / pairs.clamp_min(1)
-    # Lags that few pairs of voxels span say nothing.
-    covariance *= _taper(shape, CORRELATION, residual.device) * (pairs > 1e-3 * pairs.max())
-    variance = float(covariance.flatten()[0].clamp_min(1e-6))
-    spectrum = _forward(covariance).real.clamp_min(0)
+def _liveliest(stack: NDArray[np.floating]) -> Box:
+    """Where most log counts are, axis by axis: a hot pixel is no Bragg peak."""
+    frames, rows, cols = stack.shape
+    if max(stack.shape) <= SAMPLE:
+        return (slice(0, frames), slice(0, rows), slice(0, cols))
+    by_frame, image = np.zeros(frames), np.zeros((rows, cols))
+    for i, frame in enumerate(stack):
+        logs = np.log1p(frame.clip(min=0))
+        by_frame[i] = logs.sum()
+        image += logs
+
+    def widest(profile: NDArray[np.floating]) -> slice:
+        sums = np.convolve(profile, np.ones(min(SAMPLE, len(profile))), mode="valid")
+        return slice(start := int(np.argmax(sums)), start + SAMPLE)
+
+    return (widest(by_frame), widest(image.sum(1)), widest(image.sum(0)))
+
+
+def _lags(periodic: Tensor, extent: tuple[int, ...]) -> Tensor:
+    """Lags -`LAGS` to `LAGS` of a covariance on a padded grid; 0 where a box of `extent` has none."""
+    reach = [min(LAGS, n - 1) for n in extent]
+    centred = torch.roll(periodic, reach, (0, 1, 2))
+    lags = periodic.new_zeros([2 * LAGS + 1] * 3)
+    there = tuple(slice(LAGS - r, LAGS + r + 1) for r in reach)
+    lags[there] = centred[tuple(slice(0, 2 * r + 1) for r in reach)]
+    return lags
+
+
+def _spectrum(texture: Texture, shape: tuple[int, ...]) -> Tensor:
+    """Power spectrum of the field on a grid."""
+    reach = [min(LAGS, (n - 1) // 2) for n in shape]
+    there = tuple(slice(LAGS - r, LAGS + r + 1) for r in reach)
+    periodic = torch.roll(
+        _embedded(texture.covariance[there], shape), [-r for r in reach], (0, 1, 2)
+    )
+    spectrum = _forward(periodic).real.clamp_min(0)
     power = float(_inverse(spectrum.to(torch.complex64), shape).flatten()[0])
-    return spectrum * (variance / max(power, 1e-12)) + 1e-6, variance
+    return spectrum * (texture.variance / max(power, 1e-12)) + 1e-6
+
+
+def _around(mask: Tensor) -> Box:
+    """The box around the missing voxels, with `REACH` around it where there is room."""
+    first, second, third = (
+        slice(max(int(at.min()) - REACH, 0), min(int(at.max()) + 1 + REACH, n))
+        for at, n in zip(torch.nonzero(mask, as_tuple=True), mask.shape, strict=True)
+    )
+    return (first, second, third)
+
+
+def _grid(shape: tuple[int, ...], pad: int) -> tuple[int, ...]:
+    """Sizes that FFTs like, with at least `pad` voxels between opposite faces."""
+    return tuple(fft.next_fast_len(n + pad, real=True) for n in shape)
+
+
+def _embedded(box: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A box at the corner of a grid that is 0 elsewhere."""
+    grid = box.new_zeros(shape)
+    grid[tuple(slice(0, n) for n in box.shape)] = box
+    return grid
 
 
 def _posterior_mean(data: Tensor, precision: Tensor, spectrum: Tensor, iterations: int) -> Tensor:
@@ -224,12 +350,3 @@ def _gaussian(shape: tuple[int, ...], width: float, device: torch.device) -> Ten
     rows.append(torch.fft.rfftfreq(shape[-1], device=device))
     first, second, third = (torch.exp(-2 * (np.pi * width * f) ** 2) for f in rows)
     return first[:, None, None] * second[:, None] * third
-
-
-def _taper(shape: torch.Size, width: float, device: torch.device) -> Tensor:
-    """A Gaussian of the lag, periodic."""
-    parts = []
-    for n in shape:
-        lag = torch.arange(n, device=device)
-        parts.append(torch.exp(-0.5 * (torch.minimum(lag, n - lag) / width) ** 2))
-    return parts[0][:, None, None] * parts[1][:, None] * parts[2]

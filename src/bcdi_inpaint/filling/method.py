@@ -22,6 +22,10 @@ class Fill(NamedTuple):
     sigma: NDArray[np.float32]
 
 
+def _nothing(stack: NDArray[np.floating], mask: NDArray[np.bool_]) -> Mapping[str, Any]:  # noqa: ARG001
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One way of filling; an entry in ``bcdi_inpaint.filling.inpaint.REGISTRY``.
@@ -41,6 +45,10 @@ class Method:
         kriging fills where the self-check finds it better.
     voxels
         Larger bands are cut; as much as `fill` may hold in memory at once.
+    learn
+        ``learn(stack, mask)``: what `fill` takes besides and is found out once, from the whole stack.
+    at_once
+        Bands that are filled side by side on the CPU; more than one only where torch does the work.
     """
 
     fill: Callable[..., Fill]
@@ -48,3 +56,5 @@ class Method:
     options: Mapping[str, Any] = field(default_factory=dict)
     learned: bool = False
     voxels: int = 2**20
+    learn: Callable[[NDArray[np.floating], NDArray[np.bool_]], Mapping[str, Any]] = _nothing
+    at_once: int = 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from .kriging import LogField, gap_depth, krige
+from .kriging import LogField, Texture, gap_depth, krige
 from .method import Fill
 from .network import SOFTENING, STRIDE, expectation, features
 from .weights import load_model
@@ -30,7 +30,14 @@ MAX_VOXELS = 2**21
 """Of a band: more at a time takes memory and is no faster."""
 
 
-def fill(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, model: str, device: str) -> Fill:
+def fill(
+    stack: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    *,
+    texture: Texture,
+    model: str,
+    device: str,
+) -> Fill:
     """Fill one band with the patching network.
 
     Parameters
@@ -39,26 +46,29 @@ def fill(stack: NDArray[np.float32], mask: NDArray[np.bool_], *, model: str, dev
         float32 ``(frame, row, col)``, 0 in missing voxels.
     mask
         bool of the same shape, True = missing.
+    texture
+        Of the whole stack.
     model
         Name of a shipped model or path of a weights file.
     device
         A torch device.
     """
     target = torch.device(device)
-    return fill_with(load_model(model, target).network, stack, mask, target)
+    return fill_with(load_model(model, target).network, stack, mask, texture, target)
 
 
 def fill_with(
     network: nn.Module,
     stack: NDArray[np.float32],
     mask: NDArray[np.bool_],
+    texture: Texture,
     device: torch.device,
 ) -> Fill:
     """Fill one band with a given network, which is on `device` and in evaluation mode."""
     inside = torch.from_numpy(stack).to(device)
     gap = torch.from_numpy(mask).to(device)
     with torch.inference_mode():
-        field = starting_field(inside, gap)
+        field = starting_field(inside, gap, texture.to(device))
         start = starting_rate(field)
         output = _predict(network, features(inside, gap, field))
         log_mean, log_shape = expectation(output, start)
@@ -68,10 +78,10 @@ def fill_with(
     return Fill(rate.cpu().numpy(), sigma.cpu().numpy())
 
 
-def starting_field(stack: Tensor, mask: Tensor) -> LogField:
+def starting_field(stack: Tensor, mask: Tensor, texture: Texture) -> LogField:
     """The kriged field that the network sees."""
     fewest, most = STEPS
-    return krige(stack, mask, min(max(STEPS_PER_VOXEL * gap_depth(mask), fewest), most))
+    return krige(stack, mask, texture, min(max(STEPS_PER_VOXEL * gap_depth(mask), fewest), most))
 
 
 def starting_rate(field: LogField) -> Tensor:

@@ -42,7 +42,12 @@ FAIR_COUNTS = (0.8, 1.25)
 
 
 def self_check(
-    stack: Floats, mask: Bools, predict: dict[str, Predict], method: str, *, replaceable: bool
+    stack: Floats,
+    mask: Bools,
+    predictors: Callable[[Bools], dict[str, Predict]],
+    method: str,
+    *,
+    replaceable: bool,
 ) -> SelfCheck | None:
     """Lay twins of the largest gaps over measured voxels, fill them, compare.
 
@@ -52,9 +57,10 @@ def self_check(
         ``(frame, row, col)`` counts, 0 in missing voxels.
     mask
         bool, the same shape, True = missing.
-    predict
-        Method name -> function ``(stack, mask) -> expected counts``; `method`, ``"kriging"`` and
-        ``"linear"`` among them.
+    predictors
+        Given what is hidden, real gaps and twins, it makes a dictionary: method name -> function
+        ``(box of the stack, its mask) -> expected counts``; `method`, ``"kriging"`` and ``"linear"``
+        among them.
     method
         The one to be checked.
     replaceable
@@ -65,16 +71,21 @@ def self_check(
     SelfCheck or None
         None if no twin fits on measured voxels.
     """
+    twins = list(_twins(stack, mask))
+    if not twins:
+        return None
+    hidden = mask.copy()
+    for box, twin in twins:
+        hidden[box] |= twin
+    predict = predictors(hidden)
     truth: list[Floats] = []
     filled: dict[str, list[Floats]] = {name: [] for name in predict}
-    for box, twin in _twins(stack, mask):
-        hidden = mask[box] | twin
-        known = np.where(hidden, 0, stack[box]).clip(min=0).astype(np.float32)
+    for box, twin in twins:
+        unknown = mask[box] | twin
+        known = np.where(unknown, 0, stack[box]).clip(min=0).astype(np.float32)
         truth.append(stack[box][twin])
         for name, fill in predict.items():
-            filled[name].append(fill(known.copy(), hidden.copy())[twin])
-    if not truth:
-        return None
+            filled[name].append(fill(known.copy(), unknown.copy())[twin])
     counts = np.concatenate(truth).clip(min=0)
     fills = {name: np.concatenate(parts) for name, parts in filled.items()}
     pcc = {name: _pcc(rate, counts) for name, rate in fills.items()}

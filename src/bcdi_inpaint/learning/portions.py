@@ -10,6 +10,7 @@ import torch
 
 from ..filling import network
 from ..filling.bands import bands
+from ..filling.kriging import texture_of
 from ..filling.patching import MARGIN, MAX_VOXELS, starting_field, starting_rate
 from ..simulate import simulate_scan
 from .gaps import draw_mask
@@ -121,9 +122,10 @@ def cut_portions(
     )
     cut = work.slices
     own = work.own & learnable[cut]
-    inside = torch.from_numpy(np.where(mask[cut], 0, counts[cut])).to(device)
+    known = np.where(mask, 0, counts)
+    inside = torch.from_numpy(np.ascontiguousarray(known[cut])).to(device)
     gap = torch.from_numpy(np.ascontiguousarray(mask[cut])).to(device)
-    field = starting_field(inside, gap)
+    field = starting_field(inside, gap, texture_of(known, mask).to(device))
     whole = torch.cat(
         (
             network.features(inside, gap, field),

@@ -1,0 +1,75 @@
+"""Bands are filled side by side, to the same bits, within bounds, and nobody else notices."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from bcdi_inpaint.filling import inpaint
+from bcdi_inpaint.filling.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(params=[2, 4])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def threads_of_a_new_thread() -> int:
+    found: list[int] = []
+    asking = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    asking.start()
+    asking.join()
+    return found[0]
+
+
+def test_results_come_in_order_and_the_threads_are_shared(threads: int) -> None:
+    together = threading.Barrier(2, timeout=10)
+
+    def work(number: int) -> tuple[int, int]:
+        together.wait()  # nobody passes alone
+        return number, torch.get_num_threads()
+
+    assert list(side_by_side(work, range(6), 2)) == [(n, threads // 2) for n in range(6)]
+    assert torch.get_num_threads() == threads_of_a_new_thread() == threads
+
+
+def test_only_a_few_are_held_at_once(threads: int) -> None:
+    done: list[int] = []
+    taken = side_by_side(done.append, range(20), 2)
+    for number in range(20):
+        next(taken)
+        assert len(done) <= number + 3
+
+
+def test_an_error_comes_through_and_leaves_the_threads_as_they_were(threads: int) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(side_by_side(lambda number: 1 // (number - 3), range(20), 2))
+    assert torch.get_num_threads() == threads_of_a_new_thread() == threads
+
+
+@pytest.mark.parametrize("method", ["kriging", "patching"])
+def test_bands_together_have_the_bits_of_one_after_the_other(method: str) -> None:
+    stack = np.random.default_rng(0).poisson(3.0, (16, 40, 44))
+    mask = np.zeros((40, 44), bool)
+    mask[10:14] = mask[:, 20:24] = True
+    before = torch.get_num_threads()
+    filled = []
+    try:
+        for threads in (1, 2, 2):
+            torch.set_num_threads(threads)
+            filled.append(inpaint(stack, mask, method, self_check=False))
+    finally:
+        torch.set_num_threads(before)
+    for other in filled[1:]:
+        np.testing.assert_array_equal(other.intensity, filled[0].intensity)
+        np.testing.assert_array_equal(other.sigma, filled[0].sigma)
