@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from .quicklook import Quicklook
 
-STATUS_EVERY = 0.5
-"""Seconds between updates of the number of frames written."""
+STATUS_EVERY = 1.0
+"""Seconds between updates of a claim and the number of frames written."""
 
 
 class ClaimLostError(RuntimeError):
@@ -166,7 +166,7 @@ class Fill:
                 )
             for index, frames, rows in blocks.covering(start, stop):
                 block = np.asarray(part[frames.start - start : frames.stop - start, rows])
-                digest = hashlib.blake2b(np.ascontiguousarray(block).data, digest_size=16).digest()
+                digest = hashlib.sha256(np.ascontiguousarray(block).data).digest()
                 if self._sent.get((name, index)) != digest:
                     self._call(array.write_block, block, block=index)
                     self._sent[name, index] = digest

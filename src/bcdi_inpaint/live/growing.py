@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from functools import cached_property
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import httpx
 import numpy as np
 
 from bcdi_inpaint.catalog import ClaimedError, ClaimLostError
+from bcdi_inpaint.catalog.fill import STATUS_EVERY
 
 from .collector import LOOK_EVERY, Collector
 from .faults import NotThereYetError, reason
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PUBLISH_EVERY = 1.0
-"""Seconds between updates of the node's metadata."""
 CLAIM_EVERY = 3.0
 """Seconds between attempts to begin a node."""
 
@@ -79,12 +79,11 @@ class GrowingRun:
         self._fill: Fill | None = None
         self._written: set[Window] = set()
         self._next_claim = 0.0
-        self._published = 0.0
 
     @property
     def pause(self) -> float:
         """Seconds for which there is nothing to do unless a document comes."""
-        return LOOK_EVERY if self._collector.waiting else PUBLISH_EVERY
+        return LOOK_EVERY if self._collector.waiting else STATUS_EVERY
 
     def take(self, name: str, doc: Mapping[str, Any]) -> None:
         """Take a document."""
@@ -266,14 +265,16 @@ class GrowingRun:
                 )
                 self._written.add(window)
                 return True
-        if time.monotonic() - self._published > PUBLISH_EVERY:
-            self._published = time.monotonic()
-            self._fill.renew(seconds_behind=self._seconds_behind())
+        self._fill.renew_when_due(seconds_behind=self._seconds_behind())
         return False
 
+    @cached_property
+    def _provenance(self) -> tuple[str, tuple[str, ...]]:
+        """Path and access tags of the run, which must be in Tiled before anything is made of it."""
+        return self._desk.provenance(self._uid)
+
     def _with_provenance(self, scan: RockingScan) -> RockingScan:
-        """What only Tiled knows of a run; it must be there before anything is made of it."""
-        path, access_tags = self._desk.provenance(self._uid)
+        path, access_tags = self._provenance
         return replace(
             scan, metadata=replace(scan.metadata, raw_path=path, access_tags=access_tags)
         )

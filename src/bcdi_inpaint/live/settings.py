@@ -95,8 +95,8 @@ class Limits:
     lease_seconds
         After this time another service may take over what a vanished one had begun.
     threads
-        Threads of the worker's numerical libraries; by default half of the machine's, so that the
-        other half is left to the RunEngine, the detector and Tiled.
+        Threads of the worker's numerical libraries; by default half of the machine's, but two, so
+        that two bands are filled at a time. The RunEngine, the detector and Tiled have priority.
     """
 
     max_documents: int = 20_000
@@ -106,4 +106,4 @@ class Limits:
     absent_seconds: float = 300.0
     stall_seconds: float = 900.0
     lease_seconds: float = 120.0
-    threads: int = max(1, (os.cpu_count() or 1) // 2)
+    threads: int = max(2, (os.cpu_count() or 1) // 2)
