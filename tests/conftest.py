@@ -36,6 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", warning)
 
 
+SHARE_SERVERS = ("console", "deploy")
+"""Folders whose servers take longer to start than a file's tests."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run a file's tests, and all of a folder whose tests share servers."""
+    for item in items:
+        folder = item.path.parent.name
+        group = folder if folder in SHARE_SERVERS else f"{folder}/{item.path.stem}"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Finds a port of this machine for a server that a test starts."""

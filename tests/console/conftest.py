@@ -130,7 +130,7 @@ def installed(
     folder = tmp_path_factory.mktemp("console")
     settings = Settings(method="linear", mask=GAP)
     handle = install(
-        module_engine, raw, processed, folder=folder, settings=settings, tuning_seconds=15.0
+        module_engine, raw, processed, folder=folder, settings=settings, tuning_seconds=10.0
     )
     yield Station(module_engine, raw, processed, handle, folder)
     handle.close(0.0)
