@@ -179,7 +179,7 @@ def test_the_baselines_known_from_the_real_scan(width, linear, biharmonic) -> No
             np.moveaxis(mask, axis, 0)[start : start + width] = True
             truth = np.log1p(data[:, mask]).ravel()
             for method, pcc in found.items():
-                fill = inpaint(data, mask, method=method).intensity[:, mask].ravel()
-                pcc.append(np.corrcoef(np.log1p(fill), truth)[0, 1])
+                fill = inpaint(data, mask, method=method, self_check=False).intensity[:, mask]
+                pcc.append(np.corrcoef(np.log1p(fill.ravel()), truth)[0, 1])
     assert np.mean(found["linear"]) == pytest.approx(linear, abs=0.015)
     assert np.mean(found["biharmonic"]) == pytest.approx(biharmonic, abs=0.015)

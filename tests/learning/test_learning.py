@@ -51,19 +51,23 @@ def test_drawn_gaps_are_of_every_kind() -> None:
     assert any((m != m[0]).any() for m in drawn)
 
 
-def test_portions_are_a_function_of_their_seed() -> None:
-    first, second = simulated_portions(5), simulated_portions(5)
+@pytest.fixture(scope="module")
+def simulated() -> Portions:
+    return simulated_portions(5)
+
+
+def test_portions_are_a_function_of_their_seed(simulated: Portions) -> None:
+    again, another = simulated_portions(5), simulated_portions(6)
     for name in ("features", "start", "truth", "weight"):
-        assert torch.equal(getattr(first, name), getattr(second, name))
-    assert not torch.equal(first.truth, simulated_portions(6).truth)
+        assert torch.equal(getattr(simulated, name), getattr(again, name))
+    assert not torch.equal(simulated.truth, another.truth)
 
 
-def test_portions_show_nothing_of_the_gap() -> None:
-    portions = simulated_portions(5)
-    measured, mask = portions.features[:, 0], portions.features[:, 2] > 0
+def test_portions_show_nothing_of_the_gap(simulated: Portions) -> None:
+    measured, mask = simulated.features[:, 0], simulated.features[:, 2] > 0
     assert (measured[mask] == 0).all()
-    assert mask[portions.weight > 0].all()
-    assert torch.isfinite(portions.features).all()
+    assert mask[simulated.weight > 0].all()
+    assert torch.isfinite(simulated.features).all()
 
 
 def _portions(truth: torch.Tensor, start: float) -> Portions:
@@ -130,7 +134,7 @@ def test_a_batch_that_overflows_does_not_spoil_the_weights() -> None:
 
 @pytest.mark.slow
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
-    recipe = SMALL.model_copy(update={"steps": 6})
+    recipe = SMALL.model_copy(update={"steps": 3})
     whole = train(recipe, tmp_path / "whole", device="cpu")
 
     def kill_after_first(row: object) -> None:
@@ -181,9 +185,8 @@ def test_the_reference_is_trained_by_the_same_loop_and_fills(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
-    recipe = SMALL.model_copy(update={"steps": 4})
     (tmp_path / "recipe.toml").write_text(
-        "\n".join(f"{k} = {_toml(v)}" for k, v in recipe.model_dump().items())
+        "\n".join(f"{k} = {_toml(v)}" for k, v in SMALL.model_dump().items())
     )
     script = (
         "import sys; from pathlib import Path; from bcdi_inpaint.learning import read_recipe, train; "
