@@ -41,7 +41,7 @@ SAMPLE = 96
 """Edge in voxels of the box that the texture is estimated from. What surrounds a gap is too little for
 that: from 24 voxels on either side, a fill of 12 is an eighth further from the noise ceiling."""
 
-REACH = 12
+REACH = 8
 """Voxels around a gap that the posterior is conditioned on; those beyond say nothing new."""
 
 NOISE_FLOOR = 0.4
@@ -50,7 +50,7 @@ NOISE_FLOOR = 0.4
 TYPICAL_PRECISION = 0.1
 """The preconditioner's precision, as a share of the measured voxels' mean."""
 
-PAD = 8
+PAD = 16
 """Voxels of unknown field between opposite faces, which the FFT makes neighbours."""
 
 LEAST_SIGMA = float((2 * np.sqrt(np.pi) * LOCAL_MEAN) ** -3)
