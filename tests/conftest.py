@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from bluesky import RunEngine
     from tiled.client.container import Container
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 
 # Tests run beside others: how long an example takes says nothing.
@@ -40,13 +42,18 @@ SHARE_SERVERS = ("console", "deploy")
 """Folders whose servers take longer to start than a file's tests."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process run a file's tests, and all of a folder whose tests share servers."""
-    for item in items:
-        folder = item.path.parent.name
-        group = folder if folder in SHARE_SERVERS else f"{folder}/{item.path.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """With --dist loadfile, let one process run all files of a folder that share servers, too."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByServers(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            folder = file.rpartition("/")[0]
+            return folder if folder.endswith(SHARE_SERVERS) else file
+
+    return ByServers(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
