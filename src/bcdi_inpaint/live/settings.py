@@ -95,7 +95,7 @@ class Limits:
     lease_seconds
         After this time another service may take over what a vanished one had begun.
     threads
-        Threads of the worker's numerical libraries; by default half of the machine's, but two, so
+        Threads of the worker's numerical libraries; by default half of the machine's, at least two, so
         that two bands are filled at a time. The RunEngine, the detector and Tiled have priority.
     """
 
