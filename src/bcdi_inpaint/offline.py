@@ -62,12 +62,12 @@ def fill_file(
         raise FileExistsError(f"{target} exists; --force replaces it")
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target} is the raw file itself: give another name for the filled one")
-    step("reading")
-    scan = from_file(source, **reading)
-    step("filling")
-    filled = inpaint(scan.frames, scan.mask, method or DEFAULT, device, **(options or {}))
-    step("writing")
     with _whole_or_not_at_all(target) as part:
+        step("reading")
+        scan = from_file(source, **reading)
+        step("filling")
+        filled = inpaint(scan.frames, scan.mask, method or DEFAULT, device, **(options or {}))
+        step("writing")
         write(part, FilledScan(filled, scan.metadata, scan.angles))
     return filled
 
@@ -114,8 +114,18 @@ def _writer(target: Path) -> Callable[[Path, FilledScan], None]:
 
 @contextmanager
 def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
-    """A name beside `target` to write to; it becomes `target`, or nothing is left."""
+    """A name beside `target` to write to; it becomes `target`, or nothing is left.
+
+    Raises
+    ------
+    OSError
+        At once if nothing can be written there, not when the work is done.
+    """
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.touch()
+    except OSError as error:
+        raise OSError(f"{target} can't be written: {error.strerror}") from error
     try:
         yield part
         part.replace(target)

@@ -10,6 +10,7 @@ import pytest
 from bluesky.protocols import Movable, Readable
 from bluesky.utils import MsgGenerator
 from ophyd.sim import SynAxis
+from pydantic import ValidationError
 
 from bcdi_inpaint.console import plans
 from bcdi_inpaint.scans import is_rocking_scan
@@ -59,9 +60,28 @@ def test_the_run_says_what_phase_retrieval_needs(RE, detector):
     assert detector.cam.acquire_time.get() == 0.01
 
 
-def test_blueapi_accepts_it():
-    """By blueapi's rules: a module's function with `-> MsgGenerator`, arguments it can check,
-    devices by protocol, metadata last."""
+def test_blueapi_takes_checks_and_runs_it(detector):
+    core = pytest.importorskip("blueapi.core", reason="blueapi pins another Tiled than ours")
+    worker = pytest.importorskip("blueapi.worker")
+    context = core.BlueskyContext()
+    context.with_plan_module(plans)
+    assert list(context.plans) == ["bcdi_rocking_scan"]
+    context.register_device(detector)
+    context.register_device(SynAxis(name="eta", egu="deg"))
+    call = {"detector": "det", "motor": "eta", "points": 8, "roi": [[0, 8], [4, 12]]}
+    for wrong in ({"points": "many"}, {"detector": "eta_"}, {"motor": "det"}, {"width": 1.0}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            context.plans["bcdi_rocking_scan"].model(**call | wrong)
+    documents = []
+    context.run_engine.subscribe(lambda name, doc: documents.append((name, doc)))
+    worker.Task(name="bcdi_rocking_scan", params=call).do_task(context)
+    assert is_rocking_scan(documents[0][1])
+    assert documents[0][1]["roi"] == [[0, 8], [4, 12]]
+    assert sum(name == "event" for name, _ in documents) == 8
+
+
+def test_its_signature_can_be_read_where_blueapi_is_not_installed():
+    """A module's function with `-> MsgGenerator`, devices by protocol, metadata last."""
     plan = plans.bcdi_rocking_scan
     hints = get_type_hints(plan)
     assert hints["return"] == MsgGenerator

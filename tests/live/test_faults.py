@@ -156,7 +156,8 @@ def test_a_worker_whose_gpu_fails_or_hangs_is_replaced(
         assert fate(callback, uid).reason == "the worker was silent for 8 s"
         (node,) = nodes_of(callback, uid)
         filled = inpaint(stack, settings.mask, "kriging", iterations=3)
-        np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
+        # The worker has another number of threads, thus sums in another order.
+        np.testing.assert_allclose(node["intensity"].read(), filled.intensity, rtol=1e-4)
 
 
 def test_ctrl_c_twice_stops_the_scan_but_not_the_worker(

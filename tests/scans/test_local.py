@@ -104,6 +104,18 @@ def test_no_scan_at_all(tmp_path):
         from_file(text)
 
 
+def test_a_broken_npz_is_called_broken(tmp_path):
+    path = tmp_path / "scan.npz"
+    np.savez_compressed(path, data=np.random.default_rng(0).poisson(3, (8, 16, 16)))
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes(255 - byte for byte in whole[middle : middle + 9])
+    for content in (b"", whole[:middle], flipped + whole[middle + 9 :]):
+        path.write_bytes(content)
+        with pytest.raises(OSError, match=r"scan\.npz is broken or cut short"):
+            from_file(path, mask=False)
+
+
 @pytest.mark.skipif(not REAL_SCAN.exists(), reason="the shared real scan is not here")
 def test_real_scan():
     scan = from_file(REAL_SCAN, mask=False)

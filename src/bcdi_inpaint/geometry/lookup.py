@@ -42,7 +42,7 @@ def detector(key: str) -> Detector:
         hint = (
             f"nearest: {', '.join(dict.fromkeys(near))}"
             if near
-            else "bcdi_inpaint.geometry.detectors() lists all"
+            else "'bcdi-inpaint detectors' lists all"
         )
         raise ValueError(f"unknown detector {key!r}; {hint}")
     if len(keys) > 1:

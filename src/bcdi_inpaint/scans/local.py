@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +17,7 @@ from .files import open_hdf5
 from .streams import PointFrames, RunRecord, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -68,7 +70,7 @@ def from_file(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    other = _BARE.get(path.suffix.lower(), _read_hdf5)
+    other = _NOT_HDF5.get(path.suffix.lower(), _read_hdf5)
     read = _read_npz if zipfile.is_zipfile(path) else other
     frames, positions, meta = read(path, dataset, angles)
     if frames.ndim not in (3, 4) or frames.dtype.kind not in "iuf":
@@ -88,7 +90,7 @@ def from_file(
 def _read_npz(
     path: Path, dataset: str | None, angles: str | None
 ) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
-    with np.load(path, allow_pickle=False) as arrays:
+    with _whole_archive(path) as arrays:
         name = dataset or "data"
         if name not in arrays:
             raise ValueError(f"{path} has no array {name!r}; there are: {', '.join(arrays)}")
@@ -97,6 +99,15 @@ def _read_npz(
         there = [known for known in ((angles,) if angles else ANGLES) if known in arrays]
         meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
         return arrays[name], arrays[there[0]] if there else None, meta
+
+
+@contextmanager
+def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise OSError(f"{path} is broken or cut short, copy it again: {error}") from error
 
 
 def _read_npy(
@@ -118,8 +129,8 @@ def _read_tif(
         raise OSError(f"{path} can't be read as tif: {error}") from error
 
 
-_BARE = {".npy": _read_npy, ".tif": _read_tif, ".tiff": _read_tif}
-"""Files that hold one array and no names."""
+_NOT_HDF5 = {".npz": _read_npz, ".npy": _read_npy, ".tif": _read_tif, ".tiff": _read_tif}
+"""Extension -> what reads it; all other files are HDF5."""
 
 
 def _refuse_names(path: Path, dataset: str | None, angles: str | None) -> None:
