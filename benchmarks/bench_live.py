@@ -207,10 +207,10 @@ def settings(method: str, size: int) -> Settings:
 
 
 def frames(n: int, size: int) -> NDArray[np.uint32]:
-    """Poisson counts of a peak with fringes."""
+    """Poisson counts of a cube at oversampling ratios of 5 to 6."""
     axes = (np.linspace(-1, 1, n), np.linspace(-1, 1, size), np.linspace(-1, 1, size))
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
-    rate = 3e4 * (np.sinc(8 * z) * np.sinc(9 * y) * np.sinc(10 * x)) ** 2 + 0.02
+    rate = 3e4 * (np.sinc(n / 11 * z) * np.sinc(size / 11 * y) * np.sinc(size / 10 * x)) ** 2 + 0.02
     return np.random.default_rng(0).poisson(rate).astype(np.uint32)
 
 

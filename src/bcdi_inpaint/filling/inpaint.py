@@ -106,6 +106,7 @@ def inpaint(
     device: str = "auto",
     *,
     self_check: bool = True,
+    learned: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Inpainted:
     """Fill the missing voxels of a rocking scan with their expected counts.
@@ -130,6 +131,8 @@ def inpaint(
         run on the CPU.
     self_check
         Fill artificial gaps first; where the patching model loses to kriging there, kriging fills.
+    learned
+        What `learn` made of a brighter part of the same scan; by default it is made of this stack.
     **options
         What the method takes: `model` for ``"patching"`` (a shipped model's name or the path of a
         weights file), `iterations` for ``"kriging"``, `reach` and `exponent` for
@@ -167,7 +170,9 @@ def inpaint(
             check = _check(intensity, missing, method, settings, notes)
         if check is not None and check.verdict == KRIGING_INSTEAD:
             method, settings = "kriging", dict(REGISTRY["kriging"].options)
-        _fill(intensity, sigma, missing, REGISTRY[method], settings)
+        if learned is None:
+            learned = REGISTRY[method].learn(intensity, missing)
+        _fill(intensity, sigma, missing, REGISTRY[method], {**settings, **learned})
     name, sha256 = _model(settings)
     report = Report(
         method=method,
@@ -181,6 +186,24 @@ def inpaint(
         self_check=check,
     )
     return Inpainted(intensity, sigma, missing, report)
+
+
+def learn(stack: ArrayLike, mask: ArrayLike, method: str = DEFAULT) -> Mapping[str, Any]:
+    """What a method finds out once of a scan, to fill other parts of it with.
+
+    Parameters
+    ----------
+    stack, mask, method
+        As `inpaint` takes them.
+
+    Returns
+    -------
+    Mapping
+        For the argument `learned` of `inpaint` with the same method or kriging.
+    """
+    counts = _stack(stack)
+    missing = _mask(mask, counts.shape)
+    return _method(method).learn(_measured(counts, missing, []), missing)
 
 
 def _fill(
@@ -197,13 +220,12 @@ def _fill(
         work = [Band((slice(0, frames), slice(0, rows), slice(0, cols)), mask, everywhere)]
     else:
         work = bands(mask, method.margin, max_voxels=method.voxels)
-    learned = method.learn(intensity, mask)
 
     def fill(band: Band) -> Fill:
         around = mask[band.slices].copy()
         # The voxels of other bands may be filled already: here they are unknown.
         known = np.where(around, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
-        return method.fill(known, around, **learned, **options)
+        return method.fill(known, around, **options)
 
     at_once = method.at_once if options.get("device", "cpu") == "cpu" else 1
     for band, (rate, deviation) in zip(work, side_by_side(fill, work, at_once), strict=True):

@@ -14,6 +14,7 @@ import numpy as np
 
 from bcdi_inpaint.catalog import ClaimedError, ClaimLostError
 from bcdi_inpaint.catalog.fill import STATUS_EVERY
+from bcdi_inpaint.filling import learn
 
 from .collector import LOOK_EVERY, Collector
 from .faults import NotThereYetError, reason
@@ -72,6 +73,9 @@ class GrowingRun:
         self._looked = 0
         self._portions: dict[Window, Inpainted] = {}
         self._filling = settings
+        self._learned: Mapping[str, Any] | None = None
+        self._learned_from = 0.0
+        """Counts of the brightest voxel that was learned from."""
         self._check: SelfCheck | None = None
         self._checked = 0.0
         """Counts of the brightest voxel that the check has seen."""
@@ -169,8 +173,13 @@ class GrowingRun:
         per_point, rest = divmod(len(scan.frames), window.last - window.first)
         if rest or not per_point:
             return False
-        check = self._sees_peak(scan, last=last)
-        filled = fill_whole(scan, self.settings if check else self._filling, self_check=check)
+        check = self._learn(scan, last=last)
+        filled = fill_whole(
+            scan,
+            self.settings if check else self._filling,
+            self_check=check,
+            learned=self._learned,
+        )
         report = filled.report
         if check:
             self._check = report.self_check
@@ -191,14 +200,24 @@ class GrowingRun:
             return self.settings
         return replace(self.settings, method=method, options={})
 
-    def _sees_peak(self, scan: RockingScan, *, last: bool) -> bool:
-        """Whether these frames hold the brightest voxel yet, and are past it or the last ones."""
+    def _learn(self, scan: RockingScan, *, last: bool) -> bool:
+        """Learn from these frames if they hold the brightest voxel yet.
+
+        Returns
+        -------
+        bool
+            Whether the method is to be checked with them: they are past the Bragg peak too, or the
+            last ones.
+        """
         brightness = np.where(scan.mask, 0, scan.frames).max(axis=(1, 2))
         brightest = float(brightness.max())
-        sees = brightest > self._checked and (last or 2 * brightness[-1] <= brightest)
-        if sees:
+        if brightest > self._learned_from:
+            self._learned = learn(scan.frames, scan.mask, self.settings.method)
+            self._learned_from = brightest
+        check = brightest > self._checked and (last or 2 * brightness[-1] <= brightest)
+        if check:
             self._checked = brightest
-        return bool(sees)
+        return bool(check)
 
     def _window(self, window: Window) -> RockingScan:
         assert self._region is not None

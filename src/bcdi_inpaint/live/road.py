@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tiled.queries import Key
@@ -161,9 +161,15 @@ def warm_up(method: str, device: str) -> None:
         inpaint(stack, mask, method, device)
 
 
-def fill_whole(scan: RockingScan, settings: Settings, *, self_check: bool = True) -> Inpainted:
-    """What `inpaint` makes of a scan."""
-    options = {"self_check": self_check, **settings.options}
+def fill_whole(
+    scan: RockingScan,
+    settings: Settings,
+    *,
+    self_check: bool = True,
+    learned: Mapping[str, Any] | None = None,
+) -> Inpainted:
+    """What `inpaint` makes of a scan, or of a part of it with what is `learned` from another."""
+    options = {"self_check": self_check, "learned": learned, **settings.options}
     return inpaint(scan.frames, scan.mask, settings.method, settings.device, **options)
 
 
