@@ -7,11 +7,12 @@ STAMP := $(VENV)/.installed
 # Many small processes on few cores: threads that spin for work would starve each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint types docs benchmarks clean
+.PHONY: help demo test test-slow lint types docs benchmarks clean
 
 help:
 	@echo "make demo        a simulated rocking scan, filled while it is measured, in a real Tiled server"
-	@echo "make test        the tests"
+	@echo "make test        the tests, but for those that take whole services or minutes"
+	@echo "make test-slow   those"
 	@echo "make lint types  ruff and mypy"
 	@echo "make docs        the documentation, in site/"
 	@echo "make benchmarks  figures of speed, as ratios in one run"
@@ -27,7 +28,10 @@ demo: $(STAMP)
 
 # Most tests wait for servers and worker processes: more run at once than there are cores.
 test: $(STAMP)
-	$(RUN)/pytest -n 3 --dist loadfile $(ARGS)
+	$(RUN)/pytest -n 3 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)
+	$(RUN)/pytest -n 3 --dist loadfile -m slow $(ARGS)
 
 lint: $(STAMP)
 	$(RUN)/ruff check

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from . import catalog, geometry
 from .filling import inpaint
-from .filling.inpaint import DEFAULT
+from .filling.registry import DEFAULT
 from .picture import draw
 from .terminal import say, summary
 

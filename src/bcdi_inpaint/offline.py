@@ -12,7 +12,7 @@ import numpy as np
 from .catalog import exporters
 from .catalog.reader import FilledScan
 from .filling import inpaint
-from .filling.inpaint import DEFAULT
+from .filling.registry import DEFAULT
 from .scans import from_file
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bcdi_inpaint.filling import METHODS, inpaint
 from bcdi_inpaint.filling import inpaint as inpaint_function
-from bcdi_inpaint.filling.inpaint import REGISTRY
 from bcdi_inpaint.filling.method import Fill, Method
+from bcdi_inpaint.filling.registry import REGISTRY
 from bcdi_inpaint.filling.weights import shipped_models
 
 ANY_GAP = tuple(

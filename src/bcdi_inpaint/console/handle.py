@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from bcdi_inpaint import catalog, geometry
 from bcdi_inpaint.filling import METHODS
-from bcdi_inpaint.filling.inpaint import REGISTRY
+from bcdi_inpaint.filling.registry import REGISTRY
 from bcdi_inpaint.live import InpaintCallback, Settings
 from bcdi_inpaint.live.road import Desk
 

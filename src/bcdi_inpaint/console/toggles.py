@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bcdi_inpaint import geometry
 from bcdi_inpaint.filling import METHODS
-from bcdi_inpaint.filling.inpaint import REGISTRY
+from bcdi_inpaint.filling.registry import REGISTRY
 from bcdi_inpaint.live import AroundPeak, Settings
 
 if TYPE_CHECKING:

@@ -1,102 +1,33 @@
-"""``inpaint``: the contract every method is held to, and the registry of methods."""
+"""``inpaint``: the contract every method is held to."""
 
 from __future__ import annotations
 
-import difflib
-import re
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import interpolation
+from .arguments import empty_frames, measured_counts, read_device, read_mask, read_stack
 from .bands import Band, bands
-from .method import Fill, Method
+from .registry import DEFAULT, REGISTRY, method_named, settings_of
 from .result import Inpainted, Report
 from .selfcheck import KRIGING_INSTEAD, TRUSTED
 from .selfcheck import self_check as check_fill
 from .side_by_side import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
     from .bands import Box
-    from .kriging import Texture
+    from .method import Fill, Method
     from .result import SelfCheck
     from .selfcheck import Predict
 
     Counts = NDArray[np.float32]
     Bools = NDArray[np.bool_]
-
-
-# Torch takes a second to import: what needs it is imported when it is first used.
-
-
-def _texture(stack: NDArray[np.floating], mask: Bools) -> dict[str, Any]:
-    from . import kriging
-
-    return {"texture": kriging.texture_of(stack, mask)}
-
-
-def _kriging(stack: Counts, mask: Bools, *, texture: Texture, iterations: int) -> Fill:
-    from . import kriging
-
-    return kriging.fill(stack, mask, texture=texture, iterations=iterations)
-
-
-def _patching(stack: Counts, mask: Bools, *, texture: Texture, model: str, device: str) -> Fill:
-    from . import patching
-
-    return patching.fill(stack, mask, texture=texture, model=model, device=device)
-
-
-def _reference(stack: Counts, mask: Bools, *, skip: int, weights: str) -> Fill:
-    from . import reference
-
-    return reference.fill(stack, mask, skip=skip, weights=weights)
-
-
-REGISTRY: dict[str, Method] = {
-    "patching": Method(
-        _patching,
-        margin=24,
-        learn=_texture,
-        options={"model": "patching"},
-        learned=True,
-        voxels=2**21,
-        at_once=2,
-    ),
-    "kriging": Method(
-        _kriging,
-        margin=24,
-        learn=_texture,
-        options={"iterations": 40},
-        voxels=2**21,
-        at_once=2,
-    ),
-    "biharmonic": Method(interpolation.biharmonic, margin=8),
-    "linear": Method(interpolation.linear, margin=8),
-    "cubic": Method(interpolation.cubic, margin=8),
-    "nearest": Method(interpolation.nearest, margin=8),
-    "inverse_distance": Method(
-        interpolation.inverse_distance,
-        margin=interpolation.REACH_MAX,
-        options={"reach": 8, "exponent": 2},
-    ),
-    "reference": Method(_reference, margin=None, options={"skip": 4, "weights": ""}),
-}
-"""Every method by its name; a new one is one entry here."""
-
-METHODS = tuple(REGISTRY)
-
-DEFAULT = "patching"
-"""The method that fills when none is named."""
-
-LARGEST_MISSING_SHARE = 0.9
-"""A mask that marks more than this as missing has almost surely the other polarity."""
 
 
 def inpaint(
@@ -152,20 +83,20 @@ def inpaint(
         what it takes.
     """
     start = time.perf_counter()
-    settings = _settings(method, _method(method).options, options)
-    place, notes = _device(device, method)
+    settings = settings_of(method, options)
+    place, notes = read_device(device, method, learned=REGISTRY[method].learned)
     if REGISTRY[method].learned:
         settings["device"] = place
-    counts = _stack(stack)
-    missing = _mask(mask, counts.shape)
-    intensity = _measured(counts, missing, notes)
+    counts = read_stack(stack)
+    missing = read_mask(mask, counts.shape)
+    intensity = measured_counts(counts, missing, notes)
     sigma = np.zeros(counts.shape, np.float32)
     voxels = int(np.count_nonzero(missing))
     check = None
     if voxels == 0:
         notes.append("no gap: the mask marks no voxel as missing, the stack is returned unchanged")
     else:
-        _note_empty_frames(missing, notes)
+        notes += empty_frames(missing)
         if self_check:
             check = _check(intensity, missing, method, settings, notes)
         if check is not None and check.verdict == KRIGING_INSTEAD:
@@ -201,9 +132,9 @@ def learn(stack: ArrayLike, mask: ArrayLike, method: str = DEFAULT) -> Mapping[s
     Mapping
         For the argument `learned` of `inpaint` with the same method or kriging.
     """
-    counts = _stack(stack)
-    missing = _mask(mask, counts.shape)
-    return _method(method).learn(_measured(counts, missing, []), missing)
+    counts = read_stack(stack)
+    missing = read_mask(mask, counts.shape)
+    return method_named(method).learn(measured_counts(counts, missing, []), missing)
 
 
 def _fill(
@@ -300,151 +231,3 @@ def _model(settings: Mapping[str, Any]) -> tuple[str, str]:
 
     model = load_model(settings["model"], torch.device(settings["device"]))
     return model.name, model.sha256
-
-
-def _method(name: str) -> Method:
-    try:
-        return REGISTRY[name]
-    except (KeyError, TypeError):
-        raise ValueError(
-            f"method={name!r} is unknown{_like(name, METHODS)}; there are {', '.join(METHODS)}"
-        ) from None
-
-
-def _settings(
-    method: str, defaults: Mapping[str, Any], options: Mapping[str, Any]
-) -> dict[str, Any]:
-    for name in options:
-        if name not in defaults:
-            takes = ", ".join(f"{key}={value!r}" for key, value in defaults.items()) or "no options"
-            raise ValueError(
-                f"option {name!r} is unknown to method {method!r}{_like(name, defaults)}; "
-                f"it takes {takes}"
-            )
-    return {**defaults, **options}
-
-
-def _like(name: object, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name).lower(), known, n=2)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
-
-
-def _device(device: str, method: str) -> tuple[str, list[str]]:
-    """Where the method runs, and what is to be said of it."""
-    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise ValueError(f"device={device!r}: takes 'auto', 'cpu', 'cuda' or 'cuda:N'")
-    if not REGISTRY[method].learned:
-        cuda = device.startswith("cuda")
-        return "cpu", [f"{method} runs on the CPU only"] if cuda else []
-    import torch
-
-    if device == "auto":
-        return ("cuda" if torch.cuda.is_available() else "cpu"), []
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(
-            f"device={device!r}: torch sees no CUDA device; 'auto' takes what there is"
-        )
-    return device, []
-
-
-def _stack(stack: ArrayLike) -> NDArray[Any]:
-    if np.ma.isMaskedArray(stack):
-        raise ValueError(
-            "stack is a masked array, whose own mask would be lost: give stack.data, and its mask "
-            "merged into the argument mask"
-        )
-    array = np.asarray(stack)
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"stack has dtype {array.dtype}: takes real numbers (counts)")
-    if array.ndim != 3:
-        hint = "; a single image is stack[numpy.newaxis]" if array.ndim == 2 else ""
-        raise ValueError(
-            f"stack is {array.ndim}-D with shape {array.shape}: takes (frame, row, col){hint}"
-        )
-    if array.size == 0:
-        raise ValueError(f"stack is empty: it has shape {array.shape}")
-    return array
-
-
-def _mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The mask as ``(frame, row, col)``: read-only, and no longer the caller's."""
-    given = np.asarray(mask)
-    if given.shape not in (shape, shape[1:]):
-        hint = "; rows and cols look swapped" if given.shape == shape[:0:-1] else ""
-        raise ValueError(
-            f"mask has shape {given.shape}: takes {shape[1:]} or {shape} for this stack{hint}"
-        )
-    if given.dtype.kind not in "biuf" or not np.isin(given, (0, 1)).all():
-        raise ValueError(
-            f"mask has dtype {given.dtype} with values other than 0 and 1: takes bool, True = missing "
-            "(bcdi_inpaint.geometry.read_mask reads bit fields and flags)"
-        )
-    missing = given.astype(bool)
-    share = float(missing.mean())
-    if share == 1:
-        raise ValueError("mask marks every voxel as missing: nothing is left to learn from")
-    if share > LARGEST_MISSING_SHARE:
-        raise ValueError(
-            f"mask marks {share:.1%} of the voxels as missing; True means missing: "
-            "if it means measured here, give ~mask"
-        )
-    missing.flags.writeable = False
-    return np.broadcast_to(missing, shape)
-
-
-def _measured(
-    counts: NDArray[Any], mask: NDArray[np.bool_], notes: list[str]
-) -> NDArray[np.floating]:
-    """A float copy of `counts` with exactly the measured values, and 0 in missing voxels.
-
-    Frame by frame, so that nothing of the size of the stack is made but the result.
-    """
-    integer = counts.dtype.kind in "iu"
-    flag = np.iinfo(counts.dtype).max if integer else np.inf
-    dtype: type[np.floating] = np.float32
-    negative = flagged = 0
-    for frame, gap in zip(counts, mask, strict=True):
-        values = frame[~gap]
-        if not np.isfinite(values).all():
-            bad = int(np.count_nonzero(~np.isfinite(values)))
-            raise ValueError(
-                f"stack holds NaN or inf in measured voxels ({bad} in the first such frame): add them "
-                "to the mask, e.g. mask | bcdi_inpaint.geometry.flagged(stack)"
-            )
-        negative += int(np.count_nonzero(values < 0))
-        flagged += int(np.count_nonzero(values == flag)) if integer else 0
-        peak = values.max(initial=0).item()
-        if integer and peak > 2**53:
-            raise ValueError(
-                f"stack holds {peak} in a measured voxel, which no count is: add such flags to the mask, "
-                "e.g. mask | bcdi_inpaint.geometry.flagged(stack)"
-            )
-        if dtype is np.float32 and (
-            peak > 2**24 or (not integer and (values.astype(np.float32) != values).any())
-        ):
-            dtype = np.float64
-    if negative and integer:
-        raise ValueError(
-            f"stack holds negative counts in {negative} measured voxels; in {counts.dtype} data these "
-            "are flags: add them to the mask, e.g. mask | bcdi_inpaint.geometry.flagged(stack)"
-        )
-    if negative:
-        notes.append(
-            f"{negative} measured voxels are negative: they stay, and count as 0 for the fill"
-        )
-    if flagged:
-        notes.append(
-            f"{flagged} measured voxels hold {flag}, the largest {counts.dtype}: if they are flagged "
-            "or saturated, add them to the mask"
-        )
-    intensity = np.zeros(counts.shape, dtype)
-    np.copyto(intensity, counts, where=~mask, casting="unsafe")
-    return intensity
-
-
-def _note_empty_frames(mask: NDArray[np.bool_], notes: list[str]) -> None:
-    empty = np.flatnonzero(mask.all(axis=(1, 2)))
-    if empty.size:
-        notes.append(
-            f"{empty.size} frames are wholly missing: they are filled from their neighbours"
-        )

@@ -28,7 +28,7 @@ def _nothing(stack: NDArray[np.floating], mask: NDArray[np.bool_]) -> Mapping[st
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way of filling; an entry in ``bcdi_inpaint.filling.inpaint.REGISTRY``.
+    """One way of filling; an entry in ``bcdi_inpaint.filling.registry.REGISTRY``.
 
     Attributes
     ----------

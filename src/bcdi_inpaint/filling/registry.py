@@ -1,0 +1,124 @@
+"""Every method by its name, and the options it takes."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from . import interpolation
+from .method import Fill, Method
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .kriging import Texture
+
+    Counts = NDArray[np.float32]
+    Bools = NDArray[np.bool_]
+
+
+# Torch takes a second to import: what needs it is imported when it is first used.
+
+
+def _texture(stack: NDArray[np.floating], mask: Bools) -> dict[str, Any]:
+    from . import kriging
+
+    return {"texture": kriging.texture_of(stack, mask)}
+
+
+def _kriging(stack: Counts, mask: Bools, *, texture: Texture, iterations: int) -> Fill:
+    from . import kriging
+
+    return kriging.fill(stack, mask, texture=texture, iterations=iterations)
+
+
+def _patching(stack: Counts, mask: Bools, *, texture: Texture, model: str, device: str) -> Fill:
+    from . import patching
+
+    return patching.fill(stack, mask, texture=texture, model=model, device=device)
+
+
+def _reference(stack: Counts, mask: Bools, *, skip: int, weights: str) -> Fill:
+    from . import reference
+
+    return reference.fill(stack, mask, skip=skip, weights=weights)
+
+
+REGISTRY: dict[str, Method] = {
+    "patching": Method(
+        _patching,
+        margin=24,
+        learn=_texture,
+        options={"model": "patching"},
+        learned=True,
+        voxels=2**21,
+        at_once=2,
+    ),
+    "kriging": Method(
+        _kriging,
+        margin=24,
+        learn=_texture,
+        options={"iterations": 40},
+        voxels=2**21,
+        at_once=2,
+    ),
+    "biharmonic": Method(interpolation.biharmonic, margin=8),
+    "linear": Method(interpolation.linear, margin=8),
+    "cubic": Method(interpolation.cubic, margin=8),
+    "nearest": Method(interpolation.nearest, margin=8),
+    "inverse_distance": Method(
+        interpolation.inverse_distance,
+        margin=interpolation.REACH_MAX,
+        options={"reach": 8, "exponent": 2},
+    ),
+    "reference": Method(_reference, margin=None, options={"skip": 4, "weights": ""}),
+}
+"""Every method by its name; a new one is one entry here."""
+
+METHODS = tuple(REGISTRY)
+
+DEFAULT = "patching"
+"""The method that fills when none is named."""
+
+
+def method_named(name: str) -> Method:
+    """A method.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the message lists those there are.
+    """
+    try:
+        return REGISTRY[name]
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"method={name!r} is unknown{_like(name, METHODS)}; there are {', '.join(METHODS)}"
+        ) from None
+
+
+def settings_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a method takes, with some options in the place of its defaults.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method or option.
+    """
+    defaults = method_named(name).options
+    for option in options:
+        if option not in defaults:
+            takes = ", ".join(f"{key}={value!r}" for key, value in defaults.items()) or "no options"
+            raise ValueError(
+                f"option {option!r} is unknown to method {name!r}{_like(option, defaults)}; "
+                f"it takes {takes}"
+            )
+    return {**defaults, **options}
+
+
+def _like(name: object, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name).lower(), known, n=2)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
