@@ -8,6 +8,7 @@ from scipy import ndimage
 
 import bcdi_inpaint as bi
 from bcdi_inpaint.evaluate.metrics import pcc
+from bcdi_inpaint.filling import learn
 from bcdi_inpaint.filling.kriging import LAGS, SAMPLE, texture_of
 from bcdi_inpaint.simulate import simulate_scan
 
@@ -65,6 +66,22 @@ def test_fringes_go_on_in_the_gap() -> None:
     kriged = bi.inpaint(counts, mask, method="kriging", self_check=False).intensity
     linear = bi.inpaint(counts, mask, method="linear", self_check=False).intensity
     assert pcc(kriged[gap], rate[gap]) > 0.97 > pcc(linear[gap], rate[gap])
+
+
+def test_a_part_is_filled_better_with_what_was_learned_from_the_whole() -> None:
+    rate = speckle((48, 48, 48), 2.0)
+    mask = np.zeros(rate.shape[1:], bool)
+    mask[:, 22:27] = True
+    learned = learn(rate, mask, "kriging")
+    whole = bi.inpaint(rate, mask, method="kriging", self_check=False)
+    again = bi.inpaint(rate, mask, method="kriging", self_check=False, learned=learned)
+    np.testing.assert_array_equal(whole.intensity, again.intensity)
+    part, gap = rate[:6], np.broadcast_to(mask, (6, *mask.shape))
+    alone, with_it = (
+        bi.inpaint(part, mask, method="kriging", self_check=False, learned=given).intensity
+        for given in (None, learned)
+    )
+    assert pcc(with_it[gap], part[gap]) > pcc(alone[gap], part[gap])
 
 
 @pytest.mark.parametrize("seed", [3, 5])
