@@ -257,3 +257,11 @@ def test_evaluate_says_which_weights_are_missing(tmp_path: Path) -> None:
     (line,) = result.stderr.splitlines()
     assert f"{tmp_path}/reference_3px.safetensors is not there" in line
     assert "bcdi-inpaint train" in line
+
+
+def test_a_tiled_that_is_not_there_is_named(free_port, monkeypatch) -> None:
+    where = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("BCDI_INPAINT_TILED__URI", where)
+    result = run("catch-up")
+    assert result.exit_code == 2
+    assert f"Tiled at {where} can't be reached" in result.output

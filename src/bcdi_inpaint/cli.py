@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from contextlib import suppress
 from datetime import datetime  # noqa: TC003 (typer looks at annotations)
 from pathlib import Path  # noqa: TC003 (typer looks at annotations)
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,7 +52,11 @@ def _explain(error: Exception) -> tuple[int, str]:
 
     line = _one_line(error)
     if isinstance(error, httpx.HTTPError):
-        return 2, f"Tiled can't be reached or refuses: {line}"
+        where = ""
+        with suppress(RuntimeError):  # it knows no request
+            url = error.request.url
+            where = f" at {url.scheme}://{url.netloc.decode()}"
+        return 2, f"Tiled{where} can't be reached or refuses: {line}"
     if isinstance(error, ValueError | TypeError | OSError | ImportError):
         return 2, line or type(error).__name__
     return 1, f"{type(error).__name__}: {line} (a defect; --debug shows where)"

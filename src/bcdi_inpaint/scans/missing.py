@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     from .rocking_scan import Span
 
+NAME_IT = (
+    "Name it (detector=, --detector), or say that only flagged pixels are missing "
+    "(mask=False, --flags-only)"
+)
+
 
 def find_detector(
     frame_shape: tuple[int, int],
@@ -65,12 +70,10 @@ def find_detector(
             if not hint and not found.mask().any():
                 raise ValueError(
                     f"frames of {_by(frame_shape)} may be a whole {found.key}, which has no gaps, or "
-                    "a part of another detector. Pass detector=, or mask=False if nothing is missing"
+                    f"a part of another detector. {NAME_IT}"
                 )
             return found, f"took the detector for {found.key} by the shape of its frames"
-    raise ValueError(
-        f"the detector isn't known: {failure}. Pass detector=, or mask=False if nothing is missing"
-    )
+    raise ValueError(f"the detector isn't known: {failure}. {NAME_IT}")
 
 
 def missing_pixels(
