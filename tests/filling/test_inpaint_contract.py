@@ -308,6 +308,10 @@ REFUSALS = [
     (lambda: inpaint(counts(), ONE, method="krigging"), "did you mean kriging|there are"),
     (lambda: inpaint(counts(), ONE, method="lineer"), "did you mean linear"),
     (lambda: inpaint(counts(), ONE, method=None), "method=None is unknown"),
+    (
+        lambda: inpaint(counts(), ONE, method="inverse_distance", reach="far"),
+        "option 'reach' of method 'inverse_distance' is 'far': takes a number, as 8",
+    ),
     (lambda: inpaint(counts(), ONE, method="linear", reach=2), "'reach' .* no options"),
     (
         lambda: inpaint(counts(), ONE, method="inverse_distance", reech=2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import interpolation
@@ -106,15 +107,21 @@ def settings_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        For an unknown method or option.
+        For an unknown method or option, and for text in the place of a number or the reverse.
     """
     defaults = method_named(name).options
-    for option in options:
+    for option, value in options.items():
         if option not in defaults:
             takes = ", ".join(f"{key}={value!r}" for key, value in defaults.items()) or "no options"
             raise ValueError(
                 f"option {option!r} is unknown to method {name!r}{_like(option, defaults)}; "
                 f"it takes {takes}"
+            )
+        text = isinstance(defaults[option], str)
+        if text != isinstance(value, str | Path):
+            raise ValueError(
+                f"option {option!r} of method {name!r} is {value!r}: takes "
+                + ("text" if text else f"a number, as {defaults[option]}")
             )
     return {**defaults, **options}
 
