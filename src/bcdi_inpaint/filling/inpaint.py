@@ -15,6 +15,7 @@ from .result import Inpainted, Report
 from .selfcheck import KRIGING_INSTEAD, TRUSTED
 from .selfcheck import self_check as check_fill
 from .side_by_side import side_by_side
+from .twin import twin_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .method import Fill, Method
     from .result import SelfCheck
     from .selfcheck import Predict
+    from .surroundings import Estimate, Surroundings
 
     Counts = NDArray[np.float32]
     Bools = NDArray[np.bool_]
@@ -36,8 +38,9 @@ def inpaint(
     method: str = DEFAULT,
     device: str = "auto",
     *,
+    twin: bool = False,
     self_check: bool = True,
-    learned: Mapping[str, Any] | None = None,
+    estimate: Estimate | None = None,
     **options: Any,
 ) -> Inpainted:
     """Fill the missing voxels of a rocking scan with their expected counts.
@@ -60,10 +63,13 @@ def inpaint(
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, for the patching model; the other methods
         run on the CPU.
+    twin
+        Use what was measured at the gap's mirror image through the Bragg peak, as far as the scan's own
+        measured pairs show that it can be believed. For ``"patching"`` and ``"kriging"``.
     self_check
         Fill artificial gaps first; where the patching model loses to kriging there, kriging fills.
-    learned
-        What `learn` made of a brighter part of the same scan; by default it is made of this stack.
+    estimate
+        What `estimate` made of a brighter part of the same scan; by default it is made of this stack.
     **options
         What the method takes: `model` for ``"patching"`` (a shipped model's name or the path of a
         weights file), `iterations` for ``"kriging"``, `reach` and `exponent` for
@@ -98,12 +104,13 @@ def inpaint(
     else:
         notes += empty_frames(missing)
         if self_check:
-            check = _check(intensity, missing, method, settings, notes)
+            check = _check(intensity, missing, method, settings, notes, twin=twin)
         if check is not None and check.verdict == KRIGING_INSTEAD:
             method, settings = "kriging", dict(REGISTRY["kriging"].options)
-        if learned is None:
-            learned = REGISTRY[method].learn(intensity, missing)
-        _fill(intensity, sigma, missing, REGISTRY[method], {**settings, **learned})
+        if estimate is None:
+            estimate = estimated(REGISTRY[method], intensity, missing, twin=twin)
+        _fill(intensity, sigma, missing, REGISTRY[method], settings, estimate)
+    symmetry = None if estimate is None else estimate.symmetry
     name, sha256 = _model(settings)
     report = Report(
         method=method,
@@ -115,26 +122,40 @@ def inpaint(
         model_hash=sha256,
         notes=tuple(notes),
         self_check=check,
+        centre=None if symmetry is None else symmetry.centre,
+        symmetry=0.0 if symmetry is None else symmetry.correlation,
+        twin_share=0.0 if symmetry is None else twin_share(missing, symmetry),
     )
     return Inpainted(intensity, sigma, missing, report)
 
 
-def learn(stack: ArrayLike, mask: ArrayLike, method: str = DEFAULT) -> Mapping[str, Any]:
+def estimate_scan(
+    stack: ArrayLike, mask: ArrayLike, method: str = DEFAULT, *, twin: bool = False
+) -> Estimate | None:
     """What a method finds out once of a scan, to fill other parts of it with.
 
     Parameters
     ----------
-    stack, mask, method
+    stack, mask, method, twin
         As `inpaint` takes them.
 
     Returns
     -------
-    Mapping
-        For the argument `learned` of `inpaint` with the same method or kriging.
+    Estimate or None
+        For the argument `estimate` of `inpaint` with the same method or kriging; None where the
+        method needs none.
     """
     counts = read_stack(stack)
     missing = read_mask(mask, counts.shape)
-    return method_named(method).learn(measured_counts(counts, missing, []), missing)
+    intensity = measured_counts(counts, missing, [])
+    return estimated(method_named(method), intensity, missing, twin=twin)
+
+
+def estimated(
+    method: Method, intensity: NDArray[np.floating], mask: Bools, *, twin: bool
+) -> Estimate | None:
+    """What a method wants to know of a stack that is 0 in missing voxels."""
+    return None if method.estimate is None else method.estimate(intensity, mask, twin=twin)
 
 
 def _fill(
@@ -143,6 +164,7 @@ def _fill(
     mask: Bools,
     method: Method,
     options: Mapping[str, Any],
+    estimate: Estimate | None,
 ) -> None:
     """Fill `intensity` and `sigma`, which are 0 in missing voxels, in place and band by band."""
     if method.margin is None:
@@ -156,13 +178,23 @@ def _fill(
         around = mask[band.slices].copy()
         # The voxels of other bands may be filled already: here they are unknown.
         known = np.where(around, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
-        return method.fill(known, around, **options)
+        told = _told(estimate, intensity, mask, band.slices)
+        return method.fill(known, around, **options, **told)
 
     at_once = method.at_once if options.get("device", "cpu") == "cpu" else 1
     for band, (rate, deviation) in zip(work, side_by_side(fill, work, at_once), strict=True):
         share = (band.weight() / _weight_of_all(band, work))[band.own]
         intensity[band.slices][band.own] += rate[band.own] * share
         sigma[band.slices][band.own] += deviation[band.own] * share
+
+
+def _told(
+    estimate: Estimate | None, intensity: NDArray[np.floating], mask: Bools, box: Box
+) -> dict[str, Surroundings]:
+    """What a method that estimates takes besides its options."""
+    if estimate is None:
+        return {}
+    return {"surroundings": estimate.around(intensity, mask, box)}
 
 
 def _weight_of_all(band: Band, work: list[Band]) -> NDArray[np.float32]:
@@ -191,6 +223,8 @@ def _check(
     method: str,
     settings: Mapping[str, Any],
     notes: list[str],
+    *,
+    twin: bool,
 ) -> SelfCheck | None:
     if REGISTRY[method].margin is None:
         notes.append(f"no self-check: {method} wants the whole stack")
@@ -199,12 +233,16 @@ def _check(
     options[method] = settings
 
     def predictors(hidden: Bools) -> dict[str, Predict]:
-        ways = {name: REGISTRY[name].learn for name in options}
-        learned = {learn: learn(intensity, hidden) for learn in set(ways.values())}
-        return {
-            name: partial(_rate, name, {**learned[ways[name]], **given})
-            for name, given in options.items()
-        }
+        found = estimated(REGISTRY[method], intensity, hidden, twin=twin)
+        if found is None:
+            found = estimated(REGISTRY["kriging"], intensity, hidden, twin=twin)
+
+        def predict(name: str, box: Box, stack: Counts, unknown: Bools) -> Counts:
+            given = None if REGISTRY[name].estimate is None else found
+            told = _told(given, intensity, hidden, box)
+            return REGISTRY[name].fill(stack, unknown, **options[name], **told).rate
+
+        return {name: partial(predict, name) for name in options}
 
     check = check_fill(intensity, mask, predictors, method, replaceable=REGISTRY[method].learned)
     if check is None:
@@ -215,10 +253,6 @@ def _check(
             f"{check.pcc_kriging:.3f}, counts ratio {check.counts_ratio:.2f}"
         )
     return check
-
-
-def _rate(name: str, options: Mapping[str, Any], stack: Counts, mask: Bools) -> Counts:
-    return REGISTRY[name].fill(stack, mask, **options).rate
 
 
 def _model(settings: Mapping[str, Any]) -> tuple[str, str]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .surroundings import Estimate
+
 
 class Fill(NamedTuple):
     """Expected counts of a band and their standard deviation.
@@ -20,10 +22,6 @@ class Fill(NamedTuple):
 
     rate: NDArray[np.float32]
     sigma: NDArray[np.float32]
-
-
-def _nothing(stack: NDArray[np.floating], mask: NDArray[np.bool_]) -> Mapping[str, Any]:  # noqa: ARG001
-    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,9 @@ class Method:
         kriging fills where the self-check finds it better.
     voxels
         Larger bands are cut; as much as `fill` may hold in memory at once.
-    learn
-        ``learn(stack, mask)``: what `fill` takes besides and is found out once, from the whole stack.
+    estimate
+        ``estimate(stack, mask, twin=...)``: what is found out once, from the whole stack; `fill` then takes
+        `surroundings` too, made of it for each band. None where nothing is.
     at_once
         Bands that are filled side by side on the CPU; more than one only where torch does the work.
     """
@@ -56,5 +55,5 @@ class Method:
     options: Mapping[str, Any] = field(default_factory=dict)
     learned: bool = False
     voxels: int = 2**20
-    learn: Callable[[NDArray[np.floating], NDArray[np.bool_]], Mapping[str, Any]] = _nothing
+    estimate: Callable[..., Estimate] | None = None
     at_once: int = 1

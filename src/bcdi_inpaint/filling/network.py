@@ -1,7 +1,8 @@
 """The patching network: what kriging misses, and how uncertain the fill is.
 
-A 3-D U-Net on a space-to-depth stem. It sees the measured voxels, the mask, the local mean and
-kriging's field, and corrects the expected counts that kriging starts from. Untrained it changes nothing.
+A 3-D U-Net on a space-to-depth stem. It sees the measured voxels, what was measured at their mirror
+images, the mask, the local mean, kriging's field and where each voxel lies about the Bragg peak, and
+corrects the expected counts that kriging starts from. Untrained it changes nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +12,23 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from .kriging import LogField
+    from .symmetry import Symmetry
+    from .twin import Twin
 
-CHANNELS = 4
-"""Of the input: measured residual, kriged residual, mask, local mean."""
+FINE = ("measured residual", "kriged residual", "mask", "twin's residual", "twin's mask")
+"""Channels of the input that are shown voxel by voxel."""
+
+COARSE = ("local mean", "agreement", "distance", "along frames", "along rows", "along cols")
+"""Channels that vary slowly: shown as means of 2 x 2 x 2 voxels. The last three are a unit vector from
+the peak's centre, in wavelengths of the texture."""
+
+CHANNELS = len(FINE) + len(COARSE)
+DIRECTION = slice(CHANNELS - 3, CHANNELS)
+"""The channels that turn with the axes."""
 
 STRIDE = 16
 """Inputs are padded to multiples of this."""
@@ -61,7 +73,7 @@ class PatchingNetwork(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128)) -> None:
         super().__init__()
         self.widths = widths
-        self.stem = nn.Conv3d(CHANNELS * 8, widths[0], 3, padding=1)
+        self.stem = nn.Conv3d(len(FINE) * 8 + len(COARSE), widths[0], 3, padding=1)
         self.encoders = nn.ModuleList(Block(width) for width in widths)
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Conv3d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
@@ -75,12 +87,13 @@ class PatchingNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features ``(batch, 4, frame, row, col)`` -> ``(batch, 2, frame, row, col)``.
+        """Features ``(batch, CHANNELS, frame, row, col)`` -> ``(batch, 2, frame, row, col)``.
 
         Sizes must be multiples of `STRIDE`. The outputs are the logarithm of the correction and that
         of the shape parameter; `expectation` reads them.
         """
-        x = self.stem(_space_to_depth(x))
+        fine, coarse = x.split((len(FINE), len(COARSE)), dim=1)
+        x = self.stem(torch.cat((_space_to_depth(fine), functional.avg_pool3d(coarse, 2)), dim=1))
         skips: list[Tensor] = []
         for encoder, down in zip(self.encoders, [*self.down, None], strict=True):
             x = encoder(x)
@@ -94,10 +107,56 @@ class PatchingNetwork(nn.Module):
         return _depth_to_space(self.head(x))
 
 
-def features(stack: Tensor, mask: Tensor, field: LogField) -> Tensor:
-    """What the network sees: ``(4, frame, row, col)``."""
+def features(
+    stack: Tensor,
+    mask: Tensor,
+    field: LogField,
+    twin: Twin | None,
+    symmetry: Symmetry,
+    corner: tuple[int, ...],
+) -> Tensor:
+    """What the network sees: ``(CHANNELS, frame, row, col)``.
+
+    Parameters
+    ----------
+    stack, mask
+        The band, and what is missing of it.
+    field
+        What kriging makes of it.
+    twin
+        Of the band, if there is one.
+    symmetry
+        Of the scan.
+    corner
+        Where the band begins in the stack.
+    """
     measured = torch.where(mask, 0.0, torch.log1p(stack) - field.mean)
-    return torch.stack((measured, field.value - field.mean, mask.float(), field.mean * LEVEL_SCALE))
+    nothing = torch.zeros_like(field.mean)
+    opposite, known, agreement = nothing, nothing, nothing
+    if twin is not None and field.twin is not None:
+        opposite, known = field.twin, twin.known
+        agreement = symmetry.agreement(field.mean)
+    return torch.stack(
+        (
+            *(measured, field.value - field.mean, mask.float(), opposite, known),
+            *(field.mean * LEVEL_SCALE, agreement),
+            *_place(stack, symmetry, corner),
+        )
+    )
+
+
+def _place(stack: Tensor, symmetry: Symmetry, corner: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Logarithmic distance from the peak, and direction, in wavelengths of the texture."""
+    first, second, third = (
+        (torch.arange(n, device=stack.device) + start - centre) / length
+        for n, start, centre, length in zip(
+            stack.shape, corner, symmetry.centre, symmetry.wavelengths, strict=True
+        )
+    )
+    axes = torch.broadcast_tensors(first[:, None, None], second[:, None], third)
+    distance = torch.stack(axes).square().sum(0).sqrt()
+    unit = (axis / distance.clamp_min(1e-3) for axis in axes)
+    return (torch.log1p(distance), *unit)
 
 
 def expectation(output: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,15 +27,26 @@ def mean_log(rate: Floats) -> Floats:
 
 
 @cache
-def _table() -> tuple[Floats, Floats]:
+def _table() -> tuple[Floats, Floats, Floats]:
+    """Rates, and mean and variance of log(1 + n) of their Poisson counts."""
     rate = np.concatenate(([0.0], np.geomspace(1e-4, 1e10, 1200)))
-    return mean_log(rate), rate
+    mean = mean_log(rate)
+    n = np.arange(250)
+    low = np.minimum(rate, 100.0)[:, None]
+    squares = np.exp(special.xlogy(n, low) - low - special.gammaln(n + 1)) @ np.log1p(n) ** 2
+    return rate, mean, np.where(rate > 100, rate / (1 + rate) ** 2, squares - mean**2)
 
 
 def rate_of_mean_log(log: Floats) -> Floats:
     """The expectation whose Poisson counts have this mean of log(1 + n): `mean_log` inverted."""
-    logs, rates = _table()
+    rates, logs, _ = _table()
     return np.interp(log, logs, rates)
+
+
+def variance_of_log(log: Floats) -> Floats:
+    """Variance of log(1 + n) of Poisson counts with this mean of log(1 + n)."""
+    _, logs, variances = _table()
+    return np.interp(log, logs, variances)
 
 
 def expected_counts(log: Floats, variance: Floats) -> tuple[Floats, Floats]:

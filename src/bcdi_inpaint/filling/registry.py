@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .kriging import Texture
+    from .surroundings import Estimate, Surroundings
 
     Counts = NDArray[np.float32]
     Bools = NDArray[np.bool_]
@@ -24,22 +24,24 @@ if TYPE_CHECKING:
 # Torch takes a second to import: what needs it is imported when it is first used.
 
 
-def _texture(stack: NDArray[np.floating], mask: Bools) -> dict[str, Any]:
+def _estimate(stack: NDArray[np.floating], mask: Bools, *, twin: bool) -> Estimate:
+    from .surroundings import estimate
+
+    return estimate(stack, mask, twin=twin)
+
+
+def _kriging(stack: Counts, mask: Bools, *, surroundings: Surroundings, iterations: int) -> Fill:
     from . import kriging
 
-    return {"texture": kriging.texture_of(stack, mask)}
+    return kriging.fill(stack, mask, surroundings=surroundings, iterations=iterations)
 
 
-def _kriging(stack: Counts, mask: Bools, *, texture: Texture, iterations: int) -> Fill:
-    from . import kriging
-
-    return kriging.fill(stack, mask, texture=texture, iterations=iterations)
-
-
-def _patching(stack: Counts, mask: Bools, *, texture: Texture, model: str, device: str) -> Fill:
+def _patching(
+    stack: Counts, mask: Bools, *, surroundings: Surroundings, model: str, device: str
+) -> Fill:
     from . import patching
 
-    return patching.fill(stack, mask, texture=texture, model=model, device=device)
+    return patching.fill(stack, mask, surroundings=surroundings, model=model, device=device)
 
 
 def _reference(stack: Counts, mask: Bools, *, skip: int, weights: str) -> Fill:
@@ -52,7 +54,7 @@ REGISTRY: dict[str, Method] = {
     "patching": Method(
         _patching,
         margin=24,
-        learn=_texture,
+        estimate=_estimate,
         options={"model": "patching"},
         learned=True,
         voxels=2**21,
@@ -61,7 +63,7 @@ REGISTRY: dict[str, Method] = {
     "kriging": Method(
         _kriging,
         margin=24,
-        learn=_texture,
+        estimate=_estimate,
         options={"iterations": 40},
         voxels=2**21,
         at_once=2,

@@ -64,6 +64,13 @@ class Report:
         Plain sentences on what was unusual (no gap, fallback, frames wholly missing, ...).
     self_check
         Figures on artificial gaps, or None where none could be laid.
+    centre
+        (frame, row, col) of the Bragg peak in voxels; None where the method looks for none.
+    symmetry
+        Correlation of the pattern's texture with its mirror image through the centre, photon noise taken
+        out; 0 where it is not believed or was not looked for.
+    twin_share
+        Share of the missing voxels whose mirror image was measured; 0 where the symmetry is not believed.
     """
 
     method: str
@@ -75,6 +82,9 @@ class Report:
     model_hash: str = ""
     notes: tuple[str, ...] = ()
     self_check: SelfCheck | None = None
+    centre: tuple[float, float, float] | None = None
+    symmetry: float = 0.0
+    twin_share: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Flat dictionary of plain values; self-check figures as ``self_check_<name>``."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
     Bools = NDArray[np.bool_]
-    Predict = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
+    Box = tuple[slice, slice, slice]
+    Predict = Callable[[Box, NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
 
 MARGIN = 16
 """Voxels of surroundings that the artificial gaps get: less than a fill has, so it flatters nobody."""
@@ -59,7 +60,7 @@ def self_check(
         bool, the same shape, True = missing.
     predictors
         Given what is hidden, real gaps and twins, it makes a dictionary: method name -> function
-        ``(box of the stack, its mask) -> expected counts``; `method`, ``"kriging"`` and ``"linear"``
+        ``(box, its counts, its mask) -> expected counts``; `method`, ``"kriging"`` and ``"linear"``
         among them.
     method
         The one to be checked.
@@ -85,7 +86,7 @@ def self_check(
         known = np.where(unknown, 0, stack[box]).clip(min=0).astype(np.float32)
         truth.append(stack[box][twin])
         for name, fill in predict.items():
-            filled[name].append(fill(known.copy(), unknown.copy())[twin])
+            filled[name].append(fill(box, known.copy(), unknown.copy())[twin])
     counts = np.concatenate(truth).clip(min=0)
     fills = {name: np.concatenate(parts) for name, parts in filled.items()}
     pcc = {name: _pcc(rate, counts) for name, rate in fills.items()}
@@ -116,7 +117,7 @@ def _verdict(replaced: bool, below_ceiling: float, ratio: float) -> str:
     return TRUSTED if below_ceiling >= -CLOSE_TO_CEILING and fair else DOUBTFUL
 
 
-def _twins(stack: Floats, mask: Bools) -> Iterator[tuple[tuple[slice, ...], Bools]]:
+def _twins(stack: Floats, mask: Bools) -> Iterator[tuple[Box, Bools]]:
     """Boxes of the stack and the artificial gap in each."""
     largest = sorted(bands(mask, MARGIN), key=lambda band: -int(band.own.sum()))[:GAPS]
     for band in largest:

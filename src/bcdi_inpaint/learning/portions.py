@@ -10,8 +10,8 @@ import torch
 
 from ..filling import network
 from ..filling.bands import bands
-from ..filling.kriging import texture_of
-from ..filling.patching import MARGIN, MAX_VOXELS, starting_field, starting_rate
+from ..filling.patching import MARGIN, MAX_VOXELS, starting_point
+from ..filling.surroundings import estimate
 from ..simulate import simulate_scan
 from .gaps import draw_mask
 
@@ -28,6 +28,9 @@ ACROSS, ALONG = 64, 48
 ACROSS_WIDE, ALONG_WIDE = 96, 48
 """Sizes of a portion across and along the gap; the wide ones hold a 41-pixel gap and its margins."""
 
+WITH_TWIN = 0.85
+"""Share of the gaps that are filled with the twin where it is believed; the network learns to do without."""
+
 PORTIONS = 12
 """Portions that are cut from one volume."""
 
@@ -39,7 +42,7 @@ class Portions:
     Attributes
     ----------
     features
-        ``(portion, 4, frame, row, col)``, see `network.features`.
+        ``(portion, CHANNELS, frame, row, col)``, see `network.features`.
     start
         ``(portion, frame, row, col)``: expected counts that kriging gives.
     truth
@@ -66,7 +69,13 @@ class Portions:
             return x.permute(0, 1, *axes).flip(flips).contiguous()
 
         single = (turn(x[:, None])[:, 0] for x in (self.start, self.truth, self.weight))
-        return Portions(turn(self.features), *single)
+        features = turn(self.features)
+        along = features[:, network.DIRECTION]
+        signs = torch.tensor([-1.0 if axis in flips else 1.0 for axis in (2, 3, 4)])
+        features[:, network.DIRECTION] = (
+            along[:, [a - 2 for a in axes]] * signs.to(along)[:, None, None, None]
+        )
+        return Portions(features, *single)
 
 
 def simulated_portions(seed: int, *, device: str = "cpu") -> Portions:
@@ -125,17 +134,19 @@ def cut_portions(
     known = np.where(mask, 0, counts)
     inside = torch.from_numpy(np.ascontiguousarray(known[cut])).to(device)
     gap = torch.from_numpy(np.ascontiguousarray(mask[cut])).to(device)
-    field = starting_field(inside, gap, texture_of(known, mask).to(device))
+    told = estimate(known, mask, twin=bool(rng.random() < WITH_TWIN)).around(known, mask, cut)
+    seen, start = starting_point(inside, gap, told.to(device))
     whole = torch.cat(
         (
-            network.features(inside, gap, field),
-            starting_rate(field)[None],
+            seen,
+            start[None],
             torch.from_numpy(np.ascontiguousarray(truth[cut])).to(device)[None],
             torch.from_numpy(own).to(device)[None],
         )
     )
     pieces = torch.stack(list(_pieces(rng, whole, own, truth[cut])))
-    return Portions(pieces[:, :4], pieces[:, 4], pieces[:, 5], pieces[:, 6])
+    features, single = pieces.split((network.CHANNELS, 3), dim=1)
+    return Portions(features, *single.unbind(1))
 
 
 def _pieces(
@@ -156,7 +167,14 @@ def _pieces(
         for axis in range(3):
             jitter = int(rng.integers(-size[axis] // 4, size[axis] // 4 + 1))
             piece = _window(piece, 1 + axis, int(centre[axis]) + jitter, size[axis])
-        yield piece.movedim(1 + across, 1)
+        yield _across_first(piece, across)
+
+
+def _across_first(piece: Tensor, across: int) -> Tensor:
+    order = [across, *(a for a in range(3) if a != across)]
+    piece = piece.permute(0, *(1 + a for a in order)).clone()
+    piece[network.DIRECTION] = piece[network.DIRECTION][order]
+    return piece
 
 
 def _window(volume: Tensor, axis: int, centre: int, size: int) -> Tensor:

@@ -73,9 +73,9 @@ class GrowingRun:
         self._looked = 0
         self._portions: dict[Window, Inpainted] = {}
         self._filling = settings
-        self._learned: Mapping[str, Any] | None = None
-        self._learned_from = 0.0
-        """Counts of the brightest voxel that was learned from."""
+        self._estimate: Estimate | None = None
+        self._estimated_from = 0.0
+        """Counts of the brightest voxel that it was made from."""
         self._check: SelfCheck | None = None
         self._checked = 0.0
         """Counts of the brightest voxel that the check has seen."""
@@ -178,7 +178,7 @@ class GrowingRun:
             scan,
             self.settings if check else self._filling,
             self_check=check,
-            learned=self._learned,
+            estimate=self._estimate,
         )
         report = filled.report
         if check:
@@ -211,9 +211,9 @@ class GrowingRun:
         """
         brightness = np.where(scan.mask, 0, scan.frames).max(axis=(1, 2))
         brightest = float(brightness.max())
-        if brightest > self._learned_from:
-            self._learned = learn(scan.frames, scan.mask, self.settings.method)
-            self._learned_from = brightest
+        if brightest > self._estimated_from:
+            self._estimate = estimate_scan(scan.frames, scan.mask, self.settings.method)
+            self._estimated_from = brightest
         check = brightest > self._checked and (last or 2 * brightness[-1] <= brightest)
         if check:
             self._checked = brightest

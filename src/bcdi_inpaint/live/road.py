@@ -166,10 +166,10 @@ def fill_whole(
     settings: Settings,
     *,
     self_check: bool = True,
-    learned: Mapping[str, Any] | None = None,
+    estimate: Estimate | None = None,
 ) -> Inpainted:
-    """What `inpaint` makes of a scan, or of a part of it with what is `learned` from another."""
-    options = {"self_check": self_check, "learned": learned, **settings.options}
+    """What `inpaint` makes of a scan, or of a part of it with the `estimate` of another."""
+    options = {"self_check": self_check, "estimate": estimate, **settings.options}
     return inpaint(scan.frames, scan.mask, settings.method, settings.device, **options)
 
 

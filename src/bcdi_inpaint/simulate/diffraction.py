@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +86,17 @@ def brightest(field: FarField, start: Floats) -> tuple[Floats, float]:
         centre = centre + offsets[list(index)]
         height = float(intensity.max())
     return centre, height
+
+
+def fall_off(like: Any, offsets: Sequence[Floats], period: Sequence[float], power: float) -> Any:
+    """Real factor (1 + distance^2)^(-power / 2), distance from the peak in fringes.
+
+    `like` is an array of the library and device wanted, `offsets` are in steps, `period` too.
+    """
+    squares = [(np.asarray(o) / p) ** 2 for o, p in zip(offsets, period, strict=True)]
+    total = squares[0][:, None, None] + squares[1][:, None] + squares[2]
+    factor = ((1 + total) ** (-power / 2)).astype(np.float32)
+    return factor if isinstance(like, np.ndarray) else like.real.new_tensor(factor)
 
 
 def blur_kernels(blur: tuple[float, float, float]) -> list[Floats]:

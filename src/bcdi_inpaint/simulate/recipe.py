@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 Split = Literal["training", "evaluation"]
-Stage = Literal["recipe", "rocking", "crystal", "strain", "detector", "noise"]
+Stage = Literal["recipe", "rocking", "crystal", "strain", "detector", "noise", "widening"]
 
 #: What counts are stored in: int32.
 COUNT_LIMIT = 2**31 - 1
@@ -31,6 +31,9 @@ TRAINING_STRAINS = (
     "stacking_fault",
     "two_domains",
 )
+#: How often each of them is drawn for training: so that the symmetry of the patterns is mostly that of
+#: measured ones, a noise-corrected correlation with their mirror images of .5 to .85 (`docs/twin.md`).
+TRAINING_STRAIN_SHARES = (0.06, 0.18, 0.18, 0.1, 0.12, 0.12, 0.12, 0.12)
 #: Kept out of training, so that an evaluation shows whether a model generalises.
 EVALUATION_FAMILIES = (*TRAINING_FAMILIES, "hexagonal_prism")
 EVALUATION_STRAINS = (*TRAINING_STRAINS, "inclusion")
@@ -74,6 +77,9 @@ class Recipe:
         Standard deviation of a smooth variation of the crystal's density.
     strain_strength
         Of the displacement field, 0 to 1 from barely visible to strong for its kind.
+    steepness
+        Exponent of distance from the peak, in fringes, by which the amplitude falls off faster than the
+        crystal's own; 0 leaves it.
     blur
         Standard deviation in voxels of partial coherence, along each axis.
     angle_jitter
@@ -105,6 +111,7 @@ class Recipe:
     interface_width: float
     density_spread: float
     strain_strength: float
+    steepness: float
     blur: tuple[float, float, float]
     angle_jitter: float
     flux_spread: float
@@ -193,10 +200,14 @@ def draw_recipe(
         split=split,
         shape=shape,
         family=str(rng.choice(families)),
-        strain=str(rng.choice(strains)),
+        strain=str(rng.choice(strains, p=TRAINING_STRAIN_SHARES if training else None)),
         diameter=log_uniform(60, 800),
         # Rocking scans are often stepped finer than pixels sample: up to 12 steps a fringe.
-        oversampling=(log_uniform(2.5, 12), log_uniform(2.5, 8), log_uniform(2.5, 8)),
+        oversampling=(
+            log_uniform(2.5, 15 if training else 12),
+            log_uniform(2.5, 12 if training else 8),
+            log_uniform(2.5, 12 if training else 8),
+        ),
         peak_offset=(
             shape[0] * rng.uniform(-off_centre, off_centre),
             shape[1] * rng.uniform(-off_centre, off_centre),
@@ -209,6 +220,7 @@ def draw_recipe(
         interface_width=rng.uniform(0, 0.5),
         density_spread=sometimes(0.4, rng.uniform(0, 0.25)),
         strain_strength=rng.uniform(0, 1),
+        steepness=0.0,
         blur=(rng.uniform(0, 0.8), rng.uniform(0, 0.8), rng.uniform(0, 0.8)),
         angle_jitter=sometimes(0.5, rng.uniform(0, 0.15)),
         flux_spread=sometimes(0.5, rng.uniform(0, 0.02)),
@@ -223,4 +235,18 @@ def draw_recipe(
             rng.choice((COUNT_LIMIT, 2**14 - 1, 2**16 - 1, 2**20 - 1), p=(0.85, 0.05, 0.05, 0.05))
         ),
     )
+    if training:
+        recipe = _widened(recipe, _stream(seed, split, "widening"))
     return replace(recipe, **pinned)
+
+
+def _widened(recipe: Recipe, rng: np.random.Generator) -> Recipe:
+    """Envelopes from about q^-2 to q^-5, more blur and background: more than one simulator would give."""
+    wide = rng.random(3) < (0.5, 0.3, 0.3)
+    first, second, third = np.array(recipe.blur) + rng.uniform(0, 0.5, 3) * wide[1]
+    return replace(
+        recipe,
+        steepness=float(rng.uniform(-0.6, 0.8) * wide[0]),
+        blur=(float(first), float(second), float(third)),
+        background=float(recipe.background + np.exp(rng.uniform(-4, 1)) * wide[2]),
+    )

@@ -153,6 +153,8 @@ def measure(
     offsets[0] = offsets[0] + recipe.angle_jitter * rng.normal(size=len(offsets[0]))
     waves = field(peak, (offsets[0], offsets[1], offsets[2]))
     waves = waves * float(np.sqrt(recipe.peak_counts / height))
+    if recipe.steepness:
+        waves = waves * diffraction.fall_off(waves, offsets, recipe.oversampling, recipe.steepness)
     intensity = waves.real**2 + waves.imag**2
     rate = _fetch(diffraction.convolve(intensity, diffraction.blur_kernels(recipe.blur)))
 

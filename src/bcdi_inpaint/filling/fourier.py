@@ -1,0 +1,77 @@
+"""Fourier transforms of boxes: grids with room between opposite faces."""
+
+from __future__ import annotations
+
+import torch
+from scipy import fft
+from torch import Tensor
+
+Shape = tuple[int, ...]
+
+
+def grid_for(shape: Shape, room: int) -> Shape:
+    """Sizes that FFTs like, with at least `room` voxels between opposite faces."""
+    return tuple(fft.next_fast_len(n + room, real=True) for n in shape)
+
+
+def embedded(box: Tensor, grid: Shape) -> Tensor:
+    """A box at the corner of a grid that is 0 elsewhere."""
+    field = box.new_zeros(grid)
+    field[tuple(slice(0, n) for n in box.shape)] = box
+    return field
+
+
+def forward(field: Tensor) -> Tensor:
+    """Transform of real fields over the last three axes."""
+    spectrum: Tensor = torch.fft.rfftn(field, dim=(-3, -2, -1))
+    return spectrum
+
+
+def inverse(spectrum: Tensor, grid: Shape) -> Tensor:
+    """Real fields of such transforms."""
+    field: Tensor = torch.fft.irfftn(spectrum, s=grid, dim=(-3, -2, -1))
+    return field
+
+
+def frequencies(grid: Shape, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Cycles a voxel along each axis, to be broadcast over a transform."""
+    first, second = (torch.fft.fftfreq(n, device=device) for n in grid[:2])
+    return first[:, None, None], second[:, None], torch.fft.rfftfreq(grid[2], device=device)
+
+
+def lags(periodic: Tensor, at: Shape, reach: int, extent: Shape) -> Tensor:
+    """Lags -`reach` to `reach` around a place of a correlation on a grid.
+
+    Parameters
+    ----------
+    periodic
+        ``(frame, row, col)``, lag 0 at `at`.
+    at
+        Grid index of lag 0, of any sign.
+    reach
+        Longest lag.
+    extent
+        Size of the box that was correlated: it has no lags beyond, they are 0.
+    """
+    within = [min(reach, n - 1) for n in extent]
+    shifts = [w - a for w, a in zip(within, at, strict=True)]
+    centred = torch.roll(periodic, shifts, (0, 1, 2))
+    found = periodic.new_zeros([2 * reach + 1] * 3)
+    there = tuple(slice(reach - w, reach + w + 1) for w in within)
+    found[there] = centred[tuple(slice(0, 2 * w + 1) for w in within)]
+    return found
+
+
+def transform_of_lags(found: Tensor, grid: Shape) -> Tensor:
+    """Transform of `lags` on a grid of another size."""
+    reach = found.shape[0] // 2
+    within = [min(reach, (n - 1) // 2) for n in grid]
+    there = tuple(slice(reach - w, reach + w + 1) for w in within)
+    periodic = torch.roll(embedded(found[there], grid), [-w for w in within], (0, 1, 2))
+    return forward(periodic)
+
+
+def taper(reach: int, width: float) -> Tensor:
+    """A Gaussian over lags -`reach` to `reach` along each axis."""
+    line = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / width) ** 2)
+    return line[:, None, None] * line[:, None] * line
