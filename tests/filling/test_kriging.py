@@ -8,8 +8,8 @@ from scipy import ndimage
 
 import bcdi_inpaint as bi
 from bcdi_inpaint.evaluate.metrics import pcc
-from bcdi_inpaint.filling import learn
-from bcdi_inpaint.filling.kriging import LAGS, SAMPLE, texture_of
+from bcdi_inpaint.filling import estimate_scan
+from bcdi_inpaint.filling.texture import LAGS, SAMPLE, Texture, sample_of, texture_of
 from bcdi_inpaint.simulate import simulate_scan
 
 
@@ -27,8 +27,12 @@ def speckle(shape: tuple[int, int, int], width: float) -> np.ndarray:
     return np.expm1(8 + 0.5 * smooth / smooth.std())
 
 
+def texture_in(stack: np.ndarray, mask: np.ndarray) -> Texture:
+    return texture_of(sample_of(stack, mask))
+
+
 def test_the_texture_tells_how_far_log_counts_belong_together() -> None:
-    texture = texture_of(speckle((64, 64, 64), 2.0), np.zeros((64, 64, 64), bool))
+    texture = texture_in(speckle((64, 64, 64), 2.0), np.zeros((64, 64, 64), bool))
     along = texture.covariance[LAGS, LAGS, LAGS : LAGS + 5] / texture.variance
     # The local mean takes a little of the long lags, the taper less.
     np.testing.assert_allclose(along, np.exp(-(np.arange(5) ** 2) / 8), atol=0.07)
@@ -39,8 +43,8 @@ def test_the_texture_is_that_of_the_measured_voxels() -> None:
     mask = np.zeros(whole.shape, bool)
     mask[:, 20:28] = True
     behind, true = (
-        texture_of(np.where(mask, 0, whole), mask),
-        texture_of(whole, ~np.ones_like(mask)),
+        texture_in(np.where(mask, 0, whole), mask),
+        texture_in(whole, ~np.ones_like(mask)),
     )
     lags = slice(LAGS - 6, LAGS + 7)
     difference = (behind.covariance - true.covariance)[lags, lags, lags].abs().max()
@@ -52,9 +56,9 @@ def test_a_hot_pixel_does_not_lead_the_texture_astray() -> None:
     stack[:, -40:] = speckle((20, 40, 30), 2.0)
     mask = np.zeros(stack.shape, bool)
     mask[:, -20:-16] = True
-    quiet = texture_of(stack, mask)
+    quiet = texture_in(stack, mask)
     stack[:, 3, 3] = 1e9
-    assert texture_of(stack, mask).variance == pytest.approx(quiet.variance)
+    assert texture_in(stack, mask).variance == pytest.approx(quiet.variance)
 
 
 def test_fringes_go_on_in_the_gap() -> None:
@@ -68,18 +72,18 @@ def test_fringes_go_on_in_the_gap() -> None:
     assert pcc(kriged[gap], rate[gap]) > 0.97 > pcc(linear[gap], rate[gap])
 
 
-def test_a_part_is_filled_better_with_what_was_learned_from_the_whole() -> None:
+def test_a_part_is_filled_better_with_the_texture_of_the_whole() -> None:
     rate = speckle((48, 48, 48), 2.0)
     mask = np.zeros(rate.shape[1:], bool)
     mask[:, 22:27] = True
-    learned = learn(rate, mask, "kriging")
+    estimate = estimate_scan(rate, mask, "kriging")
     whole = bi.inpaint(rate, mask, method="kriging", self_check=False)
-    again = bi.inpaint(rate, mask, method="kriging", self_check=False, learned=learned)
+    again = bi.inpaint(rate, mask, method="kriging", self_check=False, estimate=estimate)
     np.testing.assert_array_equal(whole.intensity, again.intensity)
     part, gap = rate[:6], np.broadcast_to(mask, (6, *mask.shape))
     alone, with_it = (
-        bi.inpaint(part, mask, method="kriging", self_check=False, learned=given).intensity
-        for given in (None, learned)
+        bi.inpaint(part, mask, method="kriging", self_check=False, estimate=given).intensity
+        for given in (None, estimate)
     )
     assert pcc(with_it[gap], part[gap]) > pcc(alone[gap], part[gap])
 

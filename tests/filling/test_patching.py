@@ -10,8 +10,8 @@ import torch
 
 import bcdi_inpaint as bi
 from bcdi_inpaint.filling import patching
-from bcdi_inpaint.filling.kriging import texture_of
-from bcdi_inpaint.filling.network import PatchingNetwork
+from bcdi_inpaint.filling.network import CHANNELS, PatchingNetwork
+from bcdi_inpaint.filling.surroundings import estimate
 from bcdi_inpaint.filling.weights import load_model, save_model, shipped_models
 from bcdi_inpaint.simulate import simulate_scan
 
@@ -42,10 +42,12 @@ def test_an_untrained_network_leaves_kriging_as_it_is(
     counts, mask = scan
     missing = np.broadcast_to(mask, counts.shape).copy()
     known = np.where(missing, 0, counts).astype(np.float32)
-    texture = texture_of(known, missing)
-    field = patching.starting_field(torch.from_numpy(known), torch.from_numpy(missing), texture)
-    start = patching.starting_rate(field).numpy()
-    filled = patching.fill(known, missing, texture=texture, model=str(weights), device="cpu").rate
+    told = estimate(known, missing).around(
+        known, missing, (slice(0, 40), slice(0, 50), slice(0, 44))
+    )
+    _, begun = patching.starting_point(torch.from_numpy(known), torch.from_numpy(missing), told)
+    start = begun.numpy()
+    filled = patching.fill(known, missing, surroundings=told, model=str(weights), device="cpu").rate
     np.testing.assert_allclose(filled[missing], start[missing], rtol=1e-5, atol=1e-4)
 
 
@@ -104,7 +106,7 @@ def test_what_is_no_model_is_named(scan: tuple[np.ndarray, np.ndarray], tmp_path
 def test_the_network_sees_further_than_the_widest_gap() -> None:
     network = PatchingNetwork((4, 4, 4, 4)).eval()
     torch.nn.init.normal_(network.head.weight)
-    seen = torch.randn(1, 4, 16, 112, 16, requires_grad=True)
+    seen = torch.randn(1, CHANNELS, 16, 112, 16, requires_grad=True)
     network(seen)[0, 0, 8, 56, 8].backward()
     assert seen.grad is not None
     rows = seen.grad.abs().sum(dim=(0, 1, 2, 4)).nonzero().flatten()

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def scan() -> tuple[np.ndarray, np.ndarray]:
-    counts = simulate_scan(12, (48, 64, 64), peak_counts=1e6, oversampling=(5, 5, 5)).counts
+    counts = simulate_scan(
+        12, (48, 64, 64), split="evaluation", peak_counts=1e6, oversampling=(5, 5, 5)
+    ).counts
     mask = np.zeros((64, 64), bool)
     mask[36:42] = True
     return counts, mask

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from bcdi_inpaint import inpaint
-from bcdi_inpaint.filling.network import SOFTENING, PatchingNetwork
+from bcdi_inpaint.filling.network import CHANNELS, SOFTENING, PatchingNetwork
 from bcdi_inpaint.filling.weights import load_model, save_model
 from bcdi_inpaint.learning import TrainingRecipe, finetune, read_recipe, train, write_outcome
 from bcdi_inpaint.learning.course import course
@@ -73,7 +73,10 @@ def test_portions_show_nothing_of_the_gap(simulated: Portions) -> None:
 def _portions(truth: torch.Tensor, start: float) -> Portions:
     shape = truth.shape
     return Portions(
-        torch.zeros(shape[0], 4, *shape[1:]), torch.full(shape, start), truth, torch.ones(shape)
+        torch.zeros(shape[0], CHANNELS, *shape[1:]),
+        torch.full(shape, start),
+        truth,
+        torch.ones(shape),
     )
 
 

@@ -1,7 +1,13 @@
 """Filling the missing voxels of a stack: ``inpaint`` and its methods."""
 
+from typing import TYPE_CHECKING
+
 from .inpaint import estimate_scan, inpaint
 from .registry import METHODS
 from .result import Inpainted, Report, SelfCheck
+
+if TYPE_CHECKING:
+    # Torch takes a second to import.
+    from .surroundings import Estimate as Estimate
 
 __all__ = ["METHODS", "Inpainted", "Report", "SelfCheck", "estimate_scan", "inpaint"]

@@ -15,7 +15,6 @@ from .result import Inpainted, Report
 from .selfcheck import KRIGING_INSTEAD, TRUSTED
 from .selfcheck import self_check as check_fill
 from .side_by_side import side_by_side
-from .twin import twin_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +109,6 @@ def inpaint(
         if estimate is None:
             estimate = estimated(REGISTRY[method], intensity, missing, twin=twin)
         _fill(intensity, sigma, missing, REGISTRY[method], settings, estimate)
-    symmetry = None if estimate is None else estimate.symmetry
     name, sha256 = _model(settings)
     report = Report(
         method=method,
@@ -122,9 +120,7 @@ def inpaint(
         model_hash=sha256,
         notes=tuple(notes),
         self_check=check,
-        centre=None if symmetry is None else symmetry.centre,
-        symmetry=0.0 if symmetry is None else symmetry.correlation,
-        twin_share=0.0 if symmetry is None else twin_share(missing, symmetry),
+        **({} if estimate is None else estimate.reported(missing)),
     )
     return Inpainted(intensity, sigma, missing, report)
 

@@ -92,7 +92,7 @@ class PatchingNetwork(nn.Module):
         Sizes must be multiples of `STRIDE`. The outputs are the logarithm of the correction and that
         of the shape parameter; `expectation` reads them.
         """
-        fine, coarse = x.split((len(FINE), len(COARSE)), dim=1)
+        fine, coarse = x[:, : len(FINE)], x[:, len(FINE) :]
         x = self.stem(torch.cat((_space_to_depth(fine), functional.avg_pool3d(coarse, 2)), dim=1))
         skips: list[Tensor] = []
         for encoder, down in zip(self.encoders, [*self.down, None], strict=True):
@@ -153,7 +153,7 @@ def _place(stack: Tensor, symmetry: Symmetry, corner: tuple[int, ...]) -> tuple[
             stack.shape, corner, symmetry.centre, symmetry.wavelengths, strict=True
         )
     )
-    axes = torch.broadcast_tensors(first[:, None, None], second[:, None], third)
+    axes = [axis.expand(stack.shape) for axis in (first[:, None, None], second[:, None], third)]
     distance = torch.stack(axes).square().sum(0).sqrt()
     unit = (axis / distance.clamp_min(1e-3) for axis in axes)
     return (torch.log1p(distance), *unit)

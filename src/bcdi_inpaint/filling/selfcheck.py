@@ -26,10 +26,10 @@ WINDOW = 40
 """Voxels along a gap that are tried, around the brightest part: a check costs less than the fill."""
 
 GAPS = 2
-"""Real gaps, the largest ones, that get an artificial twin."""
+"""Real gaps, the largest ones, that get an artificial copy."""
 
 SPACING = 8
-"""Measured voxels between a gap and its twin."""
+"""Measured voxels between a gap and its copy."""
 
 CORRELATED = 27.0
 """Voxels that share one independent error, for the noise of a correlation: a 3x3x3 speckle."""
@@ -50,7 +50,7 @@ def self_check(
     *,
     replaceable: bool,
 ) -> SelfCheck | None:
-    """Lay twins of the largest gaps over measured voxels, fill them, compare.
+    """Lay copies of the largest gaps over measured voxels, fill them, compare.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def self_check(
     mask
         bool, the same shape, True = missing.
     predictors
-        Given what is hidden, real gaps and twins, it makes a dictionary: method name -> function
+        Given what is hidden, real and artificial gaps, it makes a dictionary: method name -> function
         ``(box, its counts, its mask) -> expected counts``; `method`, ``"kriging"`` and ``"linear"``
         among them.
     method
@@ -70,23 +70,23 @@ def self_check(
     Returns
     -------
     SelfCheck or None
-        None if no twin fits on measured voxels.
+        None if no copy fits on measured voxels.
     """
-    twins = list(_twins(stack, mask))
-    if not twins:
+    gaps = list(_artificial_gaps(stack, mask))
+    if not gaps:
         return None
     hidden = mask.copy()
-    for box, twin in twins:
-        hidden[box] |= twin
+    for box, gap in gaps:
+        hidden[box] |= gap
     predict = predictors(hidden)
     truth: list[Floats] = []
     filled: dict[str, list[Floats]] = {name: [] for name in predict}
-    for box, twin in twins:
-        unknown = mask[box] | twin
+    for box, gap in gaps:
+        unknown = mask[box] | gap
         known = np.where(unknown, 0, stack[box]).clip(min=0).astype(np.float32)
-        truth.append(stack[box][twin])
+        truth.append(stack[box][gap])
         for name, fill in predict.items():
-            filled[name].append(fill(box, known.copy(), unknown.copy())[twin])
+            filled[name].append(fill(box, known.copy(), unknown.copy())[gap])
     counts = np.concatenate(truth).clip(min=0)
     fills = {name: np.concatenate(parts) for name, parts in filled.items()}
     pcc = {name: _pcc(rate, counts) for name, rate in fills.items()}
@@ -117,52 +117,54 @@ def _verdict(replaced: bool, below_ceiling: float, ratio: float) -> str:
     return TRUSTED if below_ceiling >= -CLOSE_TO_CEILING and fair else DOUBTFUL
 
 
-def _twins(stack: Floats, mask: Bools) -> Iterator[tuple[Box, Bools]]:
+def _artificial_gaps(stack: Floats, mask: Bools) -> Iterator[tuple[Box, Bools]]:
     """Boxes of the stack and the artificial gap in each."""
     largest = sorted(bands(mask, MARGIN), key=lambda band: -int(band.own.sum()))[:GAPS]
     for band in largest:
         core = _core(band)
         lengths = [s.stop - s.start for s in core]
-        # Across a gap is where it is thinnest; a gap in time (whole frames) has its twin in time.
+        # Across a gap is where it is thinnest; one in time (whole frames) is copied in time.
         across = int(np.argmin(lengths))
         core = _brightest_window(stack, core, across)
-        best: tuple[float, tuple[slice, ...], Bools] | None = None
-        for step in (lengths[across] + SPACING, -lengths[across] - SPACING):
-            placed = _shift(core, across, step)
-            if placed[across].start < 0 or placed[across].stop > mask.shape[across]:
-                continue
-            twin = mask[core] & ~mask[placed]
-            # At least half of the twin must be measured to be a twin at all.
-            if 2 * np.count_nonzero(twin) < np.count_nonzero(mask[core]):
-                continue
-            brightness = float(stack[placed][twin].sum())
-            if best is None or brightness > best[0]:
-                box = tuple(
-                    slice(max(s.start - MARGIN, 0), min(s.stop + MARGIN, n))
-                    for s, n in zip(placed, mask.shape, strict=True)
-                )
-                inside = tuple(
-                    slice(p.start - b.start, p.stop - b.start)
-                    for p, b in zip(placed, box, strict=True)
-                )
-                whole = np.zeros(mask[box].shape, bool)
-                whole[inside] = twin
-                best = (brightness, box, whole)
-        if best is not None:
-            yield best[1:]
+        steps = (lengths[across] + SPACING, -lengths[across] - SPACING)
+        placed = [_shift(core, across, step) for step in steps]
+        fitting = [
+            (box, mask[core] & ~mask[box])
+            for box in placed
+            if box[across].start >= 0 and box[across].stop <= mask.shape[across]
+        ]
+        # At least half of a copy must be measured.
+        wanted = np.count_nonzero(mask[core])
+        good = [(box, gap) for box, gap in fitting if 2 * np.count_nonzero(gap) >= wanted]
+        if good:
+            yield _with_margin(*max(good, key=lambda g: float(stack[g[0]][g[1]].sum())), mask)
 
 
-def _core(band: Band) -> tuple[slice, ...]:
+def _with_margin(placed: Box, gap: Bools, mask: Bools) -> tuple[Box, Bools]:
+    first, second, third = (
+        slice(max(s.start - MARGIN, 0), min(s.stop + MARGIN, n))
+        for s, n in zip(placed, mask.shape, strict=True)
+    )
+    box = (first, second, third)
+    whole = np.zeros(mask[box].shape, bool)
+    whole[
+        tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(placed, box, strict=True))
+    ] = gap
+    return box, whole
+
+
+def _core(band: Band) -> Box:
     """The box around what a band owns, in the stack's indices."""
     core = []
     for axis, whole in enumerate(band.slices):
         others = tuple(a for a in range(3) if a != axis)
         own = np.flatnonzero(band.own.any(axis=others))
         core.append(slice(whole.start + int(own[0]), whole.start + int(own[-1]) + 1))
-    return tuple(core)
+    first, second, third = core
+    return (first, second, third)
 
 
-def _brightest_window(stack: Floats, core: tuple[slice, ...], across: int) -> tuple[slice, ...]:
+def _brightest_window(stack: Floats, core: Box, across: int) -> Box:
     """Cut a long gap to a window around the brightest measured voxels beside it."""
     reach = slice(max(core[across].start - SPACING, 0), core[across].stop + SPACING)
     beside = stack[tuple(reach if a == across else s for a, s in enumerate(core))]
@@ -176,12 +178,14 @@ def _brightest_window(stack: Floats, core: tuple[slice, ...], across: int) -> tu
         sums = np.convolve(profile, np.ones(WINDOW), mode="valid")
         start = core[axis].start + int(np.argmax(sums))
         cut[axis] = slice(start, start + WINDOW)
-    return tuple(cut)
+    first, second, third = cut
+    return (first, second, third)
 
 
-def _shift(core: tuple[slice, ...], axis: int, step: int) -> tuple[slice, ...]:
+def _shift(core: Box, axis: int, step: int) -> Box:
     moved = slice(core[axis].start + step, core[axis].stop + step)
-    return tuple(moved if a == axis else s for a, s in enumerate(core))
+    first, second, third = (moved if a == axis else s for a, s in enumerate(core))
+    return (first, second, third)
 
 
 def _pcc(rate: Floats, counts: Floats) -> float:

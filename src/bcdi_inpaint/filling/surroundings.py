@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .symmetry import Symmetry, symmetry_of, without_symmetry
 from .texture import Texture, sample_of, texture_of
-from .twin import Twin, twin_of
+from .twin import Twin, twin_of, twin_share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +78,14 @@ class Estimate:
             twin_of(stack, mask, box, self.symmetry),
             (first.start, second.start, third.start),
         )
+
+    def reported(self, mask: NDArray[np.bool_]) -> dict[str, Any]:
+        """Fields of a `Report` on the symmetry."""
+        return {
+            "centre": self.symmetry.centre,
+            "symmetry": self.symmetry.correlation,
+            "twin_share": twin_share(mask, self.symmetry),
+        }
 
 
 def estimate(

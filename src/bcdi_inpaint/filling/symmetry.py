@@ -124,9 +124,7 @@ class Symmetry:
     @property
     def offset(self) -> Place:
         """What 2c is above `mirror`."""
-        first, second, third = (
-            2 * c - m for c, m in zip(self.centre, self.mirror, strict=True)
-        )
+        first, second, third = (2 * c - m for c, m in zip(self.centre, self.mirror, strict=True))
         return first, second, third
 
     def to(self, device: torch.device | str) -> Symmetry:
@@ -235,9 +233,7 @@ def _search(sample: Sample, core: list[int], noise: Tensor) -> _Found:
     weight = signal / total * known
     white = (residual / total.sqrt()).clamp(-3, 3) * weight.sqrt()
     grid = grid_for(tuple(white.shape), 2 * SEARCH + 4)
-    waves, power, weights = (
-        forward(embedded(x, grid)) for x in (white, white.square(), weight)
-    )
+    waves, power, weights = (forward(embedded(x, grid)) for x in (white, white.square(), weight))
     at = tuple(2 * (c - s.start) for c, s in zip(core, cut, strict=True))
     reach = 2 * SEARCH
     product, energy, number = (
@@ -276,9 +272,7 @@ def _correlations(
 ) -> tuple[float, NDArray[np.float32]]:
     """Noise-corrected correlation of all pairs, and by brightness."""
     mirror = [round(2 * c) for c in centre]
-    known, residual, mean = (
-        x.numpy() for x in (sample.known, sample.residual, sample.mean)
-    )
+    known, residual, mean = (x.numpy() for x in (sample.known, sample.residual, sample.mean))
     both = known * mirrored(known, mirror)
     products = residual * mirrored(residual, mirror)
     # Over all pairs, either half of a pair has the same mean square: each pair is met twice.
@@ -298,9 +292,7 @@ def _correlations(
     return overall, by_level.clip(0, LARGEST).astype(np.float32)
 
 
-def _covariances(
-    sample: Sample, centre: tuple[float, ...], noise: Tensor
-) -> tuple[Tensor, Tensor]:
+def _covariances(sample: Sample, centre: tuple[float, ...], noise: Tensor) -> tuple[Tensor, Tensor]:
     """Covariance of the texture with its mirror image and with itself, tapered."""
     cut = _around([round(c) for c in centre], sample.mean.shape, max(sample.mean.shape))
     mean = sample.mean[cut]

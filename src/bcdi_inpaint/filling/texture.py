@@ -91,7 +91,9 @@ class Texture:
         if fall <= 0:
             return WAVELENGTHS[1]
         curvature = fall / 1.5 / (one + fall / 3)
-        return min(max(2 * math.pi / math.sqrt(max(curvature, 1e-6)), WAVELENGTHS[0]), WAVELENGTHS[1])
+        return min(
+            max(2 * math.pi / math.sqrt(max(curvature, 1e-6)), WAVELENGTHS[0]), WAVELENGTHS[1]
+        )
 
     def spectrum(self, grid: Shape) -> Tensor:
         """Power spectrum of the field on a grid."""

@@ -145,8 +145,7 @@ def cut_portions(
         )
     )
     pieces = torch.stack(list(_pieces(rng, whole, own, truth[cut])))
-    features, single = pieces.split((network.CHANNELS, 3), dim=1)
-    return Portions(features, *single.unbind(1))
+    return Portions(pieces[:, : network.CHANNELS], *pieces[:, network.CHANNELS :].unbind(1))
 
 
 def _pieces(

@@ -14,7 +14,7 @@ import numpy as np
 
 from bcdi_inpaint.catalog import ClaimedError, ClaimLostError
 from bcdi_inpaint.catalog.fill import STATUS_EVERY
-from bcdi_inpaint.filling import learn
+from bcdi_inpaint.filling import estimate_scan
 
 from .collector import LOOK_EVERY, Collector
 from .faults import NotThereYetError, reason
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tiled.client.container import Container
 
     from bcdi_inpaint.catalog import Fill
-    from bcdi_inpaint.filling import Inpainted, SelfCheck
+    from bcdi_inpaint.filling import Estimate, Inpainted, SelfCheck
     from bcdi_inpaint.scans import RockingScan, Span
 
     from .road import Desk

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tiled.queries import Key
@@ -23,7 +23,7 @@ from .region import crop, region_of
 if TYPE_CHECKING:
     from tiled.client.container import Container
 
-    from bcdi_inpaint.filling import Inpainted
+    from bcdi_inpaint.filling import Estimate, Inpainted
     from bcdi_inpaint.scans import RockingScan
 
     from .settings import Settings
