@@ -17,6 +17,8 @@ from bcdi_inpaint.simulate.grid import EDGE, ObjectGrid, object_grid
 from bcdi_inpaint.simulate.rocking import draw_rocking
 
 PLAIN: dict[str, Any] = {
+    "oversampling": (5.0, 4.0, 4.5),
+    "steepness": 0.0,
     "strain": "none",
     "rounding": 0.0,
     "curvature": 0.0,
@@ -163,3 +165,9 @@ def test_grid_is_dual_to_the_steps() -> None:
         along = grid.linear(step)
         expected = grid.fractions[axis].reshape([-1 if j == axis else 1 for j in range(3)])
         np.testing.assert_allclose(along, np.broadcast_to(expected, grid.shape), atol=1e-4)
+
+
+def test_steepness_changes_the_envelope_and_leaves_the_peak() -> None:
+    as_it_is, steeper = (np.abs(amplitude(plain(3, 48, steepness=power))) for power in (0.0, 0.8))
+    assert steeper.max() == pytest.approx(as_it_is.max(), rel=0.01)
+    assert steeper[:6].sum() < 0.7 * as_it_is[:6].sum()
