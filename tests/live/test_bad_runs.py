@@ -54,7 +54,8 @@ if TYPE_CHECKING:
 
 BAD = f"bad-{uuid.uuid4()}"
 LIMITS = Limits(attempts=2, retry_seconds=0.02, absent_seconds=0.1)
-WAIT = 10
+WAIT = 60
+"""Seconds; only a fault makes a test wait so long."""
 
 
 def until(done: Callable[[], Any], seconds: float = WAIT) -> Any:

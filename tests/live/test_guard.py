@@ -88,6 +88,28 @@ def test_steps_that_fail_are_repeated(raising: GuardedLogger) -> None:
     assert next(steps, None) is None
 
 
+def test_pauses_grow_while_all_steps_fail(raising: GuardedLogger) -> None:
+    outcomes = iter([ValueError] * 8 + [None, ValueError])
+    pauses: list[float] = []
+
+    class Closing(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            return False
+
+    closing = Closing()
+
+    def step() -> None:
+        outcome = next(outcomes, "end")
+        if outcome == "end":
+            closing.set()
+        elif outcome is not None:
+            raise outcome
+
+    repeat(step, closing, raising, "a step failed", rest=0.5)
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 16, 16, 0.5]
+
+
 def test_what_means_something_to_the_caller_is_passed_on(raising: GuardedLogger) -> None:
     with going_on(raising, "it failed"):
         raise ValueError
@@ -99,7 +121,10 @@ def test_lines_go_to_a_file(logger: GuardedLogger, tmp_path: Path) -> None:
     path = tmp_path / "log"
     handler = log_with(logger, path)
     assert not path.exists()
-    logger.info("crystal \udcff %s", "é")
+    # Not through the logger: pytest would pass it on to processes that can't take it.
+    handler.handle(
+        logging.makeLogRecord({"msg": "crystal \udcff %s", "args": ("é",), "levelname": "INFO"})
+    )
     logger.warning("a second line")
     handler.close()
     assert path.read_text() == "INFO crystal \\udcff é\nWARNING a second line\n"

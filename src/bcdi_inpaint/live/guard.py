@@ -93,12 +93,16 @@ def repeat(
     logger, doing
         As `going_on` takes them.
     rest
-        Seconds to wait after a step that failed.
+        Seconds to wait after a step that failed; doubles up to 32 times as much while all fail, so
+        that what can't be mended doesn't fill the log.
     """
+    pause = rest
     while not closing.is_set():
         try:
             step()
+            pause = rest
         except Exception:
             # Whatever this was, the next step may be fine, and nobody else would go on.
             logger.exception("%s", doing)
-            closing.wait(rest)
+            closing.wait(pause)
+            pause = min(2 * pause, 32 * rest)
