@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -65,7 +66,9 @@ def unfilled(raw: Container, processed: Container, *, max_failures: int = 3) -> 
     done = set(raw_uids(current(processed)))
     given_up = set(raw_uids(processed.search(Key("failures") >= max_failures)))
     for key, run in raw.sort(("start.time", -1)).items():
-        if run.metadata["start"]["uid"] not in done | given_up:
+        start = run.metadata.get("start")
+        uid = start.get("uid") if isinstance(start, Mapping) else None
+        if isinstance(uid, str) and uid not in done | given_up:  # whatever has none is no run
             yield key
 
 

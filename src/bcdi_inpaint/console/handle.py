@@ -19,6 +19,9 @@ from bcdi_inpaint import catalog, geometry
 from bcdi_inpaint.filling import METHODS
 from bcdi_inpaint.filling.registry import REGISTRY
 from bcdi_inpaint.live import InpaintCallback, Settings
+from bcdi_inpaint.live.faults import reason
+from bcdi_inpaint.live.guard import GuardedLogger, going_on
+from bcdi_inpaint.live.logs import LogFile
 from bcdi_inpaint.live.road import Desk
 
 from . import commands, status
@@ -34,10 +37,11 @@ if TYPE_CHECKING:
     from bcdi_inpaint.live import Limits, RunStatus
     from bcdi_inpaint.scans import RockingScanRule
 
-logger = logging.getLogger("bcdi_inpaint")
+logger = GuardedLogger("bcdi_inpaint")
 
 LOOK_EVERY = 0.5
 """Seconds between looks at the file of toggles and at results."""
+SILENT = "the console could not say what happened"
 LOGGED = 20
 """Lines that `log` shows."""
 SWITCH = ("on", "off")
@@ -81,10 +85,13 @@ class Inpaint:
         self._base = settings or Settings()
         self._console = Console(highlight=False)
         self._changing = threading.RLock()
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._file, self._log_file = folder / "inpaint.toml", folder / "inpaint.log"
         self._log = _log_to(self._log_file)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._say(f"nothing can be remembered or logged: {reason(error)}", bad=True)
         self._toggles = Toggles(method=self._base.method)
         self._stamp: int | None = None
         self.callback = InpaintCallback(
@@ -199,7 +206,7 @@ class Inpaint:
         try:
             with self._log_file.open(encoding="utf-8") as file:
                 lines = deque(file, LOGGED)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             lines = deque()
         self._console.print("".join(lines), end="", markup=False, soft_wrap=True)
         self._console.print(f"all of it: {self._log_file}", markup=False, soft_wrap=True)
@@ -280,8 +287,9 @@ class Inpaint:
         done = self.callback.close(timeout)
         self._closing.set()
         self._thread.join()
-        self._announce()
-        logger.removeHandler(self._log)
+        with going_on(logger, SILENT):
+            self._announce()
+        logger.logger.removeHandler(self._log)
         self._log.close()
         return done
 
@@ -327,12 +335,10 @@ class Inpaint:
 
     def _watch(self) -> None:
         while not self._closing.wait(LOOK_EVERY):
-            try:
+            # A line that can't be written must not cost the lines after it.
+            with going_on(logger, SILENT):
                 self._follow_file()
                 self._announce()
-            except Exception:
-                # A line that can't be written must not cost the lines after it.
-                logger.exception("the console could not say what happened")
 
     def _announce(self) -> None:
         """Say what is done since the last look."""
@@ -423,8 +429,8 @@ def _stamp(file: Path) -> int | None:
 
 
 def _log_to(file: Path) -> logging.Handler:
-    handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+    handler = LogFile(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(handler)
+    logger.logger.addHandler(handler)
     logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
     return handler

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import pickle
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Queue
 from typing import TYPE_CHECKING, Any
+
+from bcdi_inpaint.live.guard import GuardedLogger, going_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Done = Callable[["Job", dict[str, Any]], None]
 
-logger = logging.getLogger(__name__)
+logger = GuardedLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +93,11 @@ class Tuner:
     def _run(self) -> None:
         while True:
             job, done = self._jobs.get()
-            try:
+            with going_on(logger, f"run {job.uid} could not be tuned on"):
                 if not self._closing.is_set():
                     self._tune(job, done)
-            except Exception:
-                # The next one may be fine, and nobody else would go on.
-                logger.exception("run %s could not be tuned on", job.uid)
-            finally:
-                self._jobs.task_done()
+            self._process, self.uid = None, ""
+            self._jobs.task_done()
 
     def _tune(self, job: Job, done: Done) -> None:
         self.uid, self.share = job.uid, 0.0

@@ -14,10 +14,9 @@ from tiled.queries import Key
 
 from bcdi_inpaint.catalog import AlreadyFilledError, current
 from bcdi_inpaint.catalog.queries import raw_uids
-from bcdi_inpaint.scans import is_rocking_scan
+from bcdi_inpaint.scans import RunStart, is_rocking_scan
 
 from .faults import Fault, fault, reason
-from .ledger import sample_name
 from .road import Desk, fill_finished
 from .service import connect
 
@@ -105,15 +104,17 @@ def matching(
     done = set(raw_uids(current(processed).search(Key("method") == config.filling.method)))
     uids = []
     for run in found.sort(("start.time", 1)).values():
-        start = run.metadata["start"]
+        start = run.metadata.get("start")
+        known = RunStart.of(start)
         if (
             run.metadata.get("stop")
-            and start["uid"] not in done
+            and known.uid
+            and known.uid not in done
             and is_rocking_scan(start, config.scans)
-            and query.sample in (None, sample_name(start))
-            and (query.detector is None or query.detector in start.get("detectors", ()))
+            and query.sample in (None, known.sample)
+            and (query.detector is None or query.detector in known.detectors)
         ):
-            uids.append(str(start["uid"]))
+            uids.append(known.uid)
     return uids
 
 

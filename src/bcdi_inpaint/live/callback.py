@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import pickle
 import socket
 import uuid
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bcdi_inpaint.scans import RockingScanRule, is_rocking_scan
+from bcdi_inpaint.scans import RockingScanRule, RunStart, is_rocking_scan
 
 from .backlog import Backlog
+from .guard import GuardedLogger, going_on
 from .ledger import Ledger
-from .messages import Document, Leave, Open
+from .messages import Document, Leave, Open, check_settings
 from .router import Router, size
 from .settings import Limits, Settings
 from .status import Status
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
     from tiled.client.container import Container
 
-logger = logging.getLogger(__name__)
+logger = GuardedLogger(__name__)
 
 
 class InpaintCallback:
@@ -70,7 +70,8 @@ class InpaintCallback:
     Raises
     ------
     ValueError
-        If a client belongs to a server inside this process, which the worker can't reach.
+        If a client belongs to a server inside this process, which the worker can't reach, or the
+        worker can't be given the settings.
     """
 
     def __init__(
@@ -96,15 +97,34 @@ class InpaintCallback:
         )
         atexit.register(self.close, 0.0)
 
+    @property
+    def settings(self) -> Settings:
+        """With what the next run is filled.
+
+        Raises
+        ------
+        ValueError
+            When it is set to something that the worker process can't be given.
+        """
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        check_settings(settings)
+        self._settings = settings
+
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Take a document. Never raises, never waits."""
+        uid = None
         try:
-            self._take(name, doc)
+            uid = self._whose(name, doc)
+            if uid is not None:
+                self._take(uid, name, doc)
         except Exception:
             # An exception here would abort the scan.
             logger.exception("a %s document could not be taken; the scan goes on", name)
-            for uid in self._ledger.live():
-                self._shed(uid, f"a {name} document could not be taken; filled after the scan")
+            with going_on(logger, "live filling could not be ended"):
+                self._go_on_without(uid, name)
 
     def submit(
         self,
@@ -126,7 +146,14 @@ class InpaintCallback:
             By default those of the next run.
         stopped
             When it stopped, seconds since 1970, if its filling is to be timed from then on.
+
+        Raises
+        ------
+        ValueError
+            If the worker process can't be given these settings.
         """
+        if settings is not None:
+            check_settings(settings)
         self._ledger.submit(uid, settings or self.settings, again=again, stopped=stopped)
         self._backlog.nudge()
 
@@ -193,16 +220,19 @@ class InpaintCallback:
     ) -> None:
         self.close()
 
-    def _take(self, name: str, doc: Mapping[str, Any]) -> None:
+    def _whose(self, name: Any, doc: Any) -> str | None:
+        """Uid of the run that a document belongs to, if that is followed."""
+        if not isinstance(name, str) or not isinstance(doc, Mapping):
+            return None
         if name == "start" and not self.enabled:
-            return
-        uid = self._router.route(name, doc)
-        if uid is None:
-            return
+            return None
+        return self._router.route(name, doc)
+
+    def _take(self, uid: str, name: str, doc: Mapping[str, Any]) -> None:
         if name == "start":
             settings = self.settings
             live = not self._supervisor.paused
-            self._ledger.begin(doc, settings, live=live)
+            self._ledger.begin(RunStart.of(doc), settings, live=live)
             if live:
                 self._backlog.insist(Open(uid, settings))
         if self._ledger.filled_live(uid):
@@ -216,6 +246,21 @@ class InpaintCallback:
             self._backlog.insist(document)
         elif not self._backlog.offer(document, size(document.doc)):
             self._shed(document.uid, "the worker could not keep up; filled after the scan")
+
+    def _go_on_without(self, uid: str | None, name: str) -> None:
+        """Go on without a document that could not be taken.
+
+        Any run that is filled live may lack it if it isn't known whose it was.
+        """
+        why = f"a {name} document could not be taken"
+        for lacking in self._ledger.live() if uid is None else (uid,):
+            try:
+                self._shed(lacking, f"{why}; filled after the scan")
+                if lacking == uid and name == "stop":
+                    self._ledger.stop(uid)
+            except Exception:
+                logger.exception("run %s is left to catching up", lacking)
+                self._ledger.give_up(lacking, f"{why}; left to catching up")
 
     def _shed(self, uid: str, reason: str) -> None:
         """Give up filling a run live."""

@@ -6,9 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint.catalog import unfilled
-from bcdi_inpaint.scans import RockingScanRule, is_rocking_scan
+from bcdi_inpaint.scans import RockingScanRule, RunStart, is_rocking_scan
 
 from .callback import InpaintCallback
+from .faults import Fault, fault, reason
+from .guard import GuardedLogger
+from .status import FAILED, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
     from tiled.client.container import Container
 
     from .settings import Limits, Settings
-    from .status import RunStatus
+
+logger = GuardedLogger(__name__)
 
 LOOK_EVERY = 0.2
 """Seconds between looks at what is done."""
@@ -48,9 +52,17 @@ def left_over(
     rule = rule or RockingScanRule()
     found = []
     for key in unfilled(raw, processed, max_failures=EVER if failed_too else 1):
-        metadata = raw[key].metadata
-        if metadata.get("stop") and is_rocking_scan(metadata["start"], rule):
-            found.append(str(metadata["start"]["uid"]))
+        try:
+            metadata = raw[key].metadata
+            start = metadata.get("start")
+            uid = RunStart.of(start).uid
+            if uid and metadata.get("stop") and is_rocking_scan(start, rule):
+                found.append(uid)
+        except Exception as error:
+            if fault(error) is Fault.OUTAGE:
+                raise
+            # One run with which something is wrong must not stand before the others.
+            logger.warning("run %s is passed over: %s", key, reason(error))
     return found if newest_first else found[::-1]
 
 
@@ -102,12 +114,22 @@ def catch_up(
 
 def fill_all(callback: InpaintCallback, uids: Sequence[str]) -> Iterator[RunStatus]:
     """Fill finished runs in this order; yields what became of each as it is done."""
+    waiting = dict.fromkeys(uids)
     for uid in uids:
-        callback.submit(uid)
-    waiting = set(uids)
+        try:
+            callback.submit(uid)
+        except Exception as error:
+            logger.exception("run %s could not be submitted", uid)
+            del waiting[uid]
+            yield RunStatus(uid, state=FAILED, reason=reason(error))
     while waiting:
         time.sleep(LOOK_EVERY)
-        for status in reversed(callback.status().last):
+        now = callback.status()
+        for status in reversed(now.last):
             if status.uid in waiting:
-                waiting.remove(status.uid)
+                del waiting[status.uid]
                 yield status
+        # Whatever is neither to be done nor done would be waited for in vain.
+        for uid in waiting.keys() - {run.uid for run in now.runs}:
+            del waiting[uid]
+            yield RunStatus(uid, state=FAILED, reason="it is not known what became of it")

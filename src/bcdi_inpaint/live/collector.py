@@ -14,6 +14,7 @@ from bcdi_inpaint.scans import (
     FramesInFile,
     Retry,
     RunDocuments,
+    RunStart,
     check_size,
     read_points,
 )
@@ -95,8 +96,8 @@ class Collector:
         if name not in DocumentNames.__members__:  # of a schema newer than ours
             return
         self._documents(name, dict(doc))
-        if name == "start" and isinstance(number := doc.get("num_points"), int):
-            self.expected = number
+        if name == "start":
+            self.expected = RunStart.of(doc).num_points
         self._announced.extend(self._documents.take())
 
     def look(self, *, last: bool = False) -> bool:

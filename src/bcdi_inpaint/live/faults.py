@@ -57,7 +57,10 @@ def fault(error: Exception) -> Fault:
 
 def reason(error: Exception) -> str:
     """`error` in one line."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 (an exception may be as odd as what raised it)
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

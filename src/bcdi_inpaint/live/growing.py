@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from bcdi_inpaint.filling import estimate_scan
 
 from .collector import LOOK_EVERY, Collector
 from .faults import NotThereYetError, reason
+from .guard import GuardedLogger
 from .messages import Progress
 from .portions import Window, cut, filled_points, join, next_window
 from .region import AroundPeak, PeakFinder, crop, region_of
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .road import Desk
     from .settings import Settings
 
-logger = logging.getLogger(__name__)
+logger = GuardedLogger(__name__)
 
 CLAIM_EVERY = 3.0
 """Seconds between attempts to begin a node."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tiled.queries import Key
 
-from bcdi_inpaint.scans import is_rocking_scan
+from bcdi_inpaint.scans import RunStart, RunStop, is_rocking_scan
 
+from .guard import GuardedLogger
 from .status import GOING_ON
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .callback import InpaintCallback
 
-logger = logging.getLogger(__name__)
+logger = GuardedLogger(__name__)
 
 OVERDUE = 30.0
 """Seconds after which a stop document that did not come is taken from Tiled."""
@@ -70,27 +70,29 @@ class Intake:
     def run(self, start: Mapping[str, Any], stop: Mapping[str, Any] | None) -> bool:
         """Take a run that was seen in Tiled; whether there is nothing more to do about it.
 
+        A run without a uid can't be found again, and is none.
+
         Raises
         ------
         httpx.HTTPError
             If Tiled can't be asked whether it is filled already.
         """
-        if not is_rocking_scan(start, self._rule):
+        uid, stopped = RunStart.of(start).uid, RunStop.of(stop).time
+        if not uid or not is_rocking_scan(start, self._rule):
             return True
         if not stop:
             return False
-        uid = str(start["uid"])
         known = next((run for run in self._callback.status().runs if run.uid == uid), None)
         if known is None:
             if not self._is_settled(uid):
                 logger.info("run %s has finished", uid)
-                self._callback.submit(uid, stopped=stop["time"])
+                self._callback.submit(uid, stopped=stopped)
             return True
         if known.state in GOING_ON:
-            if time.time() - stop["time"] < OVERDUE:
+            if stopped is not None and time.time() - stopped < OVERDUE:
                 return False
             logger.warning("run %s: its stop document did not come; taken from Tiled", uid)
-            self._callback("stop", stop)
+            self._callback("stop", {**stop, "run_start": uid})
         return True
 
     def _is_settled(self, uid: str) -> bool:

@@ -24,6 +24,8 @@ from .status import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bcdi_inpaint.scans import RunStart
+
     from .messages import Progress
     from .settings import Limits, Settings
 
@@ -79,15 +81,15 @@ class Ledger:
 
     # What happens to a run, in this order.
 
-    def begin(self, start: Mapping[str, Any], settings: Settings, *, live: bool) -> None:
+    def begin(self, start: RunStart, settings: Settings, *, live: bool) -> None:
         """A run has started."""
         status = RunStatus(
-            uid=start["uid"],
-            scan_id=start.get("scan_id"),
-            sample=sample_name(start),
+            uid=start.uid,
+            scan_id=start.scan_id,
+            sample=start.sample,
             state=MEASURING if live else LEFT,
             method=settings.method,
-            started=start.get("time"),
+            started=start.time,
         )
         with self._changed:
             self._open[status.uid] = _Run(status, settings, live)
@@ -178,6 +180,9 @@ class Ledger:
             failures = run.status.failures
             if fault is Fault.RUN:
                 failures += 1
+                if failures > self._limits.attempts:  # not even a node can be made that says so
+                    self.give_up(uid, reason)
+                    return
             elif fault is Fault.ABSENT:
                 run.absent_since = run.absent_since or now
                 if now - run.absent_since > self._limits.absent_seconds:
@@ -187,23 +192,18 @@ class Ledger:
             run.status = replace(run.status, failures=failures)
             self._leave(run, reason)
 
-    def lose_worker(self, in_hand: str, reason: str) -> None:
-        """The worker is gone: the run that it had in hand has failed, others are only late."""
-        with self._changed:
-            with_worker = [
-                uid for uid, run in self._open.items() if run.live or run.status.state == FILLING
-            ]
-        for uid in with_worker:
-            self.trouble(uid, reason, Fault.RUN if uid == in_hand else Fault.OUTAGE)
-
-    def give_up(self, uid: str) -> None:
-        """A run is not tried again."""
+    def give_up(self, uid: str, reason: str = "") -> None:
+        """A run is not tried again; without a node that says so, it is left to catching up."""
         with self._changed:
             run = self._open.pop(uid, None)
             if run is not None:
                 self.failed += 1
-                self._note(run, state=FAILED, completed=time.time())
+                if reason:
+                    self.last_error = f"{_name(run.status)}: {reason}"
+                reason = reason or run.status.reason
+                self._note(run, state=FAILED, reason=reason, completed=time.time())
                 self._done.appendleft(run.status)
+            self._changed.notify_all()
 
     # What can be asked.
 
@@ -216,6 +216,13 @@ class Ledger:
         """Runs whose documents go to the worker."""
         with self._changed:
             return tuple(uid for uid, run in self._open.items() if run.live)
+
+    def with_worker(self) -> tuple[str, ...]:
+        """Runs that the worker has, live or to be filled."""
+        with self._changed:
+            return tuple(
+                uid for uid, run in self._open.items() if run.live or run.status.state == FILLING
+            )
 
     def seconds_to_next(self) -> float | None:
         """Until a waiting run is due; None if none waits."""
@@ -242,7 +249,7 @@ class Ledger:
 
     def _leave(self, run: _Run, reason: str) -> None:
         run.live = False
-        self.last_error = f"scan {run.status.scan_id or run.status.uid}: {reason}"
+        self.last_error = f"{_name(run.status)}: {reason}"
         state = LEFT if run.status.state in GOING_ON else WAITING
         self._note(run, state=state, reason=reason, seconds_behind=0.0)
 
@@ -251,9 +258,5 @@ class Ledger:
         self._changed.notify_all()
 
 
-def sample_name(start: Mapping[str, Any]) -> str:
-    """Name of the sample, as far as a start document says."""
-    sample = start.get("sample_name", start.get("sample", ""))
-    if isinstance(sample, dict):
-        sample = sample.get("name", "")
-    return str(sample)
+def _name(run: RunStatus) -> str:
+    return f"scan {run.uid if run.scan_id is None else run.scan_id}"

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, without secrets."""
+"""Logs: one JSON object a line, without secrets; and a file that may be out of order for a while."""
 
 from __future__ import annotations
 
@@ -6,17 +6,92 @@ import json
 import logging
 import os
 import sys
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from .guard import complain
+
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterable
+    from pathlib import Path
 
 VARIABLE = "BCDI_INPAINT_LOG_JSON"
 """Set to the level in the environment of worker processes, whose lines go to the same place."""
 HIDDEN = "[hidden]"
 CHATTY = ("httpx", "httpcore", "uvicorn.access", "matplotlib")
 """Loggers of libraries that write a line for each request; only their warnings are kept."""
+
+
+TRY_AGAIN = 30.0
+"""Seconds after which a log file that could not be written is tried again."""
+
+
+class LogFile(logging.Handler):
+    """Appends lines to a file; never raises, also while the file can't be opened or written.
+
+    ``logging.FileHandler`` raises out of the logging call when the file can't be opened, and out of
+    ``close`` when the disk is full. This one says once on stderr what is wrong, leaves lines out,
+    tries again after a while, and then writes how many are missing. Programs may share the file.
+
+    Parameters
+    ----------
+    path
+        The file. It is opened with the first line.
+    try_again
+        Seconds between attempts while it can't be written.
+    """
+
+    def __init__(self, path: Path, *, try_again: float = TRY_AGAIN) -> None:
+        super().__init__()
+        self.path = path
+        self._try_again = try_again
+        self._file: io.FileIO | None = None
+        self._next_attempt = 0.0
+        self._missing = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, if that can be done."""
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 (arguments that don't fit the message)
+            with suppress(Exception):
+                self.handleError(record)
+            return
+        if self._missing and time.monotonic() < self._next_attempt:
+            self._missing += 1
+            return
+        try:
+            if self._missing:
+                self._write(f"({self._missing} lines are missing: the file could not be written)")
+                self._missing = 0
+            self._write(line)
+        except Exception as error:  # noqa: BLE001 (nothing that concerns a file may reach who logs)
+            self._missing += 1
+            self._next_attempt = time.monotonic() + self._try_again
+            self._shut()
+            complain(f"the log {self.path} can't be written", error)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._shut()
+        super().close()
+
+    def _write(self, line: str) -> None:
+        if self._file is None:
+            # Unbuffered: what could not be written is not tried again by `close`.
+            self._file = self.path.open("ab", buffering=0)
+        rest = memoryview(f"{line}\n".encode("utf-8", "backslashreplace"))
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def _shut(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()
 
 
 class JsonLines(logging.Formatter):

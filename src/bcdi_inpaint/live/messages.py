@@ -1,13 +1,23 @@
-"""What the supervisor and its worker process say to each other, and how it crosses the pipe."""
+"""What the supervisor and its worker process say to each other, and how it crosses the pipe.
+
+What a document holds arrives as plain values: numpy's, Python's own scalars and containers, and text in
+place of everything else, such as objects of classes that only the user's session knows.
+"""
 
 from __future__ import annotations
 
+import io
 import pickle
+import struct
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
 
     from .faults import Fault
@@ -118,23 +128,48 @@ class GivenUp:
     uid: str
 
 
-Order = Hello | Open | Document | Leave | Fill | GiveUp | Close
+RunOrder = Open | Document | Leave | Fill | GiveUp
+Order = Hello | RunOrder | Close
 News = InHand | Progress | Done | Failed | GivenUp
+
+
+_HEAD = struct.Struct("<II")
+"""Number of arrays that follow, and bytes of the uid behind it."""
+LONGEST_TEXT = 1000
+"""Characters of a text that stands for an object."""
+PLAIN = ("builtins", "numpy", "collections")
+"""Packages whose functions and classes occur in plain values."""
+KEPT = (complex, bytearray, range, slice, pickle.PickleBuffer)
+"""Plain types that pickle asks about."""
+
+
+class UnreadableError(RuntimeError):
+    """A message came whole, but can't be read here; `uid` is that of the run that it is about."""
+
+    def __init__(self, uid: str, why: str) -> None:
+        super().__init__(f"a message between the supervisor and its worker can't be read: {why}")
+        self.uid = uid
 
 
 def send(connection: Connection, message: Order | News) -> None:
     """Send a message; arrays go from their own memory to the pipe without being copied.
 
+    Nothing is sent unless all of it can be.
+
     Raises
     ------
     OSError
         If the other side is gone.
+    Exception
+        Whatever says that something in the message can't be pickled.
     """
     arrays: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
-    connection.send_bytes(len(arrays).to_bytes(4, "little") + head)
-    for array in arrays:
-        connection.send_bytes(array.raw())
+    body = _dumps(message, arrays.append)
+    parts = [array.raw() for array in arrays]
+    uid = getattr(message, "uid", "").encode("utf-8", "backslashreplace")
+    connection.send_bytes(_HEAD.pack(len(parts), len(uid)) + uid + body)
+    for part in parts:
+        connection.send_bytes(part)
 
 
 def receive(connection: Connection) -> Any:
@@ -144,8 +179,100 @@ def receive(connection: Connection) -> Any:
     ------
     EOFError, OSError
         If the other side is gone.
+    UnreadableError
+        If it can't be read; the next one may be.
     """
-    head = connection.recv_bytes()
-    arrays = [connection.recv_bytes() for _ in range(int.from_bytes(head[:4], "little"))]
-    # The pipe joins this process and the child (or parent) it started, nobody else.
-    return pickle.loads(memoryview(head)[4:], buffers=arrays)  # noqa: S301
+    message = memoryview(connection.recv_bytes())
+    count, length = _HEAD.unpack_from(message)
+    arrays = [connection.recv_bytes() for _ in range(count)]
+    uid, body = message[_HEAD.size :][:length], message[_HEAD.size + length :]
+    try:
+        # The pipe joins this process and the child (or parent) it started, nobody else.
+        return pickle.loads(body, buffers=arrays)  # noqa: S301
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise UnreadableError(str(uid, "utf-8"), why) from error
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that a worker process can't be given.
+
+    Raises
+    ------
+    ValueError
+        That says why.
+    """
+    try:
+        _dumps(Fill("", settings))
+    except Exception as error:
+        raise ValueError(f"these settings can't be given to the worker process: {error}") from error
+
+
+def _dumps(
+    message: Order | News, keep: Callable[[pickle.PickleBuffer], Any] | None = None
+) -> bytes:
+    file = io.BytesIO()
+    pickler = _PlainPickler if isinstance(message, Document) else _Pickler
+    pickler(file, protocol=5, buffer_callback=keep).dump(message)
+    return file.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Refuses what is defined in the program that runs: the worker is another one."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if _is_global(obj) and getattr(obj, "__module__", "") == "__main__":
+            raise pickle.PicklingError(
+                f"{obj.__qualname__} is defined in __main__; a module that can be imported will do"
+            )
+        return NotImplemented
+
+
+class _PlainPickler(pickle.Pickler):
+    """Puts plain values in the place of objects; called for all but Python's scalars and containers."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        try:
+            if obj is Document or type(obj) is Document:
+                return NotImplemented
+            known = _package(obj if _is_global(obj) else type(obj))
+            if known == "numpy" or (known in PLAIN and _is_global(obj)) or type(obj) in KEPT:
+                return NotImplemented
+            return _plain(obj)
+        except Exception:  # noqa: BLE001 (an object that resists)
+            return _text(obj)
+
+
+def _plain(obj: Any) -> Any:
+    """How pickle makes the plain value that comes closest to an object."""
+    if hasattr(obj, "__array__"):
+        return np.asarray(obj).__reduce_ex__(5)
+    scalars: tuple[Any, ...] = (str, bytes, int, float)
+    for kind in scalars:
+        if isinstance(obj, kind):
+            return kind, kind.__getnewargs__(obj)
+    if isinstance(obj, Mapping):
+        return dict, (list(obj.items()),)
+    if isinstance(obj, tuple):
+        return tuple, (list(obj),)
+    if isinstance(obj, Sequence | AbstractSet):
+        return list, (list(obj),)
+    return _text(obj)
+
+
+def _is_global(obj: Any) -> bool:
+    """Whether it is a class or a function, which are pickled by their names."""
+    return isinstance(obj, type) or (callable(obj) and hasattr(obj, "__qualname__"))
+
+
+def _text(obj: object) -> tuple[type[str], tuple[str]]:
+    try:
+        text = str(obj)[:LONGEST_TEXT]
+    except Exception:  # noqa: BLE001 (an object that resists)
+        text = f"<{type(obj).__name__}>"
+    return str, (str.__str__(text),)
+
+
+def _package(obj: Any) -> str:
+    """The package that defines a class or function; what the interpreter makes has none."""
+    return str(getattr(obj, "__module__", None) or "builtins").partition(".")[0]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bcdi_inpaint.scans import RunStart
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -32,9 +34,9 @@ class Router:
     def route(self, name: str, doc: Mapping[str, Any]) -> str | None:
         """Uid of the run that is followed and that `doc` belongs to, or None."""
         if name == "start":
-            if not self.wanted(doc):
+            run = RunStart.of(doc).uid
+            if not run or not self.wanted(doc):
                 return None
-            run = str(doc["uid"])
         else:
             found = self._referred(doc)
             if found is None:
@@ -42,14 +44,14 @@ class Router:
             run = found
         if name == "stop":
             self._run_of = {uid: of for uid, of in self._run_of.items() if of != run}
-        elif "uid" in doc and not name.startswith(("event", "datum")):
-            self._run_of[doc["uid"]] = run
+        elif not name.startswith(("event", "datum")) and isinstance(uid := doc.get("uid"), str):
+            self._run_of[uid] = run
         return run
 
     def _referred(self, doc: Mapping[str, Any]) -> str | None:
         for field in REFERENCES:
-            run = self._run_of.get(doc.get(field, ""))
-            if run is not None:
+            uid = doc.get(field)
+            if isinstance(uid, str) and (run := self._run_of.get(uid)) is not None:
                 return run
         return None
 

@@ -18,6 +18,7 @@ from . import logs
 from .callback import InpaintCallback
 from .config import api_key
 from .faults import reason
+from .guard import GuardedLogger
 from .intake import Intake
 from .status import FAILED
 from .tiled_door import TiledDoor
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from .intake import Door
     from .status import RunStatus, Status
 
-logger = logging.getLogger(__name__)
+logger = GuardedLogger(__name__)
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Where the page is served without a login; elsewhere it asks for the viewer's own key."""

@@ -11,14 +11,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from .faults import reason
+import httpx
+
+from .faults import Fault, fault, reason
+from .guard import GuardedLogger, repeat
 
 if TYPE_CHECKING:
     from tiled.client.container import Container
 
     from .intake import Intake
 
-logger = logging.getLogger(__name__)
+logger = GuardedLogger(__name__)
 
 MAX_MESSAGE = 2**28
 """Bytes; a larger message ends a subscription for good, and Tiled's default is 1 MB."""
@@ -52,6 +55,8 @@ class TiledDoor:
         self._intake = intake
         self._poll_seconds = poll_seconds
         self._look_back = look_back
+        self._odd: set[str] = set()
+        """Keys of those with which something is wrong."""
         self._done: set[str] = set()
         """Keys of runs, of those that are looked at, with which there is nothing more to do."""
         self._changed = threading.Event()
@@ -59,6 +64,8 @@ class TiledDoor:
         self._streaming = False
         self._subscription: Any = None
         self._trouble = "has not looked yet"
+        self._failures = 0
+        self._pause = poll_seconds
         self._looker = threading.Thread(target=self._look_on, name="tiled-door", daemon=True)
         self._listener = threading.Thread(target=self._listen, name="tiled-stream", daemon=True)
 
@@ -90,51 +97,88 @@ class TiledDoor:
         self._listener.join(2.0)
 
     def _look_on(self) -> None:
-        failures = 0
-        while not self._closing.is_set():
-            self._changed.clear()
-            try:
-                self._look()
-            except Exception as error:  # noqa: BLE001 (the next look sees the same runs)
-                failures += 1
-                if not self._trouble:
-                    logger.warning("can't look at %s: %s", self._raw.uri, reason(error))
-                self._trouble = reason(error)
-                wait = min(self._poll_seconds * failures, LONGEST_WAIT)
-                self._closing.wait(wait)
-            else:
-                failures = 0
-                self._trouble = ""
-                pending = not self._streaming
-                self._changed.wait(self._poll_seconds if pending else LOOK_ANYWAY)
+        doing = f"looking at {self._raw.uri} failed"
+        repeat(self._look_or_wait, self._closing, logger, doing, rest=self._poll_seconds)
+
+    def _look_or_wait(self) -> None:
+        """Look once, and wait until it is time to look again."""
+        self._changed.clear()
+        try:
+            self._look()
+        except Exception as error:  # noqa: BLE001 (the next look sees the same runs)
+            self._failures += 1
+            if not self._trouble:
+                logger.warning("can't look at %s: %s", self._raw.uri, reason(error))
+            self._trouble = reason(error)
+            self._closing.wait(min(self._poll_seconds * self._failures, LONGEST_WAIT))
+        else:
+            self._failures = 0
+            self._trouble = ""
+            pending = not self._streaming
+            self._changed.wait(self._poll_seconds if pending else LOOK_ANYWAY)
 
     def _look(self) -> None:
         """See what has come of the latest runs."""
         keys = list(self._raw.keys().tail(self._look_back))
         self._done.intersection_update(keys)
-        for key in keys:
-            if key not in self._done and not self._closing.is_set():
-                known = self._raw[key].metadata
-                if self._intake.run(known.get("start") or {}, known.get("stop")):
-                    self._done.add(key)
+        self._odd.intersection_update(keys)
+        failed = [
+            error
+            for key in keys
+            if key not in self._done
+            and not self._closing.is_set()
+            and (error := self._look_at(key)) is not None
+        ]
+        refused = [error for error in failed if isinstance(error, httpx.HTTPError)]
+        if len(refused) > 1 and len(refused) == len(set(keys) - self._done):
+            raise refused[-1]  # that is hardly each run's own fault
+
+    def _look_at(self, key: str) -> Exception | None:
+        """See what has come of one run.
+
+        Returns
+        -------
+        Exception or None
+            What is wrong with it; it doesn't stand before others, and is looked at again.
+
+        Raises
+        ------
+        Exception
+            If Tiled is away: then there is no use in asking for the others.
+        """
+        try:
+            known = self._raw[key].metadata
+            if self._intake.run(known.get("start") or {}, known.get("stop")):
+                self._done.add(key)
+        except Exception as error:
+            if fault(error) is Fault.OUTAGE:
+                raise
+            if key not in self._odd:
+                self._odd.add(key)
+                logger.warning("can't look at run %s: %s", key, reason(error))
+            return error
+        return None
 
     def _listen(self) -> None:
-        """Subscribe, again and again."""
-        wait = self._poll_seconds
-        while not self._closing.is_set():
-            began = time.monotonic()
-            try:
-                self._subscribe()
-            except Exception as error:  # noqa: BLE001 (without a stream we look)
-                level = logging.INFO if self._streaming else logging.DEBUG
-                logger.log(level, "no stream of %s: %s", self._raw.uri, reason(error))
-            if self._streaming and not self._closing.is_set():
-                logger.info("the stream of %s has ended; looking instead", self._raw.uri)
-            self._streaming = False
-            self._changed.set()
-            lasted = time.monotonic() - began
-            wait = self._poll_seconds if lasted > LONGEST_WAIT else min(2 * wait, LONGEST_WAIT)
-            self._closing.wait(wait)
+        doing = f"subscribing to {self._raw.uri} failed"
+        repeat(self._subscribe_or_wait, self._closing, logger, doing, rest=self._poll_seconds)
+
+    def _subscribe_or_wait(self) -> None:
+        """Subscribe once, and wait before the next attempt."""
+        began = time.monotonic()
+        try:
+            self._subscribe()
+        except Exception as error:  # noqa: BLE001 (without a stream we look)
+            level = logging.INFO if self._streaming else logging.DEBUG
+            logger.log(level, "no stream of %s: %s", self._raw.uri, reason(error))
+        if self._streaming and not self._closing.is_set():
+            logger.info("the stream of %s has ended; looking instead", self._raw.uri)
+        self._streaming = False
+        self._changed.set()
+        lasted = time.monotonic() - began
+        longer = min(2 * self._pause, LONGEST_WAIT)
+        self._pause = self._poll_seconds if lasted > LONGEST_WAIT else longer
+        self._closing.wait(self._pause)
 
     def _subscribe(self) -> None:
         """Listen until the stream ends."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from .guard import GuardedLogger
 from .metrics import StatusCollector
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .intake import Door
     from .status import Status
 
-logger = logging.getLogger(__name__)
+logger = GuardedLogger(__name__)
 
 
 def application(

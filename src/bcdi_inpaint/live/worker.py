@@ -8,7 +8,6 @@ the other end of the pipe is closed.
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import pickle
 import sys
@@ -22,6 +21,7 @@ from bcdi_inpaint.catalog import AlreadyFilledError
 from . import logs
 from .faults import CannotFollowError, Fault, fault, reason
 from .growing import GrowingRun
+from .guard import GuardedLogger, going_on
 from .messages import (
     Close,
     Document,
@@ -35,6 +35,7 @@ from .messages import (
     Leave,
     Open,
     Progress,
+    UnreadableError,
     receive,
     send,
 )
@@ -45,11 +46,13 @@ if TYPE_CHECKING:
 
     from tiled.client.container import Container
 
-    from .messages import News, Order
+    from .messages import News, RunOrder
     from .settings import Settings
 
-logger = logging.getLogger(__name__)
+logger = GuardedLogger(__name__)
 
+LOOK_AGAIN = 1.0
+"""Seconds before open runs are gone on with after that has failed as a whole."""
 NICENESS = 5
 """The RunEngine, the detector and Tiled come first on a machine that they share with the worker."""
 
@@ -67,13 +70,25 @@ class Worker:
         pause: float | None = None
         while True:
             if self._connection.poll(pause):
-                order: Order = receive(self._connection)
+                pause = 0.0
+                try:
+                    order: RunOrder | Close = receive(self._connection)
+                except UnreadableError as error:
+                    self._refuse(error)
+                    continue
                 if isinstance(order, Close):
                     return
-                self._do(order)
-                pause = 0.0
+                with self._in_hand(order.uid):
+                    self._do(order)
             else:
-                pause = self._advance()
+                pause = LOOK_AGAIN
+                with going_on(logger, "open runs could not be gone on with"):
+                    pause = self._advance()
+
+    def _refuse(self, error: UnreadableError) -> None:
+        """Report the run that an order was about which can't be read here."""
+        with self._in_hand(error.uid):
+            raise error
 
     def _advance(self) -> float | None:
         """Do a piece of work on every open run; seconds for which there is no more to do."""
@@ -83,28 +98,23 @@ class Worker:
                 pauses.append(0.0 if run.advance() else run.pause)
         return min(pauses, default=None)
 
-    def _do(self, order: Order) -> None:
+    def _do(self, order: RunOrder) -> None:
         match order:
             case Open(uid, settings):
                 self._live[uid] = GrowingRun(self._desk, uid, settings, self._tell)
-                with self._in_hand(uid):
-                    warm_up(settings.method, settings.device)
+                warm_up(settings.method, settings.device)
             case Document(uid, "stop", doc) if uid in self._live:
-                with self._in_hand(uid):
-                    self._live[uid].take("stop", doc)
-                    self._finish(uid)
+                self._live[uid].take("stop", doc)
+                self._finish(uid)
             case Document(uid, name, doc) if uid in self._live:
-                with self._in_hand(uid):
-                    self._live[uid].take(name, doc)
+                self._live[uid].take(name, doc)
             case Leave(uid):
                 self._live.pop(uid, None)
             case Fill(uid, settings, again):
-                with self._in_hand(uid):
-                    self._done(uid, self._fill(uid, settings, again=again))
+                self._done(uid, self._fill(uid, settings, again=again))
             case GiveUp(uid, settings, why):
-                with self._in_hand(uid):
-                    give_up(self._desk, uid, settings, why)
-                    self._tell(GivenUp(uid))
+                give_up(self._desk, uid, settings, why)
+                self._tell(GivenUp(uid))
 
     def _finish(self, uid: str) -> None:
         """Complete an open run that has stopped, from Tiled if it could not be followed."""
@@ -128,18 +138,27 @@ class Worker:
     @contextmanager
     def _in_hand(self, uid: str) -> Iterator[None]:
         """Say what is being worked on; turn an exception into a report and forget the run."""
-        self._tell(InHand(uid))
+        with going_on(logger, "it could not be said what is being worked on"):
+            self._tell(InHand(uid))
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is this run's)
             self._live.pop(uid, None)
-            whose = fault(error)
-            logger.warning("run %s: %s", uid, reason(error), exc_info=whose is Fault.RUN)
-            self._tell(Failed(uid, reason(error), whose))
+            self._report(uid, error)
             if _broke_device(error):
                 sys.exit("the GPU's context is broken: a new process is needed")
         finally:
-            self._tell(InHand(""))
+            with going_on(logger, "it could not be said that work is done"):
+                self._tell(InHand(""))
+
+    def _report(self, uid: str, error: Exception) -> None:
+        """Say that a run has failed; without that, the supervisor would wait for it for ever."""
+        try:
+            whose = fault(error)
+            logger.warning("run %s: %s", uid, reason(error), exc_info=whose is Fault.RUN)
+            self._tell(Failed(uid, reason(error), whose))
+        except Exception as reporting:  # noqa: BLE001 (the supervisor notices that the worker is gone)
+            sys.exit(f"it can't be said what became of run {uid}: {reason(reporting)}")
 
     def _tell(self, news: News) -> None:
         # A supervisor that is gone doesn't keep us from finishing what we are at.
@@ -148,7 +167,7 @@ class Worker:
 
 
 def _broke_device(error: Exception) -> bool:
-    return isinstance(error, RuntimeError) and "CUDA" in str(error)
+    return isinstance(error, RuntimeError) and "CUDA" in reason(error)
 
 
 def _step_back() -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import io
-import logging
 import pickle
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .faults import reason
+from .guard import GuardedLogger, repeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .intake import Intake
 
-logger = logging.getLogger(__name__)
+logger = GuardedLogger(__name__)
 
 SAFE = {
     *((module, "_reconstruct") for module in ("numpy.core.multiarray", "numpy._core.multiarray")),
@@ -31,6 +31,8 @@ SAFE = {
 }
 """All that a document may be made of beside plain values, by module and name."""
 
+REST = 5.0
+"""Seconds between attempts to subscribe, when that fails."""
 WAIT = 200
 """Milliseconds between looks whether to close."""
 
@@ -59,7 +61,7 @@ class ZmqDoor:
         self._max_bytes = max_bytes
         self._closing = threading.Event()
         self._connected = False
-        self._thread = threading.Thread(target=self._listen, name="zmq-door", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="zmq-door", daemon=True)
 
     @property
     def trouble(self) -> str:
@@ -75,8 +77,15 @@ class ZmqDoor:
         self._closing.set()
         self._thread.join(2.0)
 
+    def _run(self) -> None:
+        doing = f"listening to {self._address} failed; it is tried again"
+        repeat(self._listen, self._closing, logger, doing, rest=REST)
+
     def _listen(self) -> None:
+        """Listen until the door is shut."""
         import zmq
+
+        self._connected = False
         from zmq.utils.monitor import recv_monitor_message
 
         with (
@@ -120,11 +129,12 @@ def zmq_socket(
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.SUBSCRIBE, prefix)
         monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED)
-        socket.connect(address if "://" in address else f"tcp://{address}")
         try:
+            socket.connect(address if "://" in address else f"tcp://{address}")
             yield socket, monitor
         finally:
             socket.disable_monitor()
+            monitor.close(0)  # the context would wait for it for ever
 
 
 def loads(body: bytes) -> Any:

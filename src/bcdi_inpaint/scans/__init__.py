@@ -11,6 +11,7 @@ from .recognition import RockingScanRule, is_rocking_scan
 from .rocking_scan import RockingScan, ScanMetadata, Span
 from .run import from_run
 from .size import LARGEST_STACK, check_size
+from .start_stop import RunStart, RunStop
 
 __all__ = [
     "LARGEST_STACK",
@@ -22,6 +23,8 @@ __all__ = [
     "RockingScan",
     "RockingScanRule",
     "RunDocuments",
+    "RunStart",
+    "RunStop",
     "ScanMetadata",
     "Span",
     "allowed_path",

@@ -24,6 +24,7 @@ from .metadata import DETECTOR_NAMES, VENDOR_NAMES, Facts, scan_metadata
 from .missing import find_detector, missing_pixels
 from .motor import in_degrees, rocking_motor
 from .rocking_scan import RockingScan, ScanMetadata
+from .start_stop import RunStart, RunStop
 from .streams import BASELINE
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingSc
         len(points.array), points.seq_nums, source.columns.get("seq_num"), angles
     )
     if not len(kept):
-        raise ValueError(f"run {run.start.get('uid', '')} has no point with a frame and an Event")
+        raise ValueError(f"run {RunStart.of(run.start).uid} has no point with a frame and an Event")
     if angles is not None:
         angles = angles[rows]
         if np.isnan(angles).all():
@@ -234,13 +235,13 @@ def _detector(
 def _ending(run: RunRecord, n_points: int) -> list[str]:
     if not run.stop:
         return ["the run had not ended"]
-    expected = run.start.get("num_points")
-    status = run.stop.get("exit_status", "success")
+    expected = RunStart.of(run.start).num_points
+    stop = RunStop.of(run.stop)
+    status = stop.exit_status or "success"
     if status == "success" and expected in (None, n_points):
         return []
     of_expected = "" if expected is None else f" of {expected}"
-    reason = run.stop.get("reason", "")
-    because = f" ({reason})" if reason else ""
+    because = f" ({stop.reason})" if stop.reason else ""
     return [f"the run ended with {status!r}{because} and {n_points}{of_expected} points"]
 
 

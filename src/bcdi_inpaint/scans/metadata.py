@@ -37,13 +37,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .motor import in_degrees
+from .start_stop import (
+    SAMPLE_NAMES,
+    RunStart,
+    RunStop,
+    field,
+    items,
+    number,
+    plain_scalar,
+    text,
+    whole_number,
+)
 from .streams import BASELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .rocking_scan import Span
     from .streams import Document, RunRecord, Stream
@@ -53,7 +62,6 @@ SAMPLE_CIRCLES = frozenset(
 )
 DETECTOR_CIRCLES = frozenset({"delta", "gamma", "nu", "tth", "twotheta"})
 
-SAMPLE_NAMES = ("sample_name", "sample")
 DETECTOR_NAMES = ("detector_model", "detector", "cam_model", "driver_model", "model", "description")
 VENDOR_NAMES = ("detector_vendor", "vendor", "cam_manufacturer", "driver_manufacturer")
 
@@ -158,15 +166,15 @@ def scan_metadata(
         (rows, cols) of a recorded frame.
     """
     facts = Facts.of(run, stream, data_key)
-    start, notes = run.start, list[str]()
-    binning = _binning(facts)
+    start, notes = RunStart.of(run.start), list[str]()
+    binning = _binning(facts, notes)
     return {
-        "raw_uid": start.get("uid", ""),
+        "raw_uid": start.uid,
         "raw_path": run.path,
-        "scan_id": start.get("scan_id"),
-        "sample": _sample(start),
-        "plan_name": start.get("plan_name", ""),
-        "time": start.get("time"),
+        "scan_id": start.scan_id,
+        "sample": start.sample,
+        "plan_name": start.plan_name,
+        "time": start.time,
         "data_key": data_key,
         "motor": motor or "",
         "energy": _number(facts, _ENERGY, notes),
@@ -175,16 +183,16 @@ def scan_metadata(
         "direct_beam": _pair(facts, _BEAM_ROW, _BEAM_COL, notes),
         "sample_angles": _circles(run, stream, SAMPLE_CIRCLES, "sample_angles", motor),
         "detector_angles": _circles(run, stream, DETECTOR_CIRCLES, "detector_angles", motor),
-        "roi": _roi(facts, frame_shape, binning),
+        "roi": _roi(facts, frame_shape, binning, notes),
         "binning": binning,
         "access_tags": run.access_tags,
-        "frames_expected": start.get("num_points"),
-        "exit_status": run.stop.get("exit_status", ""),
+        "frames_expected": start.num_points,
+        "exit_status": RunStop.of(run.stop).exit_status,
         "notes": tuple(notes),
         "extra": {
-            key: value
-            for key, value in start.items()
-            if key not in _HANDLED and isinstance(value, (str, int, float, bool))
+            key: scalar
+            for key, value in run.start.items()
+            if key not in _HANDLED and (scalar := plain_scalar(value)) is not None
         },
     }
 
@@ -192,7 +200,7 @@ def scan_metadata(
 def _configured(device: Document) -> dict[str, tuple[Any, str]]:
     keys = device.get("data_keys", {})
     return {
-        key: (value, keys.get(key, {}).get("units") or "")
+        key: (value, text(field(keys.get(key), "units")))
         for key, value in device.get("data", {}).items()
     }
 
@@ -201,7 +209,7 @@ def _first_readings(baseline: Stream | None) -> dict[str, tuple[Any, str]]:
     if baseline is None:
         return {}
     return {
-        key: (column[0], baseline.data_keys.get(key, {}).get("units") or "")
+        key: (column[0], text(field(baseline.data_keys.get(key), "units")))
         for key, column in baseline.columns.items()
         if len(column)
     }
@@ -213,17 +221,17 @@ def _is_called(key: str, name: str) -> bool:
 
 
 def _number(facts: Facts, quantity: _Quantity, notes: list[str]) -> float | None:
-    found = facts.find(quantity.names)
-    if found is None:
+    said = facts.find(quantity.names)
+    if said is None:
         return None
-    value, unit, key = found
+    value, unit, key = said
     lowest, highest = quantity.plausible
     try:
-        number = float(value) * _UNITS[unit.strip().casefold()]
-    except (TypeError, ValueError, KeyError):
-        number = math.nan
-    if lowest <= number <= highest:
-        return number
+        found = float(value) * _UNITS[unit.strip().casefold()]
+    except (TypeError, ValueError, KeyError, OverflowError):
+        found = math.nan
+    if lowest <= found <= highest:
+        return found
     notes.append(
         f"{key} = {value!r} {unit}".rstrip() + f" is not taken: no plausible {quantity.unit}"
     )
@@ -242,30 +250,43 @@ def _integers(facts: Facts, *names: str) -> tuple[int, ...] | None:
     found = [facts.find([name]) for name in names]
     try:
         numbers = tuple(int(item[0]) for item in found if item is not None)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return numbers if len(numbers) == len(names) else None
 
 
-def _binning(facts: Facts) -> tuple[int, int]:
-    if np.shape(said := facts.start.get("binning", ())) == (2,):
-        rows, cols = said
-        return rows, cols
+def _binning(facts: Facts, notes: list[str]) -> tuple[int, int]:
+    said = facts.start.get("binning")
+    if said is not None:
+        binned = tuple(whole_number(part) for part in items(said))
+        if len(binned) == 2 and binned[0] and binned[1] and min(binned[0], binned[1]) > 0:
+            return binned[0], binned[1]
+        notes.append("binning in the start document is not taken: no two whole numbers above 0")
     rows, cols = _integers(facts, "cam_bin_y", "cam_bin_x") or (1, 1)
     return max(rows, 1), max(cols, 1)
 
 
 def _roi(
-    facts: Facts, frame_shape: tuple[int, int], binning: tuple[int, int]
+    facts: Facts, frame_shape: tuple[int, int], binning: tuple[int, int], notes: list[str]
 ) -> tuple[Span, Span] | None:
-    if np.shape(said := facts.start.get("roi", ())) == (2, 2):
-        (row0, row1), (col0, col1) = said
-        return (row0, row1), (col0, col1)
+    said = facts.start.get("roi")
+    if said is not None:
+        spans = [_span(part) for part in items(said)]
+        if len(spans) == 2 and spans[0] and spans[1]:
+            return spans[0], spans[1]
+        notes.append("roi in the start document is not taken: no two pairs of whole numbers")
     if camera := _integers(facts, "cam_min_y", "cam_size_size_y", "cam_min_x", "cam_size_size_x"):
         row0, rows, col0, cols = camera
         if (rows // binning[0], cols // binning[1]) == frame_shape:
             return (row0, row0 + rows), (col0, col0 + cols)
     return None
+
+
+def _span(said: Any) -> Span | None:
+    ends = tuple(whole_number(end) for end in items(said))
+    if len(ends) != 2 or ends[0] is None or ends[1] is None:
+        return None
+    return ends[0], ends[1]
 
 
 def _circles(
@@ -282,19 +303,17 @@ def _circles(
         and len(column)
         and column.dtype.kind in "iuf"
     }
-    return angles | {name: float(angle) for name, angle in run.start.get(said, {}).items()}
+    return angles | dict(_angles(run.start.get(said)))
+
+
+def _angles(said: Any) -> Iterator[tuple[str, float]]:
+    """Angles by circle, as far as they are numbers."""
+    for name in items(list(said)) if isinstance(said, Mapping) else ():
+        angle = number(field(said, name))
+        if text(name) and angle is not None:
+            yield text(name), angle
 
 
 def _last_word(key: str) -> str:
     *_, word = re.split(r"[-_.]", key.casefold())
     return word
-
-
-def _sample(start: Document) -> str:
-    for name in SAMPLE_NAMES:
-        said = start.get(name)
-        if isinstance(said, Mapping):
-            said = said.get("name")
-        if isinstance(said, str) and said:
-            return said
-    return ""

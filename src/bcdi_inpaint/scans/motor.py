@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .start_stop import RunStart, field, text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,7 +40,7 @@ def rocking_motor(start: Document, stream: Stream) -> str | None:
         for key, column in stream.columns.items()
         if key not in NO_MOTORS and not key.endswith("setpoint") and _is_monotonic(column)
     ]
-    angles = [key for key in moving if stream.data_keys.get(key, {}).get("units") in DEGREES]
+    angles = [key for key in moving if text(field(stream.data_keys.get(key), "units")) in DEGREES]
     for candidates in (angles, moving):
         if len(candidates) == 1:
             return candidates[0]
@@ -47,13 +49,14 @@ def rocking_motor(start: Document, stream: Stream) -> str | None:
 
 def in_degrees(angles: NDArray[Any], units: str | None) -> NDArray[np.float64]:
     """Motor readings as float64 degrees; without units, or in others than rad, as they are."""
-    return np.asarray(angles, dtype=np.float64) * DEGREES_PER_UNIT.get(units or "", 1.0)
+    return np.asarray(angles, dtype=np.float64) * DEGREES_PER_UNIT.get(text(units), 1.0)
 
 
 def _named(start: Document) -> Iterator[str]:
-    for fields, _ in start.get("hints", {}).get("dimensions", ()):
-        yield from (field for field in fields if field not in NO_MOTORS)
-    for motor in start.get("motors", ()):
+    run = RunStart.of(start)
+    for fields in run.dimensions:
+        yield from (name for name in fields if name not in NO_MOTORS)
+    for motor in run.motors:
         yield from (motor, f"{motor}_readback", f"{motor}-readback", f"{motor}_user_readback")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .start_stop import RunStart, field
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,13 +47,22 @@ def is_rocking_scan(start: Mapping[str, Any], rule: RockingScanRule = ANY_ROCKIN
 
     A scan with several independent axes (a map) is none.
     """
-    if rule.key in start:
-        return bool(start[rule.key])
-    dimensions = start.get("hints", {}).get("dimensions", ())
+    said = _truth(field(start, rule.key))
+    if said is not None:
+        return said
+    run = RunStart.of(start)
     return (
-        (not rule.plans or start.get("plan_name") in rule.plans)
-        and (not rule.detectors or not rule.detectors.isdisjoint(start.get("detectors", ())))
-        and (not rule.motors or not rule.motors.isdisjoint(start.get("motors", ())))
-        and len(dimensions) <= 1
-        and start.get("num_points", rule.min_points) >= rule.min_points
+        (not rule.plans or run.plan_name in rule.plans)
+        and (not rule.detectors or not rule.detectors.isdisjoint(run.detectors))
+        and (not rule.motors or not rule.motors.isdisjoint(run.motors))
+        and len(run.dimensions) <= 1
+        and (run.num_points is None or run.num_points >= rule.min_points)
     )
+
+
+def _truth(value: Any) -> bool | None:
+    """Whether a value is true; None if there is none, or it is neither true nor false, as arrays are."""
+    try:
+        return None if value is None else bool(value)
+    except Exception:  # noqa: BLE001 (whatever it is, it decides nothing)
+        return None

@@ -1,0 +1,108 @@
+"""What keeps threads of ours, and the RunEngine's, alive: loggers that don't raise, and steps that may fail.
+
+``logging`` passes an exception of a handler on to whoever logs: a handler that a user attached, a file
+on a full disk. Here that would abort a scan, or end a thread that nobody starts again.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, MutableMapping
+
+_said: set[str] = set()
+"""Complaints that were made; none is made twice."""
+
+
+class GuardedLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose calls never raise, whatever its handlers do; that is said once on stderr."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.getLogger(name), {})
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a message."""
+        # This frame is not where the message comes from.
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        try:
+            super().log(level, msg, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 (whatever a handler raises)
+            complain(f"a line could not be logged: {type(error).__name__}", error)
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Leave ``extra`` as it was given."""
+        return msg, kwargs
+
+
+def complain(text: str, error: BaseException | None = None) -> None:
+    """Say something on stderr, once for each `text`; with `error` as a detail. Never raises."""
+    with suppress(Exception):
+        if text not in _said:
+            _said.add(text)
+            detail = "" if error is None else f": {' '.join(str(error).split())}"
+            sys.stderr.write(f"bcdi-inpaint: {text}{detail}\n")
+            sys.stderr.flush()
+
+
+@contextmanager
+def going_on(
+    logger: GuardedLogger, doing: str, *, but: tuple[type[BaseException], ...] = ()
+) -> Iterator[None]:
+    """Log an exception of what stands in the ``with`` block, and go on behind it.
+
+    Parameters
+    ----------
+    logger
+        Where.
+    doing
+        What could not be done, as a whole sentence.
+    but
+        Exceptions that mean something to the caller: they are passed on.
+    """
+    try:
+        yield
+    except but:
+        raise
+    except Exception:
+        logger.exception("%s", doing)
+
+
+def repeat(
+    step: Callable[[], object],
+    closing: threading.Event,
+    logger: GuardedLogger,
+    doing: str,
+    *,
+    rest: float = 1.0,
+) -> None:
+    """Do `step` again and again until `closing` is set, whatever it raises.
+
+    Parameters
+    ----------
+    step
+        Must wait by itself when there is nothing to do.
+    closing
+        Ends it.
+    logger, doing
+        As `going_on` takes them.
+    rest
+        Seconds to wait after a step that failed; doubles up to 32 times as much while all fail, so
+        that what can't be mended doesn't fill the log.
+    """
+    pause = rest
+    while not closing.is_set():
+        try:
+            step()
+            pause = rest
+        except Exception:
+            # Whatever this was, the next step may be fine, and nobody else would go on.
+            logger.exception("%s", doing)
+            closing.wait(pause)
+            pause = min(2 * pause, 32 * rest)

@@ -1,0 +1,213 @@
+"""What start and stop documents say, as plain values, whatever stands in them.
+
+Documents come from plans, from metadata that users add, over networks and out of databases. What is
+made of their fields (names of nodes, lines of a log, comparisons) must not depend on whether a number
+is one: so they are read here once, and nothing else looks into them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+import numpy as np
+
+SAMPLE_NAMES = ("sample_name", "sample")
+LARGEST_INTEGER = 2**63 - 1
+"""Databases, and JSON as others read it, have no larger ones."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """What a start document says of its run; what it doesn't say, or says in a wrong type, is None or empty.
+
+    Attributes
+    ----------
+    uid
+        Of the run; empty if it has none by which it could be found again.
+    scan_id, num_points
+        Whole numbers; `num_points` is at least 1.
+    time
+        Seconds since the epoch.
+    sample, plan_name
+        Names.
+    detectors, motors
+        Names of the devices that take part.
+    dimensions
+        Names of the fields along each independent axis of the scan.
+    """
+
+    uid: str = ""
+    scan_id: int | None = None
+    time: float | None = None
+    sample: str = ""
+    plan_name: str = ""
+    num_points: int | None = None
+    detectors: tuple[str, ...] = ()
+    motors: tuple[str, ...] = ()
+    dimensions: tuple[tuple[str, ...], ...] = ()
+
+    @classmethod
+    def of(cls, doc: Any) -> Self:
+        """Read a start document. Never raises, whatever it is given."""
+        points = whole_number(field(doc, "num_points"))
+        return cls(
+            uid=_uid(field(doc, "uid")),
+            scan_id=whole_number(field(doc, "scan_id")),
+            time=number(field(doc, "time")),
+            sample=_sample(doc),
+            plan_name=text(field(doc, "plan_name")),
+            num_points=points if points is not None and points > 0 else None,
+            detectors=names(field(doc, "detectors")),
+            motors=names(field(doc, "motors")),
+            dimensions=_dimensions(field(field(doc, "hints"), "dimensions")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunStop:
+    """What a stop document says of its run; what it doesn't say, or says in a wrong type, is None or empty.
+
+    Attributes
+    ----------
+    time
+        Seconds since the epoch.
+    exit_status
+        ``"success"``, ``"abort"`` or ``"fail"``.
+    reason
+        Why, if not ``"success"``.
+    """
+
+    time: float | None = None
+    exit_status: str = ""
+    reason: str = ""
+
+    @classmethod
+    def of(cls, doc: Any) -> Self:
+        """Read a stop document. Never raises, whatever it is given."""
+        return cls(
+            time=number(field(doc, "time")),
+            exit_status=text(field(doc, "exit_status")),
+            reason=text(field(doc, "reason")),
+        )
+
+
+def field(doc: Any, name: str) -> Any:
+    """What `doc` has under `name`; None if it has nothing there, or is no mapping."""
+    return _tried(lambda given: given.get(name) if isinstance(given, Mapping) else None, doc, None)
+
+
+def text(value: Any) -> str:
+    """A text as ``str``, such as can be written anywhere; empty for anything else."""
+    return _tried(_text, value, "")
+
+
+def number(value: Any) -> float | None:
+    """A finite number as ``float``; None for anything else."""
+    return _tried(_number, value, None)
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number of 64 bits as ``int``, also one that was written as text or float; else None."""
+    return _tried(_whole_number, value, None)
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """The texts in a list; a single one counts as such a list."""
+    single = text(value)
+    return (single,) if single else tuple(filter(None, map(text, items(value))))
+
+
+def items(value: Any) -> tuple[Any, ...]:
+    """What is in a list, of whatever kind; nothing for anything else."""
+    return _tried(_items, value, ())
+
+
+def plain_scalar(value: Any) -> str | bool | int | float | None:
+    """A scalar of Python's own types; None for what is none, or can't be stored as JSON."""
+    return _tried(_plain_scalar, value, None)
+
+
+def _tried(read: Callable[[Any], Value], value: Any, default: Value) -> Value:
+    """What `read` makes of `value`; `default` if it resists, as objects with code of their own may."""
+    try:
+        return read(value)
+    except Exception:  # noqa: BLE001 (whatever it was, this isn't a value as it should be)
+        return default
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if not isinstance(value, str):
+        return ""
+    # A subclass may do anything when it is asked; lone surrogates can't be written to files or JSON.
+    return str.__str__(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _scalar(value: Any) -> int | float | None:
+    """A number of Python's, from numpy's scalars and arrays without axes, too."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.item() if value.ndim == 0 else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    found = _scalar(value)
+    as_float = math.nan if found is None else float(found)
+    return as_float if math.isfinite(as_float) else None
+
+
+def _whole_number(value: Any) -> int | None:
+    found: Any = text(value).strip() or _scalar(value)
+    if isinstance(found, str) and len(found) > len(str(-LARGEST_INTEGER)):
+        return None
+    if found is None or (isinstance(found, float) and not found.is_integer()):
+        return None
+    whole = int(found)
+    return whole if abs(whole) <= LARGEST_INTEGER else None
+
+
+def _plain_scalar(value: Any) -> str | bool | int | float | None:
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return whole_number(value)
+    return number(value) if isinstance(value, float | np.floating) else None
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, np.ndarray):
+        return tuple(value) if value.ndim else ()
+    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence | AbstractSet):
+        return ()
+    return tuple(value)
+
+
+def _uid(value: Any) -> str:
+    """Text, or what becomes one in Tiled."""
+    whole = whole_number(value)
+    found = text(value) or ("" if whole is None else str(whole))
+    return found or _tried(lambda given: str(given) if isinstance(given, UUID) else "", value, "")
+
+
+def _dimensions(value: Any) -> tuple[tuple[str, ...], ...]:
+    """Each axis is written ``[fields, stream]``."""
+    return tuple(names(axis[0]) for axis in map(items, items(value)) if axis)
+
+
+def _sample(doc: Any) -> str:
+    """A name, or a mapping with one."""
+    for name in SAMPLE_NAMES:
+        said = field(doc, name)
+        if found := text(said) or text(field(said, "name")):
+            return found
+    return ""

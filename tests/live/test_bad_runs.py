@@ -1,0 +1,662 @@
+"""One bad run doesn't hold up the next: an exception at each step of each thread.
+
+Callback, queue, run table, supervisor, pipe and worker are the real ones; the worker runs in a thread
+instead of a process, and what it does with Tiled and numbers is replaced. So a case takes a fraction of
+a second.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from bluesky_tiled_plugins import TiledWriter
+
+from bcdi_inpaint import inpaint
+from bcdi_inpaint.catalog import find
+from bcdi_inpaint.live import (
+    InpaintCallback,
+    Limits,
+    Settings,
+    catchup,
+    intake,
+    messages,
+    supervisor,
+    tiled_door,
+    worker,
+    zmq_door,
+)
+from bcdi_inpaint.live import callback as callback_module
+from bcdi_inpaint.live.backlog import Backlog
+from bcdi_inpaint.live.intake import Intake
+from bcdi_inpaint.live.ledger import Ledger
+from bcdi_inpaint.live.messages import receive
+from bcdi_inpaint.live.router import Router
+from bcdi_inpaint.live.tiled_door import TiledDoor
+from bcdi_inpaint.live.worker import Worker
+from bcdi_inpaint.live.zmq_door import ZmqDoor
+from bcdi_inpaint.scans import RockingScanRule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BAD = f"bad-{uuid.uuid4()}"
+LIMITS = Limits(attempts=2, retry_seconds=0.02, absent_seconds=0.1)
+WAIT = 60
+"""Seconds; only a fault makes a test wait so long."""
+
+
+def until(done: Callable[[], Any], seconds: float = WAIT) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (result := done()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.005)
+    return result
+
+
+class OddError(Exception):
+    """An exception that can't even be printed."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class LiveRun:
+    """In the place of a `GrowingRun`: counts Events; complete if all came."""
+
+    def __init__(self, desk: Any, uid: str, settings: Any, heard: Callable[..., None]) -> None:
+        self.uid, self.settings, self.events, self.heard = uid, settings, 0, heard
+        self.expected = 0
+
+    @property
+    def pause(self) -> float:
+        return 0.05
+
+    def take(self, name: str, doc: Any) -> None:
+        if name == "start":
+            self.expected = int(doc["num_points"])
+        self.events += name == "event"
+
+    def advance(self) -> bool:
+        self.heard(messages.Progress(self.uid, self.events, 0, None, 0.0))
+        return False
+
+    def finish(self) -> Any:
+        assert self.events == self.expected, "an event was lost, and nobody noticed"
+        return filled(self.uid)
+
+
+def fill_finished(
+    desk: Any, uid: str, settings: Any, *, again: bool, heard: Callable[[int, int], None]
+) -> Any:
+    heard(1, 8)
+    return filled(uid)
+
+
+def filled(uid: str) -> Any:
+    return SimpleNamespace(path_parts=("processed", uid), metadata={"frames": 8})
+
+
+class ThreadAsProcess:
+    """A worker in a thread of this process, which dies when it is killed."""
+
+    def __init__(self, connection: Connection) -> None:
+        descriptor = os.dup(connection.fileno())
+        self._line = socket.socket(fileno=os.dup(descriptor))
+        self._connection = Connection(descriptor)
+        self.pid = id(self)
+        self.returncode: int | None = None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with self._line, self._connection as connection, suppress(Exception, SystemExit):
+            receive(connection)  # Hello
+            Worker(connection, SimpleNamespace()).serve()
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise subprocess.TimeoutExpired("worker", timeout or 0.0)
+        self.returncode = self.returncode or 0
+        return self.returncode
+
+    def kill(self) -> None:
+        self.returncode = -signal.SIGKILL
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> list[ThreadAsProcess]:
+    """Workers run in threads, and fill without Tiled; those that were started."""
+    started: list[ThreadAsProcess] = []
+
+    def start(connection: Connection, _limits: Limits) -> ThreadAsProcess:
+        started.append(ThreadAsProcess(connection))
+        return started[-1]
+
+    monkeypatch.setattr(supervisor, "start_process", start)
+    monkeypatch.setattr(supervisor, "REST", 0.02)
+    monkeypatch.setattr(supervisor, "LONGEST_REST", 0.05)
+    monkeypatch.setattr(worker, "LOOK_AGAIN", 0.02)
+    monkeypatch.setattr(worker, "GrowingRun", LiveRun)
+    monkeypatch.setattr(worker, "warm_up", lambda method, device: None)
+    monkeypatch.setattr(worker, "fill_finished", fill_finished)
+    monkeypatch.setattr(worker, "give_up", lambda desk, uid, *_: None)
+    monkeypatch.setattr(callback_module, "_pickled", lambda *_: pickle.dumps(("raw", "processed")))
+    return started
+
+
+@pytest.fixture
+def callback(in_threads: list[ThreadAsProcess]) -> Iterator[InpaintCallback]:
+    raw = SimpleNamespace(uri="raw")
+    callback = InpaintCallback(raw, raw, settings=Settings(method="linear"), limits=LIMITS)
+    until(lambda: callback.status().worker)
+    yield callback
+    callback.close(0.5)
+
+
+def run_of(uid: str, **start: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Documents of a run of eight points."""
+    begun = {"uid": uid, "plan_name": "scan", "num_points": 8, "time": 1.0, **start}
+    described = {"uid": f"{uid}/descriptor", "run_start": uid, "name": "primary", "data_keys": {}}
+    events = [
+        {"descriptor": f"{uid}/descriptor", "seq_num": i, "data": {"det": np.ones((4, 4))}}
+        for i in range(1, 9)
+    ]
+    return [
+        ("start", begun),
+        ("descriptor", described),
+        *(("event", event) for event in events),
+        ("stop", {"uid": f"{uid}/stop", "run_start": uid, "exit_status": "success"}),
+    ]
+
+
+def feed(callback: Callable[..., Any], documents: list[tuple[str, Any]]) -> None:
+    for name, doc in documents:
+        callback(name, doc)
+
+
+def fate(callback: InpaintCallback, uid: str) -> str | None:
+    return next((run.state for run in callback.status().last if run.uid == uid), None)
+
+
+def fails_for_bad(finish: Callable[[LiveRun], Any]) -> Callable[[LiveRun], Any]:
+    def raising(run: LiveRun) -> Any:
+        if run.uid == BAD:
+            raise ValueError("bad")
+        return finish(run)
+
+    return raising
+
+
+def is_about(arguments: tuple[Any, ...], uid: str) -> bool:
+    return any(uid in repr(argument) for argument in arguments)
+
+
+def fail_for(
+    monkeypatch: pytest.MonkeyPatch,
+    place: Any,
+    name: str,
+    which: str,
+    error: type[Exception] = OddError,
+) -> list[str]:
+    """Let a function raise for one run, or the first times; which calls raised."""
+    raised: list[str] = []
+    wrapped = getattr(place, name)
+
+    def raising(*args: Any, **kwargs: Any) -> Any:
+        wanted = is_about((*args, *kwargs.values()), BAD) if which == "bad" else len(raised) < 3
+        if wanted:
+            raised.append(name)
+            raise error
+        return wrapped(*args, **kwargs)
+
+    monkeypatch.setattr(place, name, raising)
+    return raised
+
+
+STEPS = [
+    # The RunEngine's thread.
+    (Router, "route", "bad"),
+    (Ledger, "begin", "bad"),
+    (Ledger, "filled_live", "bad"),
+    (Ledger, "stop", "bad"),
+    (Ledger, "live", "first"),
+    (Backlog, "insist", "bad"),
+    (Backlog, "offer", "bad"),
+    (Backlog, "nudge", "first"),
+    (callback_module, "size", "first"),
+    # The supervisor's.
+    (Backlog, "take", "first"),
+    (Ledger, "seconds_to_next", "first"),
+    (Ledger, "next_job", "first"),
+    (Ledger, "with_worker", "first"),
+    (Ledger, "trouble", "bad"),
+    (supervisor, "start_process", "first"),
+    (supervisor._Worker, "how_it_ended", "first"),
+    (supervisor._Worker, "end", "first"),
+    (supervisor._Worker, "tell", "bad"),
+    (supervisor._Worker, "tell", "first"),
+    (supervisor, "_order", "bad"),
+    # The listener's.
+    (supervisor, "receive", "first"),
+    (supervisor._Worker, "_hear", "bad"),
+    (Ledger, "progress", "bad"),
+    (Ledger, "complete_run", "bad"),
+    # The worker's.
+    (worker, "receive", "first"),
+    (Worker, "_do", "bad"),
+    (Worker, "_advance", "first"),
+    (Worker, "_done", "bad"),
+    (Worker, "_finish", "bad"),
+    (Worker, "_fill", "bad"),
+    (Worker, "_tell", "bad"),
+    (worker, "warm_up", "first"),
+    (worker, "GrowingRun", "bad"),
+    (worker, "fill_finished", "bad"),
+    (worker, "give_up", "bad"),
+    (worker, "fault", "first"),
+]
+
+
+LATER = ("progress", "_fill", "fill_finished", "give_up", "fault", "_order")
+"""Steps that come only when a run could not be filled live."""
+
+
+LOSS = ("with_worker", "trouble", "start_process", "how_it_ended", "end", "tell")
+"""Steps that come when a worker is lost."""
+
+
+def place_name(place: Any) -> str:
+    return str(place.__name__).rpartition(".")[2]
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "which"),
+    STEPS,
+    ids=[f"{place_name(place)}.{name}-{which}" for place, name, which in STEPS],
+)
+def test_a_step_that_fails_for_one_run_costs_no_other(
+    place: Any,
+    name: str,
+    which: str,
+    callback: InpaintCallback,
+    in_threads: list[ThreadAsProcess],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if name in LATER:
+        monkeypatch.setattr(LiveRun, "finish", fails_for_bad(LiveRun.finish))
+    if name == "give_up":
+        fail_for(monkeypatch, worker, "fill_finished", "bad")
+    if (place, name) == (Ledger, "live"):
+        fail_for(monkeypatch, Router, "route", "bad")
+    raised = fail_for(monkeypatch, place, name, which)
+    bad = run_of(BAD)
+    feed(callback, bad[:6])
+    if name in LOSS:
+        in_threads[-1].kill()
+    feed(callback, bad[6:])
+    for number in range(2):
+        good = f"good-{number}"
+        feed(callback, run_of(good))
+        until(lambda good=good: fate(callback, good) == "complete")
+    until(lambda: raised)
+    until(lambda: callback.status().worker)
+    assert "bcdi-inpaint" in {thread.name for thread in threading.enumerate()}
+    if name != "_tell":  # then nobody knows whether it is filled, and it is tried again and again
+        until(lambda: BAD not in {run.uid for run in callback.status().runs})
+
+
+class OfTheSession:
+    """As if it were defined in a user's session."""
+
+
+def test_values_that_only_the_session_knows_cost_nothing(callback: InpaintCallback) -> None:
+    documents = run_of(BAD, operator=threading.Lock(), sample=OfTheSession())
+    documents[3][1]["data"]["camera"] = (i for i in range(3))
+    feed(callback, documents)
+    until(lambda: fate(callback, BAD) == "complete")
+    assert callback.status().shed == 0
+
+
+def test_a_document_that_can_not_be_sent_costs_its_run_no_more_than_live_filling(
+    callback: InpaintCallback,
+) -> None:
+    documents = run_of(BAD)
+    documents[3][1]["data"]["camera"] = pickle.PickleBuffer(memoryview(bytes(9))[::2])
+    good = run_of("good")
+    for one, other in zip(documents, good, strict=True):
+        feed(callback, [one, other])
+    until(lambda: fate(callback, BAD) == "complete" and fate(callback, "good") == "complete")
+    assert callback.status().shed == 1
+    assert "could not be passed to the worker" in callback.status().last_error
+
+
+def test_settings_that_can_not_be_sent_are_refused(callback: InpaintCallback) -> None:
+    impossible = Settings(options={"lock": threading.Lock()})
+    before = callback.settings
+    for refused in (
+        lambda: setattr(callback, "settings", impossible),
+        lambda: callback.submit("any", settings=impossible),
+        lambda: InpaintCallback(callback.raw, callback.raw, settings=impossible),
+    ):
+        with pytest.raises(ValueError, match="can't be given to the worker process"):
+            refused()
+    assert callback.settings is before
+    assert callback.status().runs == ()
+
+
+def test_settings_that_are_spoilt_later_cost_their_run(callback: InpaintCallback) -> None:
+    options: dict[str, Any] = {}
+    before = callback.settings
+    callback.settings = Settings(options=options)
+    options["lock"] = threading.Lock()
+    feed(callback, run_of(BAD))
+    callback.submit("submitted")
+    callback.settings = before
+    feed(callback, run_of("good"))
+    until(lambda: fate(callback, "good") == "complete")
+    until(lambda: fate(callback, BAD) == "failed" and fate(callback, "submitted") == "failed")
+    assert "could not be passed to the worker" in callback.status().last[-1].reason
+
+
+def test_an_order_that_the_worker_can_not_read_costs_its_run(
+    callback: InpaintCallback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = messages._dumps
+
+    def spoilt(message: Any, *args: Any) -> bytes:
+        spoil = getattr(message, "uid", "") == BAD and isinstance(message, messages.RunOrder)
+        return b"spoilt" if spoil else made(message, *args)
+
+    monkeypatch.setattr(messages, "_dumps", spoilt)
+    before = callback.status().worker
+    feed(callback, run_of(BAD))
+    feed(callback, run_of("good"))
+    until(lambda: fate(callback, "good") == "complete" and fate(callback, BAD) == "failed")
+    assert callback.status().worker == before
+
+
+def test_an_event_that_is_lost_is_missed(
+    callback: InpaintCallback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever can't be done about a run's document, its fill isn't completed without it."""
+    monkeypatch.setattr(Ledger, "shed_run", fails_once(Ledger.shed_run))
+    monkeypatch.setattr(callback_module, "size", fails_once(callback_module.size))
+    feed(callback, run_of(BAD))
+    until(lambda: fate(callback, BAD))
+    assert fate(callback, BAD) == "failed"
+
+
+def fails_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    failures = iter([OddError])
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return function(*args, **kwargs)
+
+    return failing
+
+
+@pytest.mark.parametrize("restarts", [-1, 0, 4, 1023, 10**6])
+def test_however_often_a_worker_was_replaced_the_next_one_is_started(
+    restarts: int,
+    callback: InpaintCallback,
+    in_threads: list[ThreadAsProcess],
+) -> None:
+    callback._supervisor.restarts = restarts
+    in_threads[-1].kill()
+    until(lambda: callback._supervisor.restarts > restarts and callback.status().worker)
+    feed(callback, run_of("good"))
+    until(lambda: fate(callback, "good") == "complete")
+
+
+def test_runs_that_have_odd_fields_are_told_apart_by_their_uids(callback: InpaintCallback) -> None:
+    odd = run_of(BAD, scan_id=np.arange(2), time="noon", sample_name=["a"], motors=3)
+    for name, doc in odd[:6]:
+        callback(name, doc)
+    (status,) = callback.status().runs
+    assert (status.uid, status.scan_id, status.started, status.sample) == (BAD, None, None, "")
+    feed(callback, odd[6:])
+    until(lambda: fate(callback, BAD) == "complete")
+
+
+# Sources.
+
+
+def sources(callback: InpaintCallback, processed: Any) -> Intake:
+    return Intake(callback, processed, RockingScanRule())
+
+
+@pytest.fixture
+def publisher() -> Iterator[tuple[Callable[[str, Any], None], str]]:
+    """Publishes documents as `bluesky.callbacks.zmq.Publisher` does; and where."""
+    import zmq
+
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        port = socket.bind_to_random_port("tcp://127.0.0.1")
+
+        def publish(name: str, doc: Any) -> None:
+            socket.send(b" ".join([b"", name.encode(), pickle.dumps(doc)]))
+
+        yield publish, f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "which"),
+    [
+        (zmq_door, "zmq_socket", "first"),
+        (zmq_door, "loads", "first"),
+        (zmq_door, "reason", "first"),
+        (Intake, "document", "bad"),
+        (InpaintCallback, "__call__", "bad"),
+        (ZmqDoor, "_take", "first"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_0mq_goes_on_behind_a_bad_run(
+    place: Any,
+    name: str,
+    which: str,
+    callback: InpaintCallback,
+    publisher: tuple[Callable[[str, Any], None], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish, address = publisher
+    monkeypatch.setattr(zmq_door, "REST", 0.05)
+    if name == "reason":
+        fail_for(monkeypatch, zmq_door, "loads", "first")
+    raised = fail_for(monkeypatch, place, name, which)
+    door = ZmqDoor(address, sources(callback, None), prefix="", max_bytes=10**6)
+    door.start()
+    try:
+        for number in range(1000):
+            if raised and fate(callback, f"good-{number - 2}") == "complete":
+                break
+            feed(publish, run_of(f"{BAD}-{number}", scan_id=np.arange(3)))
+            feed(publish, run_of(f"good-{number}"))
+            time.sleep(0.1)
+        else:
+            pytest.fail("no good run was filled")
+    finally:
+        door.close()
+    assert not door._thread.is_alive()
+
+
+@pytest.fixture
+def written(raw: Any) -> Callable[..., str]:
+    """Puts a run into a real Tiled server; its uid."""
+
+    def write(uid: str = "", **start: Any) -> str:
+        uid = uid or str(uuid.uuid4())
+        begun = {"uid": uid, "time": time.time(), "plan_name": "scan", "num_points": 8, **start}
+        stopped = {"time": time.time(), "run_start": begun["uid"], "exit_status": "success"}
+        raw.create_container(uid, metadata={"start": begun, "stop": stopped})
+        return uid
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "which"),
+    [
+        (intake, "is_rocking_scan", "bad"),
+        (Intake, "run", "bad"),
+        (Intake, "_is_settled", "bad"),
+        (InpaintCallback, "submit", "bad"),
+        (tiled_door, "fault", "first"),
+        (TiledDoor, "_look_at", "first"),
+        (TiledDoor, "_look", "first"),
+        (TiledDoor, "_subscribe", "first"),
+        (TiledDoor, "_look_or_wait", "first"),
+        (TiledDoor, "_subscribe_or_wait", "first"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_tiled_is_looked_at_behind_a_bad_run(
+    place: Any,
+    name: str,
+    which: str,
+    callback: InpaintCallback,
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if name == "fault":
+        fail_for(monkeypatch, Intake, "run", "first")
+    written(BAD)
+    good = written()
+    raised = fail_for(monkeypatch, place, name, which)
+    door = TiledDoor(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
+    door.start()
+    try:
+        until(lambda: fate(callback, good) == "complete")
+        until(lambda: raised and not door.trouble)
+        later = written()
+        until(lambda: fate(callback, later) == "complete")
+        assert door._looker.is_alive()
+        assert door._listener.is_alive()
+    finally:
+        door.close()
+
+
+ODD_NODES: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "no start": {"start": None, "stop": {"time": 1.0}},
+    "start is a list": {"start": [1], "stop": {"time": 1.0}},
+    "no uid": {"start": {"plan_name": "scan"}, "stop": {"time": 1.0}},
+    "uid is a list": {"start": {"uid": [1], "plan_name": "scan"}, "stop": {"time": 1.0}},
+    "num_points is text": {
+        "start": {"uid": "a", "plan_name": "scan", "num_points": "many"},
+        "stop": {"time": 1.0},
+    },
+    "no hints": {"start": {"uid": "b", "plan_name": "scan", "hints": None}, "stop": {"time": 1.0}},
+    "no stop time": {"start": {"uid": "c", "plan_name": "scan"}, "stop": {"exit_status": "fail"}},
+    "stop is text": {"start": {"uid": "d", "plan_name": "scan"}, "stop": "yes"},
+}
+
+
+@pytest.fixture
+def odd_nodes(raw: Any) -> None:
+    for metadata in ODD_NODES.values():
+        raw.create_container(str(uuid.uuid4()), metadata=metadata)
+    raw.write_array(np.arange(3), key="an-array")
+
+
+@pytest.mark.usefixtures("odd_nodes")
+def test_odd_nodes_do_not_stand_before_runs(
+    callback: InpaintCallback, raw: Any, processed: Any, written: Callable[..., str]
+) -> None:
+    good = written()
+    door = TiledDoor(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
+    door.start()
+    try:
+        until(lambda: fate(callback, good) == "complete")
+        until(lambda: not door.trouble)
+    finally:
+        door.close()
+    uids = catchup.left_over(raw, processed)
+    assert good in uids
+    assert set(uids) <= {good, "a", "b", "c", "d"}
+
+
+@pytest.mark.usefixtures("in_threads", "odd_nodes")
+@pytest.mark.parametrize(
+    ("place", "name", "which"),
+    [
+        (catchup, "is_rocking_scan", "bad"),
+        (InpaintCallback, "submit", "bad"),
+        (Ledger, "submit", "bad"),
+        (Ledger, "complete_run", "bad"),
+        (worker, "fill_finished", "bad"),
+        (supervisor, "_order", "bad"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_catching_up_goes_on_behind_a_bad_run(
+    place: Any,
+    name: str,
+    which: str,
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = written()
+    written(BAD)
+    last = written()
+    raised = fail_for(monkeypatch, place, name, which)
+    done = {run.uid: run.state for run in catchup.catch_up(raw, processed, limits=LIMITS)}
+    assert raised
+    assert (done.get(first), done[last]) == ("complete", "complete")
+    assert done.get(BAD) == (None if name == "is_rocking_scan" else "failed")
+
+
+# With the worker process and a Tiled server.
+
+
+def test_a_run_with_an_odd_start_document_holds_up_no_other(
+    server: Any, settings: Settings, documents: Any, stack: Any, angles: Any
+) -> None:
+    raw, processed = server.beamline()
+    odd = {
+        "scan_id": np.arange(2),
+        "sample_name": ["Pt"],
+        "time": "noon",
+        "operator": threading.Lock(),
+    }
+    begun, *rest = documents(stack, angles)
+    bad = [("start", {**begun[1], **odd}), *rest]
+    uid = begun[1]["uid"]
+    limits = Limits(retry_seconds=0.1, absent_seconds=0.5, attempts=1)
+    with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:
+        until(lambda: callback.status().worker, 100)
+        feed(callback, bad[:9])  # it never comes to Tiled
+        os.kill(callback.status().worker or 0, signal.SIGKILL)
+        feed(callback, bad[9:])
+        good = documents(stack, angles)
+        feed(TiledWriter(raw), good)
+        feed(callback, good)
+        until(lambda: fate(callback, good[0][1]["uid"]) == "complete", 200)
+        until(lambda: fate(callback, uid) == "failed", 200)
+        assert callback.status().restarts == 1
+    (node,) = find(processed, good[0][1]["uid"])
+    filled = inpaint(stack, settings.mask, settings.method)
+    np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
