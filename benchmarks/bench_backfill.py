@@ -26,8 +26,8 @@ from event_model import compose_run
 from tiled.client import from_uri
 from tiled.structures.core import Spec
 
-from bcdi_inpaint.live.backfill import FILLED, Query, backfill, cluster, matching
-from bcdi_inpaint.live.config import ServiceConfig
+from bcdi_inpaint.service.backfill import FILLED, Query, backfill, cluster, matching
+from bcdi_inpaint.service.config import ServiceConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

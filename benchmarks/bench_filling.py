@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 import bcdi_inpaint as bi
-from bcdi_inpaint.filling import reference
-from bcdi_inpaint.filling.network import PatchingNetwork
-from bcdi_inpaint.filling.reference_network import ReferenceNetwork
-from bcdi_inpaint.filling.weights import save_model
-from bcdi_inpaint.simulate import simulate_scan
+from bcdi_inpaint.filling.patching.network import PatchingNetwork
+from bcdi_inpaint.filling.patching.weights import save_model
+from bcdi_inpaint.lab.reference import filler as reference
+from bcdi_inpaint.lab.reference.network import ReferenceNetwork
+from bcdi_inpaint.lab.simulate import simulate_scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import bcdi_inpaint as bi
-from bcdi_inpaint.evaluate.metrics import amplitude_residual, pcc, pcc_ceiling
-from bcdi_inpaint.simulate import simulate_scan
+from bcdi_inpaint.lab.evaluate.metrics import amplitude_residual, pcc, pcc_ceiling
+from bcdi_inpaint.lab.simulate import simulate_scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bcdi_inpaint.simulate.scan import SimulatedScan
+    from bcdi_inpaint.lab.simulate.rendering import SimulatedScan
 
 SHAPE = (96, 160, 160)
 FIRST_SEED = 70_000

@@ -30,7 +30,7 @@ from tiled.client import from_uri
 from tiled.structures.core import Spec
 
 from bcdi_inpaint.live import InpaintCallback, Settings
-from bcdi_inpaint.simulate.beamline import ArrayDetector, at_motor
+from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

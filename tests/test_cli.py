@@ -13,7 +13,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from bcdi_inpaint import detector, inpaint
-from bcdi_inpaint.cli import app
+from bcdi_inpaint.cli.app import app
 
 ROI = "240:270,244:274"
 MASK = detector("maxipix_2x2").mask(roi=((240, 270), (244, 274)))
@@ -202,7 +202,7 @@ def test_a_half_written_file_is_never_left(
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(sys.modules["bcdi_inpaint.offline"].WRITERS, ".npy", full_disk)
+    monkeypatch.setitem(sys.modules["bcdi_inpaint.export.conversion"].WRITERS, ".npy", full_disk)
     result = run("fill", scan, tmp_path / "out.npy", *FILL)
     assert result.exit_code == 2
     assert "No space left" in result.stderr

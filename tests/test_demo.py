@@ -16,7 +16,7 @@ from rich.console import Console
 
 from bcdi_inpaint import detector, inpaint
 from bcdi_inpaint.demo import FROM_PEAK, compare, replayed, simulated
-from bcdi_inpaint.picture import draw
+from bcdi_inpaint.export.picture import draw
 
 if TYPE_CHECKING:
     from bcdi_inpaint.demo import Experiment

@@ -14,11 +14,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .catalog import filled
-    from .filling import Inpainted, Report, SelfCheck, inpaint
-    from .geometry import Detector, detector, detectors
-    from .learning import FineTuned, finetune
-    from .scans import RockingScan, ScanMetadata
+    from bcdi_inpaint.catalog import filled
+    from bcdi_inpaint.filling import Inpainted, Report, SelfCheck, inpaint
+    from bcdi_inpaint.filling.patching import FineTuned, finetune
+    from bcdi_inpaint.geometry import Detector, detector, detectors
+    from bcdi_inpaint.scans import RockingScan, ScanMetadata
 
 _HOME = {
     "Detector": ".geometry",
@@ -29,8 +29,8 @@ _HOME = {
     "SelfCheck": ".filling",
     "inpaint": ".filling",
     "filled": ".catalog",
-    "FineTuned": ".learning",
-    "finetune": ".learning",
+    "FineTuned": ".filling.patching",
+    "finetune": ".filling.patching",
     "RockingScan": ".scans",
     "ScanMetadata": ".scans",
 }

@@ -18,11 +18,11 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from . import catalog, geometry
-from .filling import inpaint
-from .filling.registry import DEFAULT
-from .picture import draw
-from .terminal import say, summary
+from bcdi_inpaint import catalog, geometry
+from bcdi_inpaint.console.printing import say, summary
+from bcdi_inpaint.export.picture import draw
+from bcdi_inpaint.filling import inpaint
+from bcdi_inpaint.filling.methods import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from tiled.client.container import Container
 
-    from .filling import Inpainted
-    from .scans import Span
+    from bcdi_inpaint.filling import Inpainted
+    from bcdi_inpaint.scans import Span
 
 FRAMES = (64, 128, 128)
 """Shape of the simulated scan."""
@@ -80,7 +80,7 @@ class Experiment:
 
 def simulated(detector: str) -> Experiment:
     """A strained Wulff crystal whose fringes reach far out."""
-    from .simulate import simulate_scan
+    from bcdi_inpaint.lab.simulate import simulate_scan
 
     scan = simulate_scan(
         100,
@@ -112,7 +112,7 @@ def replayed(path: Path, detector: str, dataset: str | None = None) -> Experimen
     ValueError, OSError
         If the file can't be read, or the detector's frame is smaller than the scan's.
     """
-    from .scans import from_file
+    from bcdi_inpaint.scans import from_file
 
     scan = from_file(path, dataset=dataset, mask=False)
     counts = np.where(scan.mask, 0, scan.frames)
@@ -236,8 +236,8 @@ def _measure(
     from tiled.client import from_uri
     from tiled.structures.core import Spec
 
-    from .live import InpaintCallback, Settings
-    from .simulate.beamline import AreaDetector, at_motor, with_gaps
+    from bcdi_inpaint.live import InpaintCallback, Settings
+    from bcdi_inpaint.testing.devices import AreaDetector, at_motor, with_gaps
 
     files = folder / "detector-files"
     beamline = _child(from_uri(uri), "demo")
@@ -322,7 +322,7 @@ def _look_up(uri: str, uid: str) -> tuple[Container, Inpainted]:
 def compare(experiment: Experiment, filled: Inpainted) -> Table:
     """Hold the fill and plain interpolations against what the gap hid."""
     # With the whole bench and torch, which a session with simulated devices doesn't need.
-    from .evaluate.metrics import pcc, pcc_ceiling, pcc_ceiling_of_counts
+    from bcdi_inpaint.lab.evaluate.metrics import pcc, pcc_ceiling, pcc_ceiling_of_counts
 
     gap = np.broadcast_to(experiment.mask, experiment.counts.shape)
     truth = experiment.counts[gap]

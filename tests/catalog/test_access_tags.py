@@ -13,7 +13,7 @@ from tiled.client import from_context
 from tiled.client.context import Context, password_grant
 
 from bcdi_inpaint.catalog import TagsRefusedError, write
-from bcdi_inpaint.console.page import page
+from bcdi_inpaint.service.page import page
 
 pytestmark = pytest.mark.slow
 

@@ -14,14 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tiled.client import from_context
 from tiled.client.composite import CompositeClient
 
-from bcdi_inpaint.catalog import (
-    BCDIInpainted,
-    claim,
-    filled,
-    open_processed,
-    read,
-    write,
-)
+from bcdi_inpaint.catalog import BCDIInpainted, claim, filled, open_processed, read, write
 
 from .conftest import METADATA, SELF_CHECK, insert_run
 

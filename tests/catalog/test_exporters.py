@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from bcdi_inpaint.catalog import FilledScan, exporters
+from bcdi_inpaint.catalog import FilledScan
+from bcdi_inpaint.export import formats as exporters
 
 from .conftest import METADATA
 

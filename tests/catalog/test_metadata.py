@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bcdi_inpaint.catalog import FillMetadata, metadata
+from bcdi_inpaint.catalog import FillMetadata
+from bcdi_inpaint.export import metadata
 from bcdi_inpaint.filling.result import Report, SelfCheck
 from bcdi_inpaint.scans.rocking_scan import ScanMetadata
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bcdi_inpaint.catalog.quicklook import cuts, draw, find_peak
+from bcdi_inpaint.export.quicklook import cuts, draw, find_peak
 
 GREY = (117, 117, 127)
 BLUE = (86, 180, 233)

@@ -22,7 +22,7 @@ from PIL import Image
 from tiled.server.settings import get_settings
 
 from bcdi_inpaint.catalog import ClaimedError, claim, write
-from bcdi_inpaint.catalog.quicklook import draw
+from bcdi_inpaint.export.quicklook import draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bcdi_inpaint.catalog import (
-    AlreadyFilledError,
-    ClaimedError,
-    ClaimLostError,
-    claim,
-    write,
-)
-from bcdi_inpaint.catalog.quicklook import draw
+from bcdi_inpaint.catalog import AlreadyFilledError, ClaimedError, ClaimLostError, claim, write
+from bcdi_inpaint.export.quicklook import draw
 
 if TYPE_CHECKING:
     from pathlib import Path

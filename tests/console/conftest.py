@@ -14,7 +14,7 @@ from ophyd.sim import SynAxis
 from bcdi_inpaint.console import install
 from bcdi_inpaint.console.toggles import Toggles
 from bcdi_inpaint.live import Settings
-from bcdi_inpaint.simulate.beamline import ArrayDetector, at_motor
+from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from caproto.asyncio.server import start_server
 from caproto.ioc_examples.fake_motor_record import FakeMotor
 from caproto.server import PVGroup, SubGroup, get_pv_pair_wrapper, pvproperty
 
-from bcdi_inpaint.simulate.file_writer import FrameWriter
+from bcdi_inpaint.testing.file_writers import FrameWriter
 
 SHAPE = (40, 48)
 """Rows and columns that are recorded."""

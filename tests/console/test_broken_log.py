@@ -19,7 +19,7 @@ from bcdi_inpaint import inpaint as fill
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.console import install
 from bcdi_inpaint.live import Settings
-from bcdi_inpaint.simulate.beamline import ArrayDetector, at_motor
+from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,7 +114,7 @@ def test_what_can_not_be_taken_is_logged_in_vain(
     """An exception in the callback, and another one where that is logged."""
     raw, processed = places
     from bcdi_inpaint.live import InpaintCallback
-    from bcdi_inpaint.live.router import Router
+    from bcdi_inpaint.live.dispatch.routing import Router
 
     def route(*_: Any) -> None:
         raise ValueError("odd")

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 
 from bcdi_inpaint import RockingScan, ScanMetadata, catalog
 from bcdi_inpaint import inpaint as fill
-from bcdi_inpaint.console.page import page
+from bcdi_inpaint.service.page import page
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bcdi_inpaint.console import plans
 from bcdi_inpaint.scans import is_rocking_scan
-from bcdi_inpaint.simulate.beamline import AreaDetector, in_order
+from bcdi_inpaint.testing.devices import AreaDetector, in_order
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ import pytest
 from tiled.client import from_uri
 
 from bcdi_inpaint import catalog, console, live, scans
-from bcdi_inpaint.console.page import page
 from bcdi_inpaint.console.plans import bcdi_rocking_scan
 from bcdi_inpaint.console.toggles import Toggles
+from bcdi_inpaint.service.page import page
 
 pexpect = pytest.importorskip("pexpect")
 

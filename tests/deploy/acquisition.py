@@ -17,7 +17,7 @@ from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
 from tiled.client import from_uri
 
-from bcdi_inpaint.simulate.beamline import AreaDetector, at_motor
+from bcdi_inpaint.testing.devices import AreaDetector, at_motor
 
 N = 16
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bcdi_inpaint.live.config import ServiceConfig, example, load
+from bcdi_inpaint.service.config import ServiceConfig, example, load
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

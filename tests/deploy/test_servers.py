@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from bcdi_inpaint import RockingScan, ScanMetadata, catalog, inpaint
-from bcdi_inpaint.live.check import check
-from bcdi_inpaint.live.config import load
+from bcdi_inpaint.service.checks import check
+from bcdi_inpaint.service.config import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bcdi_inpaint.live.check import Finding
+    from bcdi_inpaint.service.checks import Finding
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bcdi_inpaint.evaluate import Request, bench, cases, config, evaluate
-from bcdi_inpaint.evaluate.config import Config
-from bcdi_inpaint.evaluate.journal import Journal
-from bcdi_inpaint.evaluate.networks import learned
-from bcdi_inpaint.evaluate.patterns import simulated
-from bcdi_inpaint.evaluate.tables import make_tables
 from bcdi_inpaint.filling import Inpainted, Report
+from bcdi_inpaint.lab.evaluate import Request, cases, config, evaluate
+from bcdi_inpaint.lab.evaluate import measuring as bench
+from bcdi_inpaint.lab.evaluate.config import Config
+from bcdi_inpaint.lab.evaluate.journal import Journal
+from bcdi_inpaint.lab.evaluate.networks import learned
+from bcdi_inpaint.lab.evaluate.patterns import simulated
+from bcdi_inpaint.lab.evaluate.tables import make_tables
 
 if TYPE_CHECKING:
-    from bcdi_inpaint.evaluate.records import Results
+    from bcdi_inpaint.lab.evaluate.records import Results
 
 SHAPE = (40, 96, 96)
 SMALL = Config(
@@ -272,8 +273,8 @@ def test_networks_say_how_much_they_have_seen(tmp_path):
     import torch
     from safetensors.torch import save_file
 
-    from bcdi_inpaint.filling.network import PatchingNetwork
-    from bcdi_inpaint.filling.weights import save_model
+    from bcdi_inpaint.filling.patching.network import PatchingNetwork
+    from bcdi_inpaint.filling.patching.weights import save_model
 
     model = tmp_path / "mine.safetensors"
     save_model(PatchingNetwork((8, 8)), model, {"portions": 1234})

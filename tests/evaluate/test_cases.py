@@ -5,9 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bcdi_inpaint.evaluate import cases
-from bcdi_inpaint.simulate import draw_recipe
-from bcdi_inpaint.simulate.recipe import EVALUATION_FAMILIES, TRAINING_FAMILIES, TRAINING_STRAINS
+from bcdi_inpaint.lab.evaluate import cases
+from bcdi_inpaint.lab.simulate import draw_recipe
+from bcdi_inpaint.lab.simulate.recipes import (
+    EVALUATION_FAMILIES,
+    TRAINING_FAMILIES,
+    TRAINING_STRAINS,
+)
 
 SHAPE = (128, 128, 128)
 

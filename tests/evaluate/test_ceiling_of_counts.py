@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bcdi_inpaint.evaluate.metrics import pcc_ceiling, pcc_ceiling_of_counts
+from bcdi_inpaint.lab.evaluate.metrics import pcc_ceiling, pcc_ceiling_of_counts
 
 
 @pytest.mark.parametrize("mean", [0.3, 2.0, 30.0, 3000.0])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from bcdi_inpaint.evaluate import metrics
+from bcdi_inpaint.lab.evaluate import metrics
 
 
 def test_pcc_by_hand():

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcdi_inpaint.evaluate.patterns import around, brightest
+from bcdi_inpaint.lab.evaluate.patterns import around, brightest
 
 
 @given(st.data(), st.tuples(*[st.integers(1, 12)] * 3), st.tuples(*[st.integers(1, 16)] * 3))

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bcdi_inpaint.evaluate import metrics, tables
-from bcdi_inpaint.evaluate.records import Case, Measures, Record, Results
-from bcdi_inpaint.evaluate.table import Table
+from bcdi_inpaint.lab.evaluate import metrics, tables
+from bcdi_inpaint.lab.evaluate.markdown import Table
+from bcdi_inpaint.lab.evaluate.records import Case, Measures, Record, Results
 
 
 def _case(seed: int = 0, width: int = 6, kind: str = "vertical", pattern: str = "plain") -> Case:

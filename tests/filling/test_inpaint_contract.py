@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from bcdi_inpaint.filling import METHODS, inpaint
 from bcdi_inpaint.filling import inpaint as inpaint_function
 from bcdi_inpaint.filling.method import Fill, Method
-from bcdi_inpaint.filling.registry import REGISTRY
-from bcdi_inpaint.filling.weights import shipped_models
+from bcdi_inpaint.filling.methods import REGISTRY
+from bcdi_inpaint.filling.patching.weights import shipped_models
 
 ANY_GAP = tuple(
     method

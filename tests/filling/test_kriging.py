@@ -7,10 +7,10 @@ import pytest
 from scipy import ndimage
 
 import bcdi_inpaint as bi
-from bcdi_inpaint.evaluate.metrics import pcc
 from bcdi_inpaint.filling import estimate_scan
 from bcdi_inpaint.filling.texture import LAGS, SAMPLE, Texture, sample_of, texture_of
-from bcdi_inpaint.simulate import simulate_scan
+from bcdi_inpaint.lab.evaluate.metrics import pcc
+from bcdi_inpaint.lab.simulate import simulate_scan
 
 
 def fringes(shape: tuple[int, int, int] = (40, 56, 48)) -> np.ndarray:

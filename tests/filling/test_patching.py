@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import bcdi_inpaint as bi
-from bcdi_inpaint.filling import patching
-from bcdi_inpaint.filling.network import CHANNELS, PatchingNetwork
-from bcdi_inpaint.filling.surroundings import estimate
-from bcdi_inpaint.filling.weights import load_model, save_model, shipped_models
-from bcdi_inpaint.simulate import simulate_scan
+from bcdi_inpaint.filling.estimation import estimate
+from bcdi_inpaint.filling.patching import bands as patching
+from bcdi_inpaint.filling.patching.network import CHANNELS, PatchingNetwork
+from bcdi_inpaint.filling.patching.weights import load_model, save_model, shipped_models
+from bcdi_inpaint.lab.simulate import simulate_scan
 
 CPU = torch.device("cpu")
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from bcdi_inpaint.filling import reference
-from bcdi_inpaint.filling.reference_network import (
+from bcdi_inpaint.lab.reference import filler as reference
+from bcdi_inpaint.lab.reference.network import (
     WIDTHS,
     ReferenceNetwork,
     gap_in_portion,

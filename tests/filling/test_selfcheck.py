@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import bcdi_inpaint as bi
-from bcdi_inpaint.filling.network import PatchingNetwork
-from bcdi_inpaint.filling.weights import save_model
-from bcdi_inpaint.simulate import simulate_scan
+from bcdi_inpaint.filling.patching.network import PatchingNetwork
+from bcdi_inpaint.filling.patching.weights import save_model
+from bcdi_inpaint.lab.simulate import simulate_scan
 
 if TYPE_CHECKING:
     from pathlib import Path

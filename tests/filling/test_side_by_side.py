@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bcdi_inpaint.filling import inpaint
-from bcdi_inpaint.filling.side_by_side import side_by_side
+from bcdi_inpaint.filling.parallel import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

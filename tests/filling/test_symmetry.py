@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bcdi_inpaint.filling.surroundings import estimate
-from bcdi_inpaint.filling.symmetry import Symmetry, mirrored, shift
-from bcdi_inpaint.simulate import SimulatedScan, simulate_scan
+from bcdi_inpaint.filling.estimation import estimate
+from bcdi_inpaint.filling.friedel.symmetry import Symmetry, mirrored, shift
+from bcdi_inpaint.lab.simulate import SimulatedScan, simulate_scan
 
 SHAPE = (80, 88, 84)
 

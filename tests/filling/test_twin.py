@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import bcdi_inpaint as bi
-from bcdi_inpaint.evaluate.metrics import coverage, pcc
-from bcdi_inpaint.filling.surroundings import estimate
-from bcdi_inpaint.filling.twin import twin_of
-from bcdi_inpaint.simulate import SimulatedScan, simulate_scan
+from bcdi_inpaint.filling.estimation import estimate
+from bcdi_inpaint.filling.friedel.twin import twin_of
+from bcdi_inpaint.lab.evaluate.metrics import coverage, pcc
+from bcdi_inpaint.lab.simulate import SimulatedScan, simulate_scan
 
 SHAPE = (72, 80, 80)
 

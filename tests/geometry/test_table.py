@@ -10,7 +10,7 @@ import pytest
 
 import bcdi_inpaint as bi
 from bcdi_inpaint.geometry import Detector, Lines, Module, detector, detectors
-from bcdi_inpaint.geometry.table import ALIASES
+from bcdi_inpaint.geometry.known_detectors import ALIASES
 
 # Frame, pixel size in um, missing pixels: dead, by default (as bcdi, cdiutils or PyNX mask).
 FIGURES = {

@@ -16,16 +16,18 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from bcdi_inpaint import inpaint
-from bcdi_inpaint.filling.network import CHANNELS, SOFTENING, PatchingNetwork
-from bcdi_inpaint.filling.weights import load_model, save_model
-from bcdi_inpaint.learning import TrainingRecipe, finetune, read_recipe, train, write_outcome
-from bcdi_inpaint.learning.course import course
-from bcdi_inpaint.learning.data import blocks
-from bcdi_inpaint.learning.gaps import draw_mask
-from bcdi_inpaint.learning.loss import loss
-from bcdi_inpaint.learning.portions import PORTIONS, Portions, simulated_portions
-from bcdi_inpaint.learning.training import _step, read_curve
-from bcdi_inpaint.simulate import simulate_scan
+from bcdi_inpaint.filling.patching import finetune
+from bcdi_inpaint.filling.patching.losses import loss
+from bcdi_inpaint.filling.patching.network import CHANNELS, SOFTENING, PatchingNetwork
+from bcdi_inpaint.filling.patching.patches import PORTIONS, Portions
+from bcdi_inpaint.filling.patching.weights import load_model, save_model
+from bcdi_inpaint.lab.simulate import simulate_scan
+from bcdi_inpaint.lab.training import TrainingRecipe, read_recipe, train, write_outcome
+from bcdi_inpaint.lab.training.batches import blocks
+from bcdi_inpaint.lab.training.courses import course
+from bcdi_inpaint.lab.training.gaps import draw_mask
+from bcdi_inpaint.lab.training.loop import _step, read_curve
+from bcdi_inpaint.lab.training.volumes import simulated_portions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,7 +194,7 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
         "\n".join(f"{k} = {_toml(v)}" for k, v in SMALL.model_dump().items())
     )
     script = (
-        "import sys; from pathlib import Path; from bcdi_inpaint.learning import read_recipe, train; "
+        "import sys; from pathlib import Path; from bcdi_inpaint.lab.training import read_recipe, train; "
         "import torch, os; folder = Path(sys.argv[1]); "
         "network = train(read_recipe(folder / 'recipe.toml'), folder / 'run', device='cpu'); "
         "torch.save(network.state_dict(), folder / f'rank{os.environ[\"RANK\"]}.pt')"

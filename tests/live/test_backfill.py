@@ -10,8 +10,8 @@ import pytest
 from bluesky_tiled_plugins import TiledWriter
 
 from bcdi_inpaint import ScanMetadata, catalog, inpaint
-from bcdi_inpaint.live.backfill import FAILED, FILLED, THERE, Query, backfill, cluster, matching
-from bcdi_inpaint.live.config import ServiceConfig
+from bcdi_inpaint.service.backfill import FAILED, FILLED, THERE, Query, backfill, cluster, matching
+from bcdi_inpaint.service.config import ServiceConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

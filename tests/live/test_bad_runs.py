@@ -26,28 +26,23 @@ from bluesky_tiled_plugins import TiledWriter
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
-from bcdi_inpaint.live import (
-    InpaintCallback,
-    Limits,
-    Settings,
-    catchup,
-    intake,
-    messages,
-    supervisor,
-    tiled_door,
-    worker,
-    zmq_door,
-)
+from bcdi_inpaint.live import InpaintCallback, Limits, Settings, messages
 from bcdi_inpaint.live import callback as callback_module
-from bcdi_inpaint.live.backlog import Backlog
-from bcdi_inpaint.live.intake import Intake
-from bcdi_inpaint.live.ledger import Ledger
+from bcdi_inpaint.live.dispatch import supervision as supervisor
+from bcdi_inpaint.live.dispatch.document_queue import Backlog
+from bcdi_inpaint.live.dispatch.routing import Router
+from bcdi_inpaint.live.dispatch.run_table import Ledger
 from bcdi_inpaint.live.messages import receive
-from bcdi_inpaint.live.router import Router
-from bcdi_inpaint.live.tiled_door import TiledDoor
-from bcdi_inpaint.live.worker import Worker
-from bcdi_inpaint.live.zmq_door import ZmqDoor
+from bcdi_inpaint.live.worker.main import Worker
+from bcdi_inpaint.live.worker.main import main as worker
 from bcdi_inpaint.scans import RockingScanRule
+from bcdi_inpaint.service import catching_up as catchup
+from bcdi_inpaint.service import sources as intake
+from bcdi_inpaint.service import tiled_source as tiled_door
+from bcdi_inpaint.service import zmq_source as zmq_door
+from bcdi_inpaint.service.sources import Intake
+from bcdi_inpaint.service.tiled_source import TiledDoor
+from bcdi_inpaint.service.zmq_source import ZmqDoor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from bluesky_tiled_plugins import TiledWriter
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback
-from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor, in_order
-from bcdi_inpaint.simulate.stream_detector import StreamDetector, fly
+from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order
+from bcdi_inpaint.testing.stream_detector import StreamDetector, fly
 
 WAIT = 200
 

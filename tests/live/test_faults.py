@@ -20,9 +20,9 @@ from tiled.queries import Key
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.live import InpaintCallback, Limits
-from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor
-from bcdi_inpaint.simulate.file_writer import FrameWriter
-from bcdi_inpaint.simulate.stream_detector import StreamDetector
+from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor
+from bcdi_inpaint.testing.file_writers import FrameWriter
+from bcdi_inpaint.testing.stream_detector import StreamDetector
 
 WAIT = 200
 

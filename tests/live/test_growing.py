@@ -11,14 +11,14 @@ from bluesky.plans import scan
 from bluesky_tiled_plugins import TiledWriter
 
 from bcdi_inpaint import inpaint
-from bcdi_inpaint.filling.network import PatchingNetwork
-from bcdi_inpaint.filling.weights import save_model
+from bcdi_inpaint.filling.patching.network import PatchingNetwork
+from bcdi_inpaint.filling.patching.weights import save_model
 from bcdi_inpaint.live import AroundPeak, Settings
-from bcdi_inpaint.live.collector import Collector
-from bcdi_inpaint.live.faults import CannotFollowError
-from bcdi_inpaint.live.growing import GrowingRun
-from bcdi_inpaint.live.road import Desk, fill_finished, read_finished
-from bcdi_inpaint.simulate.beamline import AreaDetector, at_motor
+from bcdi_inpaint.live.errors import CannotFollowError
+from bcdi_inpaint.live.worker.frames import Collector
+from bcdi_inpaint.live.worker.live_run import GrowingRun
+from bcdi_inpaint.live.worker.pipeline import Desk, fill_finished, read_finished
+from bcdi_inpaint.testing.devices import AreaDetector, at_motor
 
 
 @pytest.fixture

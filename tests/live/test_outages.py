@@ -14,10 +14,11 @@ from bluesky_tiled_plugins import TiledWriter
 from tiled.queries import Key
 
 from bcdi_inpaint import inpaint
-from bcdi_inpaint.live import InpaintCallback, Limits, catch_up, left_over
-from bcdi_inpaint.live.road import Desk
+from bcdi_inpaint.live import InpaintCallback, Limits
+from bcdi_inpaint.live.worker.pipeline import Desk
 from bcdi_inpaint.scans import ScanMetadata
-from bcdi_inpaint.simulate.beamline import ArrayDetector, at_motor
+from bcdi_inpaint.service import catch_up, left_over
+from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
 
 WAIT = 200
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcdi_inpaint.live.portions import filled_points, next_window
+from bcdi_inpaint.live.worker.windows import filled_points, next_window
 
 SIZES = {"portion": st.integers(1, 20), "margin": st.integers(0, 20)}
 

@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcdi_inpaint import catalog
-from bcdi_inpaint.live.check import check
-from bcdi_inpaint.live.config import ServiceConfig, api_key, load, read_secret
 from bcdi_inpaint.live.logs import JsonLines
-from bcdi_inpaint.live.service import Service, hand_back
-from bcdi_inpaint.live.zmq_door import loads
 from bcdi_inpaint.scans import ScanMetadata
+from bcdi_inpaint.service.checks import check
+from bcdi_inpaint.service.config import ServiceConfig, api_key, load, read_secret
+from bcdi_inpaint.service.process import Service, hand_back
+from bcdi_inpaint.service.zmq_source import loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,8 +101,8 @@ class TestConfiguration:
     def test_a_network_with_another_sha256_is_refused(self, tmp_path: Path) -> None:
         import hashlib
 
-        from bcdi_inpaint.filling.network import PatchingNetwork
-        from bcdi_inpaint.filling.weights import save_model
+        from bcdi_inpaint.filling.patching.network import PatchingNetwork
+        from bcdi_inpaint.filling.patching.weights import save_model
 
         path = tmp_path / "mine.safetensors"
         save_model(PatchingNetwork((8, 8, 8, 8)), path, {})

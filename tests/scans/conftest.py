@@ -14,9 +14,9 @@ from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
 
 from bcdi_inpaint.scans import RunDocuments
-from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor, in_order
-from bcdi_inpaint.simulate.file_writer import FrameWriter
-from bcdi_inpaint.simulate.stream_detector import StreamDetector
+from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order
+from bcdi_inpaint.testing.file_writers import FrameWriter
+from bcdi_inpaint.testing.stream_detector import StreamDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

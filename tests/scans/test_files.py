@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bcdi_inpaint.scans import OutsideRootsError, Retry, allowed_path, read_frames
-from bcdi_inpaint.simulate.file_writer import DATASET, FrameWriter
+from bcdi_inpaint.testing.file_writers import DATASET, FrameWriter
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from bcdi_inpaint import geometry
 from bcdi_inpaint.scans import Choices, from_run
 from bcdi_inpaint.scans.assembly import assemble, merge_frames
 from bcdi_inpaint.scans.streams import PointFrames, RunRecord, Stream
-from bcdi_inpaint.simulate.beamline import AreaDetector, at_motor
+from bcdi_inpaint.testing.devices import AreaDetector, at_motor
 
 MAXIPIX = geometry.detector("maxipix_2x2").mask()
 

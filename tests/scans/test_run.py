@@ -16,8 +16,8 @@ from ophyd.sim import SynAxis
 from tiled.structures.core import Spec
 
 from bcdi_inpaint.scans import Choices, OutsideRootsError, from_documents, from_run
-from bcdi_inpaint.simulate.beamline import AreaDetector, ArrayDetector, at_motor, in_order
-from bcdi_inpaint.simulate.stream_detector import StreamDetector, fly
+from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order
+from bcdi_inpaint.testing.stream_detector import StreamDetector, fly
 
 
 @pytest.fixture(params=["array in events", "resource and datum", "stream, step", "stream, fly"])

@@ -11,14 +11,8 @@ import pytest
 from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
 
-from bcdi_inpaint.simulate.beamline import (
-    AreaDetector,
-    ArrayDetector,
-    at_motor,
-    in_order,
-    with_gaps,
-)
-from bcdi_inpaint.simulate.stream_detector import StreamDetector, fly
+from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order, with_gaps
+from bcdi_inpaint.testing.stream_detector import StreamDetector, fly
 
 ANGLES = np.linspace(-0.2, 0.2, 5)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from bcdi_inpaint.simulate import draw_recipe, render, simulate_scan
-from bcdi_inpaint.simulate.crystal import Facets, density, draw_facets
-from bcdi_inpaint.simulate.grid import object_grid
-from bcdi_inpaint.simulate.recipe import EVALUATION_FAMILIES, EVALUATION_STRAINS
-from bcdi_inpaint.simulate.rocking import draw_rocking
+from bcdi_inpaint.lab.simulate import draw_recipe, render, simulate_scan
+from bcdi_inpaint.lab.simulate.crystals import Facets, density, draw_facets
+from bcdi_inpaint.lab.simulate.grid import object_grid
+from bcdi_inpaint.lab.simulate.recipes import EVALUATION_FAMILIES, EVALUATION_STRAINS
+from bcdi_inpaint.lab.simulate.rocking import draw_rocking
 
 SHAPE = (32, 32, 32)
 PLAIN = {

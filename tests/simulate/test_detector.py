@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bcdi_inpaint.simulate import SimulatedScan, simulate_scan
+from bcdi_inpaint.lab.simulate import SimulatedScan, simulate_scan
 
 SHAPE = (32, 48, 40)
 CLEAN: dict[str, Any] = {

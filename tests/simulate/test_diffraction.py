@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
-from bcdi_inpaint.simulate import SimulatedScan, draw_recipe, render
-from bcdi_inpaint.simulate.crystal import draw_facets
-from bcdi_inpaint.simulate.diffraction import TAPS, blur_kernels, convolve, far_field
-from bcdi_inpaint.simulate.grid import EDGE, ObjectGrid, object_grid
-from bcdi_inpaint.simulate.rocking import draw_rocking
+from bcdi_inpaint.lab.simulate import SimulatedScan, draw_recipe, render
+from bcdi_inpaint.lab.simulate.crystals import draw_facets
+from bcdi_inpaint.lab.simulate.diffraction import TAPS, blur_kernels, convolve, far_field
+from bcdi_inpaint.lab.simulate.grid import EDGE, ObjectGrid, object_grid
+from bcdi_inpaint.lab.simulate.rocking import draw_rocking
 
 PLAIN: dict[str, Any] = {
     "oversampling": (5.0, 4.0, 4.5),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bcdi_inpaint.simulate import simulate_scan
-from bcdi_inpaint.simulate.generate import generate
-from bcdi_inpaint.simulate.storage import read_scan, write_scan
+from bcdi_inpaint.lab.simulate import simulate_scan
+from bcdi_inpaint.lab.simulate.sets import generate
+from bcdi_inpaint.lab.simulate.storage import read_scan, write_scan
 
 if TYPE_CHECKING:
     from pathlib import Path

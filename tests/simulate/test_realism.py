@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bcdi_inpaint.simulate import realism
+from bcdi_inpaint.lab.simulate import realism
 
 MEASURED = Path(__file__).parents[3] / "shared" / "data" / "aps34idc_S0054.npz"
 PERIODS = (7.8, 3.7, 2.9)

@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from bcdi_inpaint.simulate import Recipe, draw_recipe
-from bcdi_inpaint.simulate.recipe import EVALUATION_FAMILIES, EVALUATION_STRAINS
+from bcdi_inpaint.lab.simulate import Recipe, draw_recipe
+from bcdi_inpaint.lab.simulate.recipes import EVALUATION_FAMILIES, EVALUATION_STRAINS
 
 SEEDS = range(300)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bcdi_inpaint.simulate import draw_recipe, render, simulate_scan
+from bcdi_inpaint.lab.simulate import draw_recipe, render, simulate_scan
 
 SHAPE = (48, 48, 48)
 

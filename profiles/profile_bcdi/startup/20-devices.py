@@ -15,7 +15,7 @@ if DEVICES == "simulated":
     from ophyd.sim import SynAxis
 
     from bcdi_inpaint.demo import simulated
-    from bcdi_inpaint.simulate.beamline import AreaDetector, at_motor, with_gaps
+    from bcdi_inpaint.testing.devices import AreaDetector, at_motor, with_gaps
 
     eta = SynAxis(name="eta", egu="deg")
 

@@ -3,14 +3,15 @@
 Importing this costs a Tiled client next to nothing: neither torch nor matplotlib is loaded.
 """
 
+from bcdi_inpaint.export.filled_scan import FilledScan, open_scan, read
+from bcdi_inpaint.export.metadata import FillMetadata
+
+from .claims import AlreadyFilledError, ClaimedError, claim, write
 from .client import BCDIInpainted
-from .fill import ClaimLostError, Fill
 from .layout import SPEC
-from .metadata import FillMetadata
+from .node import ClaimLostError, Fill
 from .nodes import TagsRefusedError
 from .queries import current, filled, find, open_processed, raw_run, raw_uids, unfilled
-from .reader import FilledScan, open_scan, read
-from .writer import AlreadyFilledError, ClaimedError, claim, write
 
 __all__ = [
     "SPEC",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tiled.client.composite import CompositeClient
 
-from . import exporters, reader
-from .layout import DIMS, INTENSITY, MASK, SIGMA, UNITS, VOLUMES, motor_key
-from .metadata import to_self_check
+from bcdi_inpaint.export import filled_scan as reader
+from bcdi_inpaint.export import formats as exporters
+from bcdi_inpaint.export.layout import DIMS, INTENSITY, MASK, SIGMA, UNITS, VOLUMES, motor_key
+from bcdi_inpaint.export.metadata import to_self_check
 
 if TYPE_CHECKING:
     import xarray
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from tiled.client.array import ArrayClient
     from tiled.client.container import Container
 
+    from bcdi_inpaint.export.treatment import Gaps
     from bcdi_inpaint.filling.result import Inpainted, SelfCheck
-
-    from .treatment import Gaps
 
 
 class BCDIInpainted(CompositeClient):  # type: ignore[misc]
@@ -112,12 +112,12 @@ class BCDIInpainted(CompositeClient):  # type: ignore[misc]
 
     def plot(self) -> Figure:
         """Raw, filled and uncertainty in three orthogonal cuts through the Bragg peak."""
-        from .plots import plot
+        from bcdi_inpaint.export.plots import plot
 
         return plot(self)
 
     def export_cxi(self, path: Path | str, gaps: Gaps | None = None) -> None:
-        """Write a CXI file for PyNX; see `bcdi_inpaint.catalog.exporters` on `gaps`, None: by rule."""
+        """Write a CXI file for PyNX; see `bcdi_inpaint.export.formats` on `gaps`, None: by rule."""
         exporters.pynx_cxi(path, reader.open_scan(self), gaps=gaps)
 
     def export_pynx_npz(self, path: Path | str, gaps: Gaps | None = None) -> None:

@@ -1,17 +1,17 @@
-"""How a filled scan lies in Tiled: spec, keys, children, blocks."""
+"""How a filled scan lies in Tiled: spec, key, data sources."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
 from tiled.structures.core import Spec, StructureFamily
 
+from bcdi_inpaint.export.layout import path_segment
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import DTypeLike
@@ -21,89 +21,12 @@ SPEC = "BCDIInpainted"
 SPECS = (Spec(SPEC, version="1.0"), Spec("composite"))
 """The first with a client registered decides the client's class; `composite` is its base."""
 
-DIMS = ("frame", "row", "col")
-INTENSITY, SIGMA, MASK, QUICKLOOK = "intensity", "sigma", "mask", "quicklook"
-VOLUMES = (INTENSITY, SIGMA, MASK)
-UNITS = {INTENSITY: "counts", SIGMA: "counts", MASK: ""}
-
-MAX_BLOCK = 100_000_000
-"""Bytes; servers and proxies dislike larger requests."""
-GOOD_BLOCK = 16_000_000
-"""Bytes; large enough to write fast, small enough that one frame is read without much waste."""
-
 
 def node_key(raw_uid: str, data_key: str, method: str, attempt: int) -> str:
     """Key of the node: unique for each attempt, so that creating it is an atomic claim."""
-    return "-".join([_segment(raw_uid), _segment(data_key), _segment(method), str(attempt)])
-
-
-def motor_key(motor: str) -> str:
-    """Key of the child that holds the rocking motor's angles."""
-    key = _segment(motor)
-    return f"{key}_angle" if key in (*VOLUMES, QUICKLOOK) else key
-
-
-def _segment(name: str) -> str:
-    """`name` as it may stand in a path."""
-    return re.sub(r"[^\w.-]", "_", name)
-
-
-@dataclass(frozen=True, slots=True)
-class Blocks:
-    """Blocks of a stack along its frames (and rows, where one frame alone is too large).
-
-    Attributes
-    ----------
-    shape
-        ``(frame, row, col)``.
-    frames, rows
-        Frames and rows in a block; the last ones may be smaller.
-    """
-
-    shape: tuple[int, int, int]
-    frames: int
-    rows: int
-
-    @classmethod
-    def of(
-        cls, shape: tuple[int, int, int], dtype: DTypeLike, *, frames: int | None = None
-    ) -> Blocks:
-        """Blocks of a good size, or with the given number of frames if they stay below the limit."""
-        n, rows, cols = shape
-        row_bytes = cols * np.dtype(dtype).itemsize
-        rows_at_once = min(rows, max(1, MAX_BLOCK // row_bytes))
-        wanted = frames or max(1, GOOD_BLOCK // (rows * row_bytes))
-        return cls(shape, min(n, wanted, max(1, MAX_BLOCK // (rows * row_bytes))), rows_at_once)
-
-    @property
-    def chunks(self) -> tuple[tuple[int, ...], ...]:
-        """Chunk lengths along each axis, as Tiled and dask have them."""
-        n, rows, cols = self.shape
-        return _lengths(n, self.frames), _lengths(rows, self.rows), (cols,)
-
-    def covering(
-        self, start: int, stop: int
-    ) -> Iterator[tuple[tuple[int, int, int], slice, slice]]:
-        """Block index, frames and rows of the blocks that make up the frames `start` to `stop`.
-
-        Raises
-        ------
-        ValueError
-            If these frames are not made of whole blocks.
-        """
-        n, rows, _ = self.shape
-        if not 0 <= start < stop <= n or start % self.frames or (stop % self.frames and stop != n):
-            raise ValueError(
-                f"frames {start}:{stop} are no whole blocks of {self.frames} out of {n} frames"
-            )
-        for first in range(start, stop, self.frames):
-            for top in range(0, rows, self.rows):
-                index = (first // self.frames, top // self.rows, 0)
-                yield (
-                    index,
-                    slice(first, min(first + self.frames, stop)),
-                    slice(top, min(top + self.rows, rows)),
-                )
+    return "-".join(
+        [path_segment(raw_uid), path_segment(data_key), path_segment(method), str(attempt)]
+    )
 
 
 def array_source(
@@ -143,13 +66,3 @@ def in_file(source: DataSource[Any], path: Path, dataset: str) -> DataSource[Any
         ],
         management=Management.external,
     )
-
-
-def volume_dtypes(intensity: DTypeLike) -> dict[str, np.dtype[Any]]:
-    """Dtypes of the volumes, given that of the intensity."""
-    return {INTENSITY: np.dtype(intensity), SIGMA: np.dtype(np.float32), MASK: np.dtype(bool)}
-
-
-def _lengths(total: int, length: int) -> tuple[int, ...]:
-    whole, rest = divmod(total, length)
-    return (length,) * whole + ((rest,) if rest else ())

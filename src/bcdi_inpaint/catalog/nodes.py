@@ -8,7 +8,7 @@ import httpx
 from tiled.client.utils import ClientError
 from tiled.queries import Key
 
-from .metadata import FillMetadata
+from bcdi_inpaint.export.metadata import FillMetadata
 
 if TYPE_CHECKING:
     from tiled.client.container import Container

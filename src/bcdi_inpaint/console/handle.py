@@ -17,14 +17,14 @@ from rich.markup import escape
 
 from bcdi_inpaint import catalog, geometry
 from bcdi_inpaint.filling import METHODS
-from bcdi_inpaint.filling.registry import REGISTRY
-from bcdi_inpaint.live import InpaintCallback, Settings
-from bcdi_inpaint.live.faults import reason
+from bcdi_inpaint.filling.methods import REGISTRY
+from bcdi_inpaint.live import InpaintCallback, Settings, wording
+from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger, going_on
 from bcdi_inpaint.live.logs import LogFile
-from bcdi_inpaint.live.road import Desk
+from bcdi_inpaint.live.worker.pipeline import Desk
 
-from . import commands, status
+from . import commands, status_lines
 from .commands import command
 from .toggles import Toggles, change, load, models
 from .tuning import Job, Tuner
@@ -215,7 +215,7 @@ class Inpaint:
     def status(self) -> None:
         """Show what is going on; %inpaint alone does the same."""
         where = {"toggles": str(self._file), "log": str(self._log_file)}
-        self._console.print(status.table(self.callback.status(), self._toggles, where))
+        self._console.print(status_lines.table(self.callback.status(), self._toggles, where))
         if self._tuner.uid:
             self._console.print(f"tuning on run {self._tuner.uid}: {self._tuner.share:.0%}")
 
@@ -354,10 +354,10 @@ class Inpaint:
                 self._say(known.last_error, bad=True)
 
     def _announce_run(self, run: RunStatus) -> None:
-        text = status.line(run, self._toggles.threshold)
+        text = wording.line(run, self._toggles.threshold)
         logger.info(text.plain)
         self._console.print(text, soft_wrap=True)
-        doubtful = run.result and status.verdict(run.result, self._toggles.threshold) != "trusted"
+        doubtful = run.result and wording.verdict(run.result, self._toggles.threshold) != "trusted"
         if doubtful and run.uid not in self._tuned and self._toggles.finetune:
             self._tune(self._raw[run.uid])
         elif doubtful and run.uid not in self._tuned:
@@ -395,7 +395,7 @@ class Inpaint:
     def _say(self, text: str, *, bad: bool = False) -> None:
         logger.log(logging.WARNING if bad else logging.INFO, text)
         self._console.print(
-            escape(f"inpaint: {text}"), style=status.BAD if bad else None, soft_wrap=True
+            escape(f"inpaint: {text}"), style=wording.BAD if bad else None, soft_wrap=True
         )
 
     def _run(self, scan: int | str | None) -> Container:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.progress import track
 
-from bcdi_inpaint.catalog.layout import Blocks
-from bcdi_inpaint.catalog.plots import plot_on
-from bcdi_inpaint.catalog.quicklook import OUTLINE
-from bcdi_inpaint.catalog.reader import open_scan
+from bcdi_inpaint.export.filled_scan import open_scan
+from bcdi_inpaint.export.layout import Blocks
+from bcdi_inpaint.export.plots import plot_on
+from bcdi_inpaint.export.quicklook import OUTLINE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bcdi_inpaint import geometry
 from bcdi_inpaint.filling import METHODS
-from bcdi_inpaint.filling.registry import REGISTRY
+from bcdi_inpaint.filling.methods import REGISTRY
 from bcdi_inpaint.live import AroundPeak, Settings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def models() -> tuple[str, ...]:
     """Names of the networks in the package."""
     # With torch, which takes seconds to import; a session may never ask.
-    from bcdi_inpaint.filling.weights import shipped_models
+    from bcdi_inpaint.filling.patching.weights import shipped_models
 
     return shipped_models()
 

@@ -14,8 +14,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from bcdi_inpaint.learning import finetune
-from bcdi_inpaint.live.road import read_finished
+from bcdi_inpaint.filling.patching.finetuning import finetune
+from bcdi_inpaint.live.worker.pipeline import read_finished
 
 if TYPE_CHECKING:
     from .tuning import Job

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bcdi_inpaint.live import Settings
-    from bcdi_inpaint.live.road import Desk
+    from bcdi_inpaint.live.worker.pipeline import Desk
 
     Done = Callable[["Job", dict[str, Any]], None]
 

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from .inpaint import estimate_scan, inpaint
-from .registry import METHODS
+from .methods import METHODS
+from .pipeline import estimate_scan, inpaint
 from .result import Inpainted, Report, SelfCheck
 
 if TYPE_CHECKING:
     # Torch takes a second to import.
-    from .surroundings import Estimate as Estimate
+    from .estimation import Estimate as Estimate
 
 __all__ = ["METHODS", "Inpainted", "Report", "SelfCheck", "estimate_scan", "inpaint"]

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from .fourier import forward, inverse
-from .symmetry import shift
+from .friedel.symmetry import shift
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .fourier import Shape
-    from .symmetry import Symmetry
+    from .friedel.symmetry import Symmetry
 
 TYPICAL_PRECISION = 0.1
 """The preconditioner's precision, as a share of the measured voxels' mean."""

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .bands import Box
-    from .surroundings import Surroundings
+    from .estimation import Surroundings
+    from .friedel.twin import Twin
     from .texture import Texture
-    from .twin import Twin
 
 REACH = 8
 """Voxels around a gap that the posterior is conditioned on; those beyond say nothing new."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .surroundings import Estimate
+    from .estimation import Estimate
 
 
 class Fill(NamedTuple):

@@ -8,12 +8,12 @@ them together and keeps account of each one's share.
 
 from __future__ import annotations
 
-from .detector import Detector, Lines, Module
-from .faults import dead_pixels, flagged, hot_pixels
-from .files import CXI_BITS, NEXUS_BITS, read_mask
+from .bad_pixels import dead_pixels, flagged, hot_pixels
+from .chips import Detector, Lines, Module
+from .flags import as_recorded
 from .lookup import detector, detectors, recognise
+from .mask_files import CXI_BITS, NEXUS_BITS, read_mask
 from .merging import MissingPixels, merge
-from .recorded import as_recorded
 
 __all__ = [
     "CXI_BITS",

@@ -7,12 +7,12 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from .table import ALIASES, DETECTORS
+from .known_detectors import ALIASES, DETECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .detector import Detector
+    from .chips import Detector
 
 
 def detectors() -> tuple[str, ...]:

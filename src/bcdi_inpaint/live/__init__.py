@@ -1,7 +1,6 @@
-"""Filling while a scan is measured: the callback, its worker process, catching up."""
+"""Filling while a scan is measured: the callback and its worker process."""
 
 from .callback import InpaintCallback
-from .catchup import catch_up, left_over
 from .region import AroundPeak
 from .settings import Limits, Settings
 from .status import RunStatus, Status
@@ -13,6 +12,4 @@ __all__ = [
     "RunStatus",
     "Settings",
     "Status",
-    "catch_up",
-    "left_over",
 ]

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from bcdi_inpaint.scans import RockingScanRule, RunStart, is_rocking_scan
 
-from .backlog import Backlog
+from .dispatch.document_queue import Backlog
+from .dispatch.routing import Router, size
+from .dispatch.run_table import Ledger
+from .dispatch.supervision import Supervisor
 from .guard import GuardedLogger, going_on
-from .ledger import Ledger
 from .messages import Document, Leave, Open, check_settings
-from .router import Router, size
 from .settings import Limits, Settings
 from .status import Status
-from .supervisor import Supervisor
 
 if TYPE_CHECKING:
     from types import TracebackType

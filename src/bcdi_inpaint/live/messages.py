@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from .faults import Fault
+    from .errors import Fault
     from .settings import Settings
 
 # To the worker.

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from bcdi_inpaint.filling.registry import DEFAULT
+from bcdi_inpaint.filling.methods import DEFAULT
 from bcdi_inpaint.scans import LARGEST_STACK, Choices
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from .announced import from_documents, read_points
 from .assembly import Choices
 from .documents import FramesInEvent, FramesInFile, RunDocuments
-from .files import OutsideRootsError, Retry, allowed_path, read_frames
-from .local import from_file
+from .from_files import from_file
+from .hdf5 import OutsideRootsError, Retry, allowed_path, read_frames
 from .recognition import RockingScanRule, is_rocking_scan
 from .rocking_scan import RockingScan, ScanMetadata, Span
-from .run import from_run
-from .size import LARGEST_STACK, check_size
+from .runs import from_run
+from .sizes import LARGEST_STACK, check_size
 from .start_stop import RunStart, RunStop
 
 __all__ = [

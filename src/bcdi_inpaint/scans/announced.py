@@ -9,7 +9,7 @@ import numpy as np
 
 from .assembly import NO_CHOICES, Choices, assemble, count
 from .documents import FramesInEvent
-from .files import ONCE, read_frames
+from .hdf5 import ONCE, read_frames
 from .streams import PointFrames, choose_image
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .documents import Location, RunDocuments
-    from .files import Retry
+    from .hdf5 import Retry
     from .rocking_scan import RockingScan
 
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from bcdi_inpaint import geometry
 
-from .metadata import DETECTOR_NAMES, VENDOR_NAMES, Facts, scan_metadata
-from .missing import find_detector, missing_pixels
+from .facts import DETECTOR_NAMES, VENDOR_NAMES, Facts, scan_metadata
+from .masks import find_detector, missing_pixels
 from .motor import in_degrees, rocking_motor
 from .rocking_scan import RockingScan, ScanMetadata
 from .start_stop import RunStart, RunStop

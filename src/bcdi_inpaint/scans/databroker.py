@@ -10,7 +10,7 @@ import numpy as np
 from .announced import from_documents
 from .assembly import Choices, FramesPerPoint, assemble
 from .documents import RunDocuments
-from .files import ONCE
+from .hdf5 import ONCE
 from .streams import PointFrames, RunRecord, choose_image
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .files import Retry
+    from .hdf5 import Retry
     from .rocking_scan import RockingScan, Span
 
 

@@ -1,7 +1,7 @@
 """Where the frames of a run are, told from its documents as they come.
 
 The documents may come in any of Bluesky's flavours, split and late in any way; what they say is
-the same in the end. Nothing is read here: see :mod:`bcdi_inpaint.scans.files`.
+the same in the end. Nothing is read here: see :mod:`bcdi_inpaint.scans.hdf5`.
 
 bluesky-tiled-plugins' ``RunNormalizer`` and consolidators do the like for Tiled, but number points
 by the index of their datum and count rows as they arrive, so that a point repeated after a pause or

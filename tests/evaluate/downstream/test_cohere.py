@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bcdi_inpaint.evaluate.downstream import cohere
-from bcdi_inpaint.evaluate.downstream.truth import aligned, errors
 from bcdi_inpaint.filling import Inpainted, Report
+from bcdi_inpaint.lab.evaluate.downstream import cohere_runs as cohere
+from bcdi_inpaint.lab.evaluate.downstream.truth import aligned, errors
 
 
 def test_cohere_reads_our_export_and_finds_the_object(crystal, counts):

@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from bcdi_inpaint.evaluate.downstream.ledger import GapFacts, Inverse, Ledger, Line, Reconstruction
+from bcdi_inpaint.lab.evaluate.downstream.results import (
+    GapFacts,
+    Inverse,
+    Ledger,
+    Line,
+    Reconstruction,
+)
 
 START = Reconstruction("bench", "9 px", "1", "patching", "old", 0, 1.0, 0.1, 0.1, 0.1, 0.1)
 PATCHING = [

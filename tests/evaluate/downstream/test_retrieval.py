@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bcdi_inpaint.evaluate.downstream.fills import FILLS
-from bcdi_inpaint.evaluate.downstream.retrieval import Bounds, Schedule, free_voxels, retrieve
-from bcdi_inpaint.evaluate.downstream.truth import aligned, errors
 from bcdi_inpaint.filling import Inpainted, Report
+from bcdi_inpaint.lab.evaluate.downstream.fills import FILLS
+from bcdi_inpaint.lab.evaluate.downstream.retrieval import Bounds, Schedule, free_voxels, retrieve
+from bcdi_inpaint.lab.evaluate.downstream.truth import aligned, errors
 
 
 def test_the_best_ranked_of_a_few_starts_finds_the_object(crystal, counts):

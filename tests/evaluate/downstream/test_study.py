@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bcdi_inpaint.evaluate import Request
-from bcdi_inpaint.evaluate.downstream import cohere
-from bcdi_inpaint.evaluate.downstream.fills import FILLS
-from bcdi_inpaint.evaluate.downstream.ledger import Ledger, Reconstruction
-from bcdi_inpaint.evaluate.downstream.report import report
-from bcdi_inpaint.evaluate.downstream.retrieval import Schedule
-from bcdi_inpaint.evaluate.downstream.scenes import Plan, Scene
-from bcdi_inpaint.evaluate.downstream.study import Study
+from bcdi_inpaint.lab.evaluate import Request
+from bcdi_inpaint.lab.evaluate.downstream import cohere_runs as cohere
+from bcdi_inpaint.lab.evaluate.downstream.fills import FILLS
+from bcdi_inpaint.lab.evaluate.downstream.reporting import report
+from bcdi_inpaint.lab.evaluate.downstream.results import Ledger, Reconstruction
+from bcdi_inpaint.lab.evaluate.downstream.retrieval import Schedule
+from bcdi_inpaint.lab.evaluate.downstream.scenes import Plan, Scene
+from bcdi_inpaint.lab.evaluate.downstream.study import Study
 
 MINIATURE = Plan(
     scenes=(Scene("9 px", shape=(32, 32, 32), width=6),),

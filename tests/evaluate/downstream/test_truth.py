@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bcdi_inpaint.evaluate.downstream.truth import aligned, errors
+from bcdi_inpaint.lab.evaluate.downstream.truth import aligned, errors
 
 
 def test_twin_shift_phase_and_scale_are_no_errors(crystal):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bcdi_inpaint.evaluate.downstream.retrieval import Schedule
-from bcdi_inpaint.evaluate.downstream.scenes import Plan, Scene
-from bcdi_inpaint.evaluate.downstream.views import laid_over, measured_view, simulated_view
-from bcdi_inpaint.evaluate.patterns import MeasuredScan
+from bcdi_inpaint.lab.evaluate.downstream.retrieval import Schedule
+from bcdi_inpaint.lab.evaluate.downstream.scenes import Plan, Scene
+from bcdi_inpaint.lab.evaluate.downstream.views import laid_over, measured_view, simulated_view
+from bcdi_inpaint.lab.evaluate.patterns import MeasuredScan
 
 
 def test_gap_and_object_of_a_scene_belong_to_the_counts():

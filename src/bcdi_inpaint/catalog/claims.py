@@ -1,0 +1,213 @@
+"""Writing a filled scan to Tiled: claim a node, write blocks of frames, finish.
+
+A node exists from its claim on. It counts only once it is ``complete``, which is written last, so
+a crash at any moment leaves either nothing, or a node that is visibly incomplete and is replaced
+by the next claim after this one has expired.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import httpx
+from tiled.client.utils import ClientError
+from tiled.structures.core import StructureFamily
+
+from bcdi_inpaint.export.metadata import FillMetadata, from_scan
+from bcdi_inpaint.export.quicklook import draw
+from bcdi_inpaint.export.volumes import write_volumes
+
+from .layout import SPECS, node_key
+from .node import Fill
+from .nodes import attempts, create, discard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.filling.result import Inpainted
+    from bcdi_inpaint.scans.rocking_scan import RockingScan, ScanMetadata
+
+LEASE = 300.0
+"""Seconds after which a claim that was not renewed expires; every block written renews it."""
+
+
+class ClaimedError(RuntimeError):
+    """Somebody else is writing this fill; the message says who and until when."""
+
+
+class AlreadyFilledError(RuntimeError):
+    """There is a complete node for this run, detector and method."""
+
+
+def claim(
+    processed: Container,
+    scan: ScanMetadata,
+    *,
+    method: str,
+    redo: bool = False,
+    owner: str = "",
+    lease: float = LEASE,
+) -> Fill:
+    """Create the node of a fill, unless somebody is at it or it is done.
+
+    What earlier attempts left half-written or failed is removed. Creating the node is atomic in
+    the server: of two services that claim the same fill, one gets `ClaimedError`.
+
+    Parameters
+    ----------
+    processed
+        The container of filled scans, ``<beamline>/processed/bcdi_inpaint``.
+    scan
+        Where the scan comes from; `raw_uid` must be given.
+    method
+        The method that is going to fill. With the raw run and the detector it is the identity:
+        there is one complete and current node for each.
+    redo
+        Make a new node although there is a complete one; on `Fill.finish` that one is superseded.
+    owner
+        Who claims; by default host, process and a token. An owner takes over at once what it had
+        claimed itself, as a service does whose worker died.
+    lease
+        Seconds until the claim expires if it is not renewed.
+
+    Raises
+    ------
+    ClaimedError, AlreadyFilledError, TagsRefusedError
+    """
+    owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    if not scan.raw_uid:
+        raise ValueError("scan.raw_uid is empty: a filled scan is filed under the run it came from")
+    earlier = attempts(processed, scan.raw_uid, scan.data_key, method)
+    now = time.time()
+    for key, known in earlier.items():
+        if known.complete and not known.superseded_by and not redo:
+            raise AlreadyFilledError(f"{key} is complete already; ask for a redo to replace it")
+        theirs = known.claim_expires > now and known.claimed_by != owner
+        if not known.complete and not known.failed and theirs:
+            raise ClaimedError(
+                f"{key} is being written by {known.claimed_by} "
+                f"(its claim expires in {known.claim_expires - now:.0f} s)"
+            )
+    attempt = 1 + max((known.attempt for known in earlier.values()), default=0)
+    metadata = FillMetadata(
+        **from_scan(scan),
+        method=method,
+        attempt=attempt,
+        failures=max((known.failures for known in earlier.values()), default=0),
+        claimed_by=owner,
+        claim_expires=now + lease,
+        created=now,
+        version=version("bcdi-inpaint"),
+        version_numpy=version("numpy"),
+        version_tiled=version("tiled"),
+    )
+    key = node_key(scan.raw_uid, scan.data_key, method, attempt)
+    try:
+        node = create(
+            processed,
+            StructureFamily.container,
+            [],
+            key=key,
+            metadata=metadata.flat(),
+            specs=list(SPECS),
+            access_tags=scan.access_tags,
+        )
+    except ClientError as error:
+        if error.response.status_code == httpx.codes.CONFLICT:
+            raise ClaimedError(f"{key} has just been created by somebody else") from None
+        raise
+    for left_over, known in earlier.items():
+        if not known.complete:
+            discard(processed, left_over, instead=key)
+    return Fill(processed, node, metadata, access_tags=scan.access_tags, lease=lease)
+
+
+def write(
+    processed: Container,
+    scan: RockingScan,
+    filled: Inpainted,
+    *,
+    method: str = "",
+    redo: bool = True,
+    folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Container:
+    """Write a filled scan at once.
+
+    Parameters
+    ----------
+    processed
+        The container of filled scans, ``<beamline>/processed/bcdi_inpaint``.
+    scan, filled
+        The scan and what `inpaint` made of it. The arrays may be anything that gives numpy arrays
+        when sliced (memory maps, dask arrays): they are read block by block.
+    method
+        The method that was asked for, where it is not the one that filled in the end.
+    redo
+        Whether to replace a complete node (it becomes superseded) or to raise `AlreadyFilledError`.
+    folder
+        Write the volumes to an HDF5 file in this folder and register it, instead of sending them
+        to Tiled. The server must see it under the same path and have it in ``readable_storage``.
+    progress
+        Called with the frames written and their total after every block.
+
+    Returns
+    -------
+    Container
+        Client of the node, complete.
+
+    Raises
+    ------
+    ClaimedError, AlreadyFilledError, TagsRefusedError
+        And whatever stops it in the middle; nothing half-written is left then.
+    """
+    if scan.frames.shape != filled.intensity.shape:
+        raise ValueError(
+            f"the scan has shape {scan.frames.shape}, its fill {filled.intensity.shape}"
+        )
+    fill = claim(processed, scan.metadata, method=method or filled.report.method, redo=redo)
+    path = None if folder is None else folder.absolute() / f"{fill.key}.h5"
+    try:
+        if path is None:
+            _send(fill, filled, progress)
+        else:
+            _write_file(fill, filled, path, progress)
+        return fill.finish(filled.report, draw(filled.intensity, filled.mask), angles=scan.angles)
+    except BaseException:
+        fill.abandon()
+        if path is not None:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _send(fill: Fill, filled: Inpainted, progress: Callable[[int, int], None] | None) -> None:
+    """Send the volumes block by block."""
+    total = filled.intensity.shape[0]
+    step = fill.allocate(filled.intensity.shape, filled.intensity.dtype).frames
+    for start in range(0, total, step):
+        part = slice(start, min(start + step, total))
+        fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
+        if progress is not None:
+            progress(part.stop, total)
+
+
+def _write_file(
+    fill: Fill, filled: Inpainted, path: Path, progress: Callable[[int, int], None] | None
+) -> None:
+    """Write the volumes to a file, and let Tiled serve them from there."""
+
+    def after_block(done: int, total: int) -> None:
+        fill.renew_when_due()
+        if progress is not None:
+            progress(done, total)
+
+    write_volumes(path, filled, progress=after_block)
+    fill.register(path, filled.intensity.shape, filled.intensity.dtype)

@@ -1,0 +1,5 @@
+"""The command ``bcdi-inpaint``."""
+
+from .app import app
+
+__all__ = ["app"]

@@ -1,0 +1,115 @@
+"""Tables that the commands print."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from bcdi_inpaint.console.printing import sheet
+
+PACKAGES = (
+    "bcdi-inpaint", "numpy", "scipy", "torch", "bluesky", "bluesky-tiled-plugins", "ophyd", "tiled",
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rich.console import Console
+
+    from bcdi_inpaint.geometry import Detector
+    from bcdi_inpaint.lab.training import Progress, TrainingRecipe
+    from bcdi_inpaint.live import RunStatus
+
+
+def detector_list(detectors: Iterable[Detector]) -> Table:
+    """One line for each detector."""
+    table = Table("key", "detector", "frame", "pixel", "missing", box=None, padding=(0, 2, 0, 0))
+    for known in detectors:
+        rows, cols = known.shape
+        table.add_row(
+            known.key,
+            known.name,
+            f"{rows} x {cols}",
+            f"{known.pixel_size * 1e6:g} µm",
+            f"{known.mask().mean():.2%}",
+        )
+    return table
+
+
+def detector_sheet(known: Detector) -> Table:
+    """All that is known of one detector's gaps."""
+    table = sheet()
+    rows, cols = known.shape
+    table.add_row("key", known.key)
+    table.add_row("detector", f"{known.name} ({known.vendor}, {known.sensor})")
+    table.add_row("frame", f"{rows} x {cols} pixels of {known.pixel_size * 1e6:g} µm")
+    for policy in ("bcdi", "dead", "dead+large", "dead+large+virtual"):
+        lines = known.lines(policy)
+        for axis, spans in (("rows", lines.rows), ("cols", lines.cols)):
+            listed = ", ".join(f"{start}:{stop}" for start, stop in spans) or "none"
+            table.add_row(policy if axis == "rows" else "", f"{axis} {listed}")
+        missing = known.mask(policy=policy)
+        table.add_row("", f"{missing.sum()} pixels, {missing.mean():.2%}")
+    return table
+
+
+def installation() -> Table:
+    """Versions, methods and devices."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
+
+    from bcdi_inpaint.filling import METHODS
+
+    table = sheet()
+    for package in PACKAGES:
+        try:
+            table.add_row(package, version(package))
+        except PackageNotFoundError:
+            table.add_row(package, "not installed")
+    table.add_row("Python", platform.python_version())
+    table.add_row("methods", ", ".join(METHODS))
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    table.add_row("devices", ", ".join([f"CPU ({torch.get_num_threads()} threads)", *gpus]))
+    return table
+
+
+def runs(done: Iterable[RunStatus]) -> Table:
+    """One line for each run that was filled or failed."""
+    table = Table("scan", "run", "state", "where, or why not", box=None, padding=(0, 2, 0, 0))
+    for run in done:
+        scan = "" if run.scan_id is None else str(run.scan_id)
+        table.add_row(scan, run.uid[:8], run.state, escape(run.path or run.reason))
+    return table
+
+
+@contextmanager
+def training_progress(
+    console: Console, recipe: TrainingRecipe, minutes: float | None
+) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar with time left, and a line for each validation."""
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    from bcdi_inpaint.lab.training.courses import course
+
+    taught = course(recipe)
+    columns = (TextColumn("training"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=console) as bars:
+        task = bars.add_task("training", total=1.0)
+
+        def report(row: Progress) -> None:
+            by_time = row.seconds / (60 * minutes) if minutes else 0.0
+            bars.update(task, completed=max(row.step / recipe.steps, by_time))
+            bars.console.print(
+                f"step {row.step:>6}  portions {row.portions:>8}  "
+                f"{taught.shown}: training {row.training:.3f}, "
+                f"held out {row.validation:.3f} ({taught.start} {row.start:.3f})",
+                highlight=False,
+            )
+
+        yield report

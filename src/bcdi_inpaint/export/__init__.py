@@ -1,0 +1,1 @@
+"""Filled scans as files and pictures; nothing of Tiled."""

@@ -1,0 +1,134 @@
+"""Filling files: no Tiled, no Bluesky."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bcdi_inpaint.filling import inpaint
+from bcdi_inpaint.filling.methods import DEFAULT
+from bcdi_inpaint.scans import from_file
+
+from . import formats as exporters
+from .filled_scan import FilledScan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from bcdi_inpaint.filling import Inpainted
+
+
+def fill_file(
+    source: Path,
+    target: Path,
+    *,
+    method: str | None = None,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    force: bool = False,
+    step: Callable[[str], None] = lambda _: None,
+    **reading: Any,
+) -> Inpainted:
+    """Fill the scan in a file and write another file.
+
+    Parameters
+    ----------
+    source
+        npz, npy, tif or HDF5 (CXI, NeXus).
+    target
+        Its extension decides the format, see `WRITERS`. It appears when it is complete.
+    method, device, options
+        As `bcdi_inpaint.inpaint` takes them.
+    force
+        Replace `target` if it is there.
+    step
+        Called with what is being done, in a word.
+    **reading
+        What `bcdi_inpaint.scans.from_file` takes beside the path.
+
+    Raises
+    ------
+    ValueError, OSError
+        If `target` can't be written, or `source` can't be read or filled. Nothing is written then.
+    """
+    write = _writer(target)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} to")
+    if target.exists() and not force:
+        raise FileExistsError(f"{target} exists; --force replaces it")
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{target} is the raw file itself: give another name for the filled one")
+    with _whole_or_not_at_all(target) as part:
+        step("reading")
+        scan = from_file(source, **reading)
+        step("filling")
+        filled = inpaint(scan.frames, scan.mask, method or DEFAULT, device, **(options or {}))
+        step("writing")
+        write(part, FilledScan(filled, scan.metadata, scan.angles))
+    return filled
+
+
+def _npz(path: Path, scan: FilledScan) -> None:
+    """``data``, ``sigma``, ``filled`` (bool), ``theta`` and ``report`` (JSON)."""
+    filled = scan.filled
+    angles: dict[str, Any] = {} if scan.angles is None else {"theta": scan.angles}
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            data=filled.intensity,
+            sigma=filled.sigma,
+            filled=filled.mask,  # packages that find a "mask" would mask these voxels again
+            report=np.array(json.dumps(filled.report.to_dict())),
+            **angles,
+        )
+
+
+def _npy(path: Path, scan: FilledScan) -> None:
+    with path.open("wb") as file:
+        np.save(file, scan.filled.intensity)
+
+
+WRITERS: dict[str, Callable[[Path, FilledScan], None]] = {
+    ".npz": _npz,
+    ".npy": _npy,
+    ".h5": exporters.nexus,
+    ".hdf5": exporters.nexus,
+    ".nxs": exporters.nexus,
+    ".cxi": exporters.pynx_cxi,
+    ".tif": exporters.tif,
+    ".tiff": exporters.tif,
+}
+"""Extension -> what writes it: everything there is (npz, NeXus), PyNX's CXI, intensity alone."""
+
+
+def _writer(target: Path) -> Callable[[Path, FilledScan], None]:
+    try:
+        return WRITERS[target.suffix.lower()]
+    except KeyError:
+        raise ValueError(f"{target}: the name must end in {', '.join(WRITERS)}") from None
+
+
+@contextmanager
+def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
+    """A name beside `target` to write to; it becomes `target`, or nothing is left.
+
+    Raises
+    ------
+    OSError
+        At once if nothing can be written there, not when the work is done.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.touch()
+    except OSError as error:
+        raise OSError(f"{target} can't be written: {error.strerror}") from error
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

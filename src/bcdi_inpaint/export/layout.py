@@ -1,0 +1,103 @@
+"""What a filled scan is made of, and in which blocks its volumes are read and written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import DTypeLike
+
+DIMS = ("frame", "row", "col")
+INTENSITY, SIGMA, MASK, QUICKLOOK = "intensity", "sigma", "mask", "quicklook"
+VOLUMES = (INTENSITY, SIGMA, MASK)
+UNITS = {INTENSITY: "counts", SIGMA: "counts", MASK: ""}
+
+MAX_BLOCK = 100_000_000
+"""Bytes; servers and proxies dislike larger requests."""
+GOOD_BLOCK = 16_000_000
+"""Bytes; large enough to write fast, small enough that one frame is read without much waste."""
+
+
+def motor_key(motor: str) -> str:
+    """Key of the child that holds the rocking motor's angles."""
+    key = path_segment(motor)
+    return f"{key}_angle" if key in (*VOLUMES, QUICKLOOK) else key
+
+
+def path_segment(name: str) -> str:
+    """`name` as it may stand in a path."""
+    return re.sub(r"[^\w.-]", "_", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Blocks of a stack along its frames (and rows, where one frame alone is too large).
+
+    Attributes
+    ----------
+    shape
+        ``(frame, row, col)``.
+    frames, rows
+        Frames and rows in a block; the last ones may be smaller.
+    """
+
+    shape: tuple[int, int, int]
+    frames: int
+    rows: int
+
+    @classmethod
+    def of(
+        cls, shape: tuple[int, int, int], dtype: DTypeLike, *, frames: int | None = None
+    ) -> Blocks:
+        """Blocks of a good size, or with the given number of frames if they stay below the limit."""
+        n, rows, cols = shape
+        row_bytes = cols * np.dtype(dtype).itemsize
+        rows_at_once = min(rows, max(1, MAX_BLOCK // row_bytes))
+        wanted = frames or max(1, GOOD_BLOCK // (rows * row_bytes))
+        return cls(shape, min(n, wanted, max(1, MAX_BLOCK // (rows * row_bytes))), rows_at_once)
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...]:
+        """Chunk lengths along each axis, as Tiled and dask have them."""
+        n, rows, cols = self.shape
+        return _lengths(n, self.frames), _lengths(rows, self.rows), (cols,)
+
+    def covering(
+        self, start: int, stop: int
+    ) -> Iterator[tuple[tuple[int, int, int], slice, slice]]:
+        """Block index, frames and rows of the blocks that make up the frames `start` to `stop`.
+
+        Raises
+        ------
+        ValueError
+            If these frames are not made of whole blocks.
+        """
+        n, rows, _ = self.shape
+        if not 0 <= start < stop <= n or start % self.frames or (stop % self.frames and stop != n):
+            raise ValueError(
+                f"frames {start}:{stop} are no whole blocks of {self.frames} out of {n} frames"
+            )
+        for first in range(start, stop, self.frames):
+            for top in range(0, rows, self.rows):
+                index = (first // self.frames, top // self.rows, 0)
+                yield (
+                    index,
+                    slice(first, min(first + self.frames, stop)),
+                    slice(top, min(top + self.rows, rows)),
+                )
+
+
+def volume_dtypes(intensity: DTypeLike) -> dict[str, np.dtype[Any]]:
+    """Dtypes of the volumes, given that of the intensity."""
+    return {INTENSITY: np.dtype(intensity), SIGMA: np.dtype(np.float32), MASK: np.dtype(bool)}
+
+
+def _lengths(total: int, length: int) -> tuple[int, ...]:
+    whole, rest = divmod(total, length)
+    return (length,) * whole + ((rest,) if rest else ())

@@ -1,0 +1,54 @@
+"""A filled scan's volumes in an HDF5 file of the service's own, for Tiled to serve from there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .formats import whole_file
+from .layout import INTENSITY, MASK, SIGMA, VOLUMES, Blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bcdi_inpaint.filling.result import Inpainted
+
+GROUP = "/entry/data"
+
+
+def write_volumes(
+    path: Path, filled: Inpainted, *, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Write the volumes block by block; the file appears under its name once it is whole.
+
+    Compressed by Blosc with zstd, which every reader with hdf5plugin knows, Tiled among them.
+    """
+    import h5py
+    import hdf5plugin
+
+    volumes = {INTENSITY: filled.intensity, SIGMA: filled.sigma, MASK: filled.mask}
+    n, rows, cols = filled.intensity.shape
+    step = Blocks.of((n, rows, cols), filled.intensity.dtype).frames
+    compression = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.SHUFFLE)
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["default"] = "entry"
+        entry = file.create_group("entry")
+        entry.attrs.update({"NX_class": "NXentry", "default": "data"})
+        data = file.create_group(GROUP)
+        data.attrs.update({"NX_class": "NXdata", "signal": INTENSITY})
+        for name in VOLUMES:
+            data.create_dataset(
+                name,
+                (n, rows, cols),
+                volumes[name].dtype,
+                chunks=(1, rows, cols),
+                compression=compression,
+            )
+        for start in range(0, n, step):
+            part = slice(start, min(start + step, n))
+            for name in VOLUMES:
+                data[name][part] = np.asarray(volumes[name][part])
+            if progress is not None:
+                progress(part.stop, n)

@@ -1,0 +1,341 @@
+"""The centre about which a scan's measured voxels agree with their mirror images, and how far they do.
+
+Without strain a Bragg peak is centrosymmetric, I(c + d) = I(c - d): what a gap hides was measured at its
+mirror image, its Friedel twin. Strain takes away a part of that, which the scan's own measured pairs tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..fourier import (
+    embedded,
+    forward,
+    frequencies,
+    grid_for,
+    inverse,
+    lags,
+    taper,
+    transform_of_lags,
+)
+from ..poisson import variance_of_log
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from ..bands import Box
+    from ..fourier import Shape
+    from ..texture import Sample
+
+    Place = tuple[float, float, float]
+
+SEARCH = 12
+"""Voxels around the bright core within which the centre is looked for."""
+
+NEAR_CORE = 6.0
+"""Voxels that a centre may be from the bright core along each axis; further ones are chance."""
+
+REACH = 40
+"""Voxels around the bright core that are compared with their mirror images."""
+
+STRENGTHS = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
+"""Correlations of pairs that are tried for each centre."""
+
+SPECKLE = 27.0
+"""Voxels that share one independent fluctuation: 3 x 3 x 3."""
+
+EVIDENCE, LEAD, LEAD_SHARE = 60.0, 20.0, 0.2
+"""A centre is believed if its log likelihood ratio against no symmetry at all, in independent
+fluctuations, is at least the first, and exceeds that of any centre elsewhere by the second and by this
+share of itself. Found on simulated scans of the training families: `docs/twin.md`."""
+
+ELSEWHERE = 8
+"""Distance in voxels of 2c from which a centre is another one."""
+
+LEVELS = (0.3, 0.7, 1.2, 2.0, 3.5, 5.0)
+"""Edges of the classes of brightness, local mean log counts, whose pairs are correlated apart."""
+
+FRINGES = (0.7, 5.0)
+"""Brightness from which the coherence is taken: below is noise, above the core."""
+
+TAPER = 6.0
+"""Standard deviation (voxels) of the taper on cross-covariances."""
+
+LAGS = 18
+"""Longest lag of the cross-covariance: three times the taper."""
+
+TRUST = 0.75
+"""Share of the measured coherence that is used: it was taken from brighter places than most of a gap,
+and at the centre that suits it best. The best share in gaps of 6 to 38 px on the measured scan and on
+simulated ones is .6 to 1."""
+
+LARGEST = 0.95
+
+PRIOR_PAIRS = 500.0
+"""Pairs' worth of the whole scan's correlation in that of each class of brightness."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Symmetry:
+    """How a scan mirrors itself.
+
+    Attributes
+    ----------
+    centre
+        (frame, row, col) in voxels of the stack; the brightest place where no centre is believed.
+    believed
+        Whether measured pairs prove it.
+    correlation
+        Of the texture at q and at 2c - q, photon noise taken out, 0 to 1; 0 where nothing is believed.
+    by_level
+        ``(7,)``: the same in each class of brightness, see `LEVELS`.
+    wavelengths
+        Of the texture along each axis, voxels.
+    evidence, lead
+        Log likelihood ratios, see `EVIDENCE`.
+    cross, auto
+        Covariance of the texture with its mirror image, and with itself, at lags -`LAGS` to `LAGS`;
+        None where nothing is believed.
+    """
+
+    centre: Place
+    believed: bool
+    correlation: float
+    by_level: NDArray[np.float32]
+    wavelengths: Place
+    evidence: float = 0.0
+    lead: float = 0.0
+    cross: Tensor | None = None
+    auto: Tensor | None = None
+
+    @property
+    def mirror(self) -> tuple[int, int, int]:
+        """The whole numbers next to 2c: voxel q is compared with voxel mirror - q."""
+        first, second, third = (round(2 * c) for c in self.centre)
+        return first, second, third
+
+    @property
+    def offset(self) -> Place:
+        """What 2c is above `mirror`."""
+        first, second, third = (2 * c - m for c, m in zip(self.centre, self.mirror, strict=True))
+        return first, second, third
+
+    def to(self, device: torch.device | str) -> Symmetry:
+        """On another device."""
+        if self.cross is None or self.auto is None:
+            return self
+        return replace(self, cross=self.cross.to(device), auto=self.auto.to(device))
+
+    def coherence(self, grid: Shape) -> Tensor:
+        """Correlation of the field with its mirror image for each wave of a grid, 0 to 1.
+
+        Fringes and the fall-off of their envelope are not equally symmetric.
+        """
+        assert self.cross is not None
+        assert self.auto is not None
+        cross = transform_of_lags(self.cross, grid) * shift(grid, self.offset, self.cross.device)
+        auto = transform_of_lags(self.auto, grid).real
+        auto = auto.clamp_min(1e-3 * float(auto.max()) + 1e-12)
+        return (cross.real / auto).clamp(0, LARGEST) * TRUST
+
+    def agreement(self, mean: Tensor) -> Tensor:
+        """Correlation at a local mean of log counts, of the same shape."""
+        levels = torch.tensor(LEVELS, device=mean.device)
+        table = torch.from_numpy(self.by_level).to(mean.device)
+        return table[torch.bucketize(mean, levels)]
+
+
+def shift(grid: Shape, by: Place, device: torch.device) -> Tensor:
+    """What moves a field's content by minus so many voxels, in Fourier space."""
+    turns = sum(f * offset for f, offset in zip(frequencies(grid, device), by, strict=True))
+    assert isinstance(turns, torch.Tensor)
+    return torch.polar(torch.ones_like(turns), 2 * np.pi * turns)
+
+
+def symmetry_of(sample: Sample, wavelengths: Place) -> Symmetry:
+    """Find a scan's centre, and how far its halves agree.
+
+    Parameters
+    ----------
+    sample
+        Of the whole stack.
+    wavelengths
+        Of the texture along each axis, voxels.
+    """
+    start, mean, core = [s.start for s in sample.box], sample.mean, _core(sample)
+    noise = torch.from_numpy(variance_of_log(mean.numpy()).astype(np.float32))
+    found = _search(sample, core, noise)
+    first, second, third = (s + c for s, c in zip(start, found.centre, strict=True))
+    near = max(abs(a - b) for a, b in zip(found.centre, core, strict=True)) <= NEAR_CORE
+    lead = max(LEAD, LEAD_SHARE * found.evidence)
+    if not (near and found.evidence >= EVIDENCE and found.lead >= lead):
+        return replace(
+            without_symmetry(sample, wavelengths), evidence=found.evidence, lead=found.lead
+        )
+    overall, by_level = _correlations(sample, found.centre, noise)
+    cross, auto = _covariances(sample, found.centre, noise)
+    return Symmetry(
+        (first, second, third),
+        overall > 0,
+        overall,
+        by_level,
+        wavelengths,
+        found.evidence,
+        found.lead,
+        cross,
+        auto,
+    )
+
+
+def without_symmetry(sample: Sample, wavelengths: Place) -> Symmetry:
+    """Nothing believed; the brightest place for a centre."""
+    first, second, third = (
+        float(s.start + c) for s, c in zip(sample.box, _core(sample), strict=True)
+    )
+    nothing = np.zeros(len(LEVELS) + 1, np.float32)
+    return Symmetry((first, second, third), False, 0.0, nothing, wavelengths)
+
+
+def _core(sample: Sample) -> list[int]:
+    """The brightest place of the local mean."""
+    return [int(i) for i in np.unravel_index(int(sample.mean.argmax()), sample.mean.shape)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    centre: tuple[float, ...]
+    evidence: float
+    lead: float
+
+
+def _search(sample: Sample, core: list[int], noise: Tensor) -> _Found:
+    """The likeliest centre near the core.
+
+    With x and x' whitened texture of a pair and r their correlation, the log likelihood ratio against
+    independence is -log(1 - r^2) / 2 + (r x x' - r^2 (x^2 + x'^2) / 2) / (1 - r^2), weighted by how much
+    of either is signal. Summed over the pairs of every centre, its three parts are autoconvolutions.
+    """
+    cut = _around(core, sample.mean.shape, REACH)
+    mean, known, error = sample.mean[cut], sample.known[cut], noise[cut]
+    residual = sample.residual[cut]
+    lit = known * (mean > FRINGES[0])
+    excess = float(((residual.square() - error) * lit).sum() / lit.sum().clamp_min(1))
+    # A logarithm's fluctuations fade with the counts.
+    signal = max(excess, 0.05) * (-torch.expm1(-mean)).square()
+    total = signal + error + 1e-3
+    weight = signal / total * known
+    white = (residual / total.sqrt()).clamp(-3, 3) * weight.sqrt()
+    grid = grid_for(tuple(white.shape), 2 * SEARCH + 4)
+    waves, power, weights = (forward(embedded(x, grid)) for x in (white, white.square(), weight))
+    at = tuple(2 * (c - s.start) for c, s in zip(core, cut, strict=True))
+    reach = 2 * SEARCH
+    product, energy, number = (
+        lags(inverse(x, grid), at, reach, grid)
+        for x in (waves.square(), power * weights, weights.square())
+    )
+    ratio = torch.full_like(product, -torch.inf)
+    for r in STRENGTHS:
+        part = (r * product - r * r * energy) / (1 - r * r) - 0.5 * np.log(1 - r * r) * number
+        ratio = torch.maximum(ratio, part)
+    ratio /= SPECKLE
+    best = [int(i) for i in np.unravel_index(int(ratio.argmax()), tuple(ratio.shape))]
+    height = float(ratio[tuple(best)])
+    elsewhere = ratio.clone()
+    elsewhere[tuple(slice(max(b - ELSEWHERE, 0), b + ELSEWHERE + 1) for b in best)] = -torch.inf
+    centre = tuple(
+        c + (b - reach + _vertex(ratio, best, axis)) / 2
+        for axis, (c, b) in enumerate(zip(core, best, strict=True))
+    )
+    return _Found(centre, height, height - float(elsewhere.max()))
+
+
+def _vertex(ratio: Tensor, best: list[int], axis: int) -> float:
+    """Of the parabola through the maximum and its neighbours along an axis, from -.5 to .5."""
+    if not 0 < best[axis] < ratio.shape[axis] - 1:
+        return 0.0
+    place: list[slice | int] = list(best)
+    place[axis] = slice(best[axis] - 1, best[axis] + 2)
+    left, middle, right = ratio[tuple(place)].tolist()
+    bend = left - 2 * middle + right
+    return float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5)) if bend < 0 else 0.0
+
+
+def _correlations(
+    sample: Sample, centre: tuple[float, ...], noise: Tensor
+) -> tuple[float, NDArray[np.float32]]:
+    """Noise-corrected correlation of all pairs, and by brightness."""
+    mirror = [round(2 * c) for c in centre]
+    known, residual, mean = (x.numpy() for x in (sample.known, sample.residual, sample.mean))
+    both = known * mirrored(known, mirror)
+    products = residual * mirrored(residual, mirror)
+    # Over all pairs, either half of a pair has the same mean square: each pair is met twice.
+    signals = residual * residual - noise.numpy()
+    level = np.digitize((mean + mirrored(mean, mirror)) / 2, LEVELS)
+    number = len(LEVELS) + 1
+    product, signal, pairs = (
+        np.bincount(level.ravel(), (x * both).ravel(), number) for x in (products, signals, both)
+    )
+    # The first class is all noise, the last the core.
+    told = slice(2, number - 1)
+    overall = product[told].sum() / signal[told].sum() if signal[told].sum() > 0 else 0.0
+    overall = float(np.clip(overall, 0, LARGEST))
+    scale = PRIOR_PAIRS * signal[told].sum() / max(pairs[told].sum(), 1)
+    by_level = (product + scale * overall) / np.maximum(signal + scale, 1e-9)
+    by_level[: told.start] = by_level[told.start]
+    return overall, by_level.clip(0, LARGEST).astype(np.float32)
+
+
+def _covariances(sample: Sample, centre: tuple[float, ...], noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Covariance of the texture with its mirror image and with itself, tapered."""
+    cut = _around([round(c) for c in centre], sample.mean.shape, max(sample.mean.shape))
+    mean = sample.mean[cut]
+    lit = sample.known[cut] * (mean > FRINGES[0]) * (mean < FRINGES[1])
+    residual = sample.residual[cut] * lit
+    extent = tuple(mean.shape)
+    grid = grid_for(extent, 2 * LAGS)
+    pairs, waves = forward(embedded(lit, grid)), forward(embedded(residual, grid))
+    at = tuple(round(2 * (c - s.start)) for c, s in zip(centre, cut, strict=True))
+
+    def covariance(products: Tensor, number: Tensor, at: Shape) -> Tensor:
+        ratio = products / number.clamp_min(1) * (number > 1e-3 * number.max())
+        return lags(ratio, at, LAGS, grid) * taper(LAGS, TAPER)
+
+    itself = inverse(waves.abs().square(), grid)
+    itself[0, 0, 0] -= (noise[cut] * lit).sum()
+    auto = covariance(itself, inverse(pairs.abs().square(), grid), (0, 0, 0))
+    mirror = inverse(waves.square(), grid), inverse(pairs.square(), grid)
+    return covariance(*mirror, at), auto
+
+
+def _around(centre: list[int], shape: tuple[int, ...], reach: int) -> Box:
+    """A box around a voxel, as far on both sides as it can be on the longer one."""
+    first, second, third = (
+        slice(
+            max(c - (half := min(reach, max(c, n - 1 - c))), 0),
+            min(c + half + 1, n),
+        )
+        for c, n in zip(centre, shape, strict=True)
+    )
+    return (first, second, third)
+
+
+def mirrored(volume: NDArray[Any], mirror: Sequence[int], box: Box | None = None) -> NDArray[Any]:
+    """What lies at mirror - q for each voxel q of a box (by default of the volume); 0 where nothing does."""
+    within = box or tuple(slice(0, n) for n in volume.shape)
+    sources, targets = [], []
+    for part, total, length in zip(within, mirror, volume.shape, strict=True):
+        first = max(total - part.stop + 1, 0)
+        last = max(min(total - part.start + 1, length), first)
+        end = total - first + 1 - part.start
+        sources.append(slice(first, last))
+        targets.append(slice(end - (last - first), end))
+    found = np.zeros([part.stop - part.start for part in within], volume.dtype)
+    found[tuple(targets)] = volume[tuple(sources)][::-1, ::-1, ::-1]
+    return found

@@ -1,0 +1,6 @@
+"""The patching model: what the network sees, the network, its weights, tuning it to one scan."""
+
+from .finetuning import FineTuned, finetune
+from .weights import Model, load_model, save_model, shipped_models
+
+__all__ = ["FineTuned", "Model", "finetune", "load_model", "save_model", "shipped_models"]

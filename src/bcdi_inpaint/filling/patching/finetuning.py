@@ -1,0 +1,223 @@
+"""Fine-tuning a network on the scan it is to fill (Masto et al. 2024, section 2.7)."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .devices import autocast, channels_last, choose_device
+from .losses import loss
+from .patches import PORTIONS, Portions, cut_portions
+from .weights import load_model, save_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from .network import PatchingNetwork
+
+HELD_OUT = 0.2
+"""Share of the artificial gaps that decides when to stop, and whether it was worth it."""
+
+FEWEST_GAPS = 2
+"""One to learn from and one to judge by, however long they take."""
+
+PATIENCE = 1
+"""Epochs without progress on held-out portions before tuning stops."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FineTuned:
+    """A network tuned to one scan.
+
+    Attributes
+    ----------
+    network
+        The tuned one, or the old one where tuning made nothing better.
+    before, after
+        Deviance on held-out portions of the scan, with the old and the returned network.
+    portions, epochs, seconds
+        What was learned from, how often, how long.
+    """
+
+    network: PatchingNetwork
+    before: float
+    after: float
+    portions: int
+    epochs: int
+    seconds: float
+
+    @property
+    def improved(self) -> bool:
+        """Whether the network differs from the one it began with."""
+        return self.after < self.before
+
+    def save(self, path: Path, **about: Any) -> None:
+        """Write the weights to a safetensors file that ``inpaint(..., model=path)`` takes.
+
+        Parameters
+        ----------
+        path
+            Ends in ``.safetensors``.
+        **about
+            What the file is to say of itself: ``raw_uid``, ``sample``.
+        """
+        figures = {"before": self.before, "after": self.after, "portions": self.portions}
+        save_model(self.network, path, {**about, "fine_tuning": figures})
+
+
+def finetune(
+    stack: ArrayLike,
+    mask: ArrayLike,
+    *,
+    model: str = "patching",
+    portions: int = 6400,
+    epochs: int = 3,
+    seconds: float = 55.0,
+    learning_rate: float = 2e-4,
+    device: str = "auto",
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> FineTuned:
+    """Tune a network on portions of a scan that no gap touches.
+
+    Artificial gaps, as wide as the real ones, are laid over measured voxels; their counts are the truth.
+
+    Parameters
+    ----------
+    stack
+        ``(frame, row, col)`` counts; at least 64 voxels in two directions.
+    mask
+        bool ``(row, col)`` or ``(frame, row, col)``, True = missing.
+    model
+        What to begin with: a shipped model or a weights file.
+    portions
+        How many to learn from.
+    epochs
+        Passes over them, at most.
+    seconds
+        End after about this time; making portions included.
+    learning_rate
+        Of AdamW.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    seed
+        Of the places of gaps and portions.
+    progress
+        Called with the share of the work that is done, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If no gap of the scan's widths fits on measured voxels.
+    """
+    began = time.monotonic()
+    target = choose_device(device)
+    network = copy.deepcopy(load_model(model, target).network)
+    counts = np.asarray(stack, dtype=np.float32)
+    missing = np.broadcast_to(np.asarray(mask, dtype=bool), counts.shape)
+    made: list[Portions] = []
+    for drawn in range(max(portions // PORTIONS, FEWEST_GAPS)):
+        if time.monotonic() - began > 0.4 * seconds and drawn >= FEWEST_GAPS:
+            break
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(drawn,)))
+        gap = _artificial_gap(rng, missing)
+        hidden = np.where(missing, 0, counts)
+        made.append(cut_portions(rng, hidden, hidden, ~missing, gap | missing, str(target)))
+        if progress is not None:
+            progress(0.4 * min((time.monotonic() - began) / (0.4 * seconds), 1))
+    held_out, training = _split(made)
+    before = best = _deviance(network, held_out, target)
+    kept = copy.deepcopy(network.state_dict())
+    optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate)
+    rng = np.random.default_rng(seed)
+    done, since_best = 0, 0
+    while done < epochs and since_best <= PATIENCE:
+        for count, index in enumerate(rng.permutation(len(training))):
+            if time.monotonic() - began > seconds:
+                break
+            _step(network, optimiser, training[index].turned(rng), target)
+            if progress is not None:
+                progress(0.4 + 0.6 * (done + count / len(training)) / epochs)
+        done += 1
+        now = _deviance(network, held_out, target)
+        since_best += 1
+        if now < best:
+            best, since_best = now, 0
+            kept = copy.deepcopy(network.state_dict())
+        if time.monotonic() - began > seconds:
+            break
+    network.load_state_dict(kept)
+    return FineTuned(
+        network.to("cpu"),
+        before,
+        best,
+        sum(len(batch.start) for batch in training),
+        done,
+        time.monotonic() - began,
+    )
+
+
+def _artificial_gap(rng: np.random.Generator, missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A straight gap as wide as one of the scan's, where most voxels are measured."""
+    widths = [(axis, width) for axis in (1, 2) for width in _widths(missing, axis)] or [(1, 6)]
+    for _ in range(50):
+        axis, width = widths[int(rng.integers(len(widths)))]
+        # Learned across either direction of the detector: the pattern has both kinds of fringes.
+        axis = int(rng.choice((1, 2)))
+        length = missing.shape[axis]
+        if width > length // 3:
+            continue
+        start = int(rng.integers(0, length - width + 1))
+        planes = np.moveaxis(missing, axis, 0)[start : start + width]
+        if planes.mean() < 0.5:
+            gap = np.zeros_like(missing)
+            np.moveaxis(gap, axis, 0)[start : start + width] = True
+            return gap
+    raise ValueError(
+        "mask leaves no room for an artificial gap as wide as the real ones: too little is measured "
+        "to fine-tune on"
+    )
+
+
+def _widths(missing: NDArray[np.bool_], axis: int) -> list[int]:
+    """Widths of the gaps that run across the detector."""
+    others = tuple(a for a in range(3) if a != axis)
+    planes = missing.mean(axis=others) > 0.5
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], planes, [0]))))
+    return [int(stop - start) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _split(made: list[Portions]) -> tuple[list[Portions], list[Portions]]:
+    held = max(round(HELD_OUT * len(made)), 1)
+    return made[:held], made[held:]
+
+
+def _step(
+    network: nn.Module, optimiser: torch.optim.Optimizer, batch: Portions, device: torch.device
+) -> None:
+    # One scan is no fair sample of intensities: the normalisation's statistics stay as they are.
+    network.eval()
+    with autocast(device):
+        output = network(channels_last(batch.features))
+    optimiser.zero_grad()
+    loss(output, batch).deviance.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimiser.step()
+
+
+def _deviance(network: nn.Module, held_out: list[Portions], device: torch.device) -> float:
+    network.eval()
+    total = 0.0
+    with torch.inference_mode(), autocast(device):
+        for batch in held_out:
+            total += float(loss(network(channels_last(batch.features)), batch).deviance)
+    return total / len(held_out)

@@ -1,0 +1,265 @@
+"""``inpaint``: the contract every method is held to."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .arguments import empty_frames, measured_counts, read_device, read_mask, read_stack
+from .bands import Band, bands
+from .methods import DEFAULT, method_named, settings_of
+from .parallel import side_by_side
+from .result import Inpainted, Report
+from .self_checking import KRIGING_INSTEAD, TRUSTED
+from .self_checking import self_check as check_fill
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from .bands import Box
+    from .estimation import Estimate, Surroundings
+    from .method import Fill, Method
+    from .result import SelfCheck
+    from .self_checking import Predict
+
+    Counts = NDArray[np.float32]
+    Bools = NDArray[np.bool_]
+
+
+def inpaint(
+    stack: ArrayLike,
+    mask: ArrayLike,
+    method: str = DEFAULT,
+    device: str = "auto",
+    *,
+    twin: bool = False,
+    self_check: bool = True,
+    estimate: Estimate | None = None,
+    **options: Any,
+) -> Inpainted:
+    """Fill the missing voxels of a rocking scan with their expected counts.
+
+    A pure function: it changes neither `stack` nor `mask`, the same inputs give the same bits on one
+    machine, and nothing in a missing voxel (NaN, inf, -1, 65535, 2**32 - 1) changes the result.
+
+    Parameters
+    ----------
+    stack
+        ``(frame, row, col)`` counts of any real dtype, byte order and layout; whatever
+        ``numpy.asarray`` reads (memory maps, HDF5 data sets, dask arrays). Measured voxels must be
+        finite. Negative ones are refused in integer data, where they are flags; in floating data
+        (background subtracted) they stay as they are and count as 0 for the fill.
+    mask
+        bool, True = missing, ``(row, col)`` for all frames or ``(frame, row, col)``. Numbers that are
+        all 0 or 1 are taken as bool.
+    method
+        One of `METHODS`.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, for the patching model; the other methods
+        run on the CPU.
+    twin
+        Use what was measured at the gap's mirror image through the Bragg peak, as far as the scan's own
+        measured pairs show that it can be believed. For ``"patching"`` and ``"kriging"``.
+    self_check
+        Fill artificial gaps first; where the patching model loses to kriging there, kriging fills.
+    estimate
+        What `estimate` made of a brighter part of the same scan; by default it is made of this stack.
+    **options
+        What the method takes: `model` for ``"patching"`` (a shipped model's name or the path of a
+        weights file), `iterations` for ``"kriging"``, `reach` and `exponent` for
+        ``"inverse_distance"``, `skip` and `weights` (a folder) for ``"reference"``.
+
+    Returns
+    -------
+    Inpainted
+        ``intensity`` is float32, or float64 when counts exceed 2**24 or float32 can't hold a measured
+        value exactly: measured voxels are the input's, bit for bit. Where gaps cross, the fills along
+        each are averaged.
+
+    Raises
+    ------
+    ValueError
+        For everything that can't be filled; the message names the argument, what it got and
+        what it takes.
+    """
+    start = time.perf_counter()
+    settings = settings_of(method, options)
+    place, notes = read_device(device, method, learned=method_named(method).learned)
+    if method_named(method).learned:
+        settings["device"] = place
+    counts = read_stack(stack)
+    missing = read_mask(mask, counts.shape)
+    intensity = measured_counts(counts, missing, notes)
+    sigma = np.zeros(counts.shape, np.float32)
+    voxels = int(np.count_nonzero(missing))
+    check = None
+    if voxels == 0:
+        notes.append("no gap: the mask marks no voxel as missing, the stack is returned unchanged")
+    else:
+        notes += empty_frames(missing)
+        if self_check:
+            check = _check(intensity, missing, method, settings, notes, twin=twin)
+        if check is not None and check.verdict == KRIGING_INSTEAD:
+            method, settings = "kriging", dict(method_named("kriging").options)
+        if estimate is None:
+            estimate = estimated(method_named(method), intensity, missing, twin=twin)
+        _fill(intensity, sigma, missing, method_named(method), settings, estimate)
+    name, sha256 = _model(settings)
+    report = Report(
+        method=method,
+        voxels_missing=voxels,
+        gap_share=voxels / missing.size,
+        seconds=time.perf_counter() - start,
+        device=place,
+        model_name=name,
+        model_hash=sha256,
+        notes=tuple(notes),
+        self_check=check,
+        **({} if estimate is None else estimate.reported(missing)),
+    )
+    return Inpainted(intensity, sigma, missing, report)
+
+
+def estimate_scan(
+    stack: ArrayLike, mask: ArrayLike, method: str = DEFAULT, *, twin: bool = False
+) -> Estimate | None:
+    """What a method finds out once of a scan, to fill other parts of it with.
+
+    Parameters
+    ----------
+    stack, mask, method, twin
+        As `inpaint` takes them.
+
+    Returns
+    -------
+    Estimate or None
+        For the argument `estimate` of `inpaint` with the same method or kriging; None where the
+        method needs none.
+    """
+    counts = read_stack(stack)
+    missing = read_mask(mask, counts.shape)
+    intensity = measured_counts(counts, missing, [])
+    return estimated(method_named(method), intensity, missing, twin=twin)
+
+
+def estimated(
+    method: Method, intensity: NDArray[np.floating], mask: Bools, *, twin: bool
+) -> Estimate | None:
+    """What a method wants to know of a stack that is 0 in missing voxels."""
+    return None if method.estimate is None else method.estimate(intensity, mask, twin=twin)
+
+
+def _fill(
+    intensity: NDArray[np.floating],
+    sigma: NDArray[np.float32],
+    mask: Bools,
+    method: Method,
+    options: Mapping[str, Any],
+    estimate: Estimate | None,
+) -> None:
+    """Fill `intensity` and `sigma`, which are 0 in missing voxels, in place and band by band."""
+    if method.margin is None:
+        frames, rows, cols = mask.shape
+        everywhere = tuple(np.ones(n, np.float32) for n in mask.shape)
+        work = [Band((slice(0, frames), slice(0, rows), slice(0, cols)), mask, everywhere)]
+    else:
+        work = bands(mask, method.margin, max_voxels=method.voxels)
+
+    def fill(band: Band) -> Fill:
+        around = mask[band.slices].copy()
+        # The voxels of other bands may be filled already: here they are unknown.
+        known = np.where(around, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
+        told = _told(estimate, intensity, mask, band.slices)
+        return method.fill(known, around, **options, **told)
+
+    at_once = method.at_once if options.get("device", "cpu") == "cpu" else 1
+    for band, (rate, deviation) in zip(work, side_by_side(fill, work, at_once), strict=True):
+        share = (band.weight() / _weight_of_all(band, work))[band.own]
+        intensity[band.slices][band.own] += rate[band.own] * share
+        sigma[band.slices][band.own] += deviation[band.own] * share
+
+
+def _told(
+    estimate: Estimate | None, intensity: NDArray[np.floating], mask: Bools, box: Box
+) -> dict[str, Surroundings]:
+    """What a method that estimates takes besides its options."""
+    if estimate is None:
+        return {}
+    return {"surroundings": estimate.around(intensity, mask, box)}
+
+
+def _weight_of_all(band: Band, work: list[Band]) -> NDArray[np.float32]:
+    """Sum of the weights that all bands have in a band's box; 1 where none has any."""
+    total = np.zeros(band.own.shape, np.float32)
+    for other in work:
+        both = list(zip(band.slices, other.slices, strict=True))
+        if all(a.start < b.stop and b.start < a.stop for a, b in both):
+            here, there = _overlap(band.slices, other.slices), _overlap(other.slices, band.slices)
+            total[here] += other.weight(there)
+    return np.where(total > 0, total, np.float32(1))
+
+
+def _overlap(box: Box, other: Box) -> Box:
+    """Where another box lies in a box, in that one's own indices."""
+    first, second, third = (
+        slice(max(a.start, b.start) - a.start, min(a.stop, b.stop) - a.start)
+        for a, b in zip(box, other, strict=True)
+    )
+    return (first, second, third)
+
+
+def _check(
+    intensity: NDArray[np.floating],
+    mask: Bools,
+    method: str,
+    settings: Mapping[str, Any],
+    notes: list[str],
+    *,
+    twin: bool,
+) -> SelfCheck | None:
+    if method_named(method).margin is None:
+        notes.append(f"no self-check: {method} wants the whole stack")
+        return None
+    options = {name: method_named(name).options for name in ("kriging", "linear")}
+    options[method] = settings
+
+    def predictors(hidden: Bools) -> dict[str, Predict]:
+        found = estimated(method_named(method), intensity, hidden, twin=twin)
+        if found is None:
+            found = estimated(method_named("kriging"), intensity, hidden, twin=twin)
+
+        def predict(name: str, box: Box, stack: Counts, unknown: Bools) -> Counts:
+            given = None if method_named(name).estimate is None else found
+            told = _told(given, intensity, hidden, box)
+            return method_named(name).fill(stack, unknown, **options[name], **told).rate
+
+        return {name: partial(predict, name) for name in options}
+
+    check = check_fill(
+        intensity, mask, predictors, method, replaceable=method_named(method).learned
+    )
+    if check is None:
+        notes.append("no self-check: no artificial gap of the same shape fits on measured voxels")
+    elif check.verdict != TRUSTED:
+        notes.append(
+            f"{check.verdict}: on artificial gaps {method} has PCC {check.pcc:.3f}, kriging "
+            f"{check.pcc_kriging:.3f}, counts ratio {check.counts_ratio:.2f}"
+        )
+    return check
+
+
+def _model(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and sha256 of the network that filled, empty if none did."""
+    if "model" not in settings:
+        return "", ""
+    import torch
+
+    from .patching.weights import load_model
+
+    model = load_model(settings["model"], torch.device(settings["device"]))
+    return model.name, model.sha256

@@ -1,0 +1,1 @@
+"""How the shipped weights came about, and how every claim is judged."""

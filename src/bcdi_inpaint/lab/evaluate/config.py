@@ -1,0 +1,65 @@
+"""What the bench fills, and with what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bcdi_inpaint.filling import METHODS as SHIPPED
+from bcdi_inpaint.filling import inpaint
+
+from .cases import NARROW, WIDE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bcdi_inpaint.filling import Inpainted
+
+    from .cases import Kind, PatternSet
+
+    Counts = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
+    Bools = NDArray[np.bool_]
+
+METHODS = (*SHIPPED, "reference")
+"""What is compared: the package's methods, and the published network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What is evaluated.
+
+    Attributes
+    ----------
+    methods
+        Names of ``bcdi_inpaint.filling.METHODS``, in the tables' order.
+    patterns
+        How many of each set; 0 leaves a set out.
+    shape
+        Voxels (frame, row, col) of a simulated pattern.
+    narrow, wide
+        Gap widths in pixels.
+    kinds
+        Of gaps.
+    portions
+        Cut from each filled volume.
+    device
+        For methods with a network.
+    options
+        Method -> options, as for ``inpaint``.
+    """
+
+    methods: tuple[str, ...]
+    patterns: dict[PatternSet, int]
+    shape: tuple[int, int, int] = (128, 128, 128)
+    narrow: tuple[int, ...] = NARROW
+    wide: tuple[int, ...] = WIDE
+    kinds: tuple[Kind, ...] = ("vertical", "cross")
+    portions: int = 12
+    device: str = "auto"
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def inpaint(self, stack: Counts, mask: Bools, method: str) -> Inpainted:
+        """Fill by the public road, self-check off: it fills other gaps than those that are judged."""
+        options = self.options.get(method, {})
+        return inpaint(stack, mask, method, self.device, self_check=False, **options)

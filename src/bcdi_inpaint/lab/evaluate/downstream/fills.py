@@ -1,0 +1,86 @@
+"""The ways to treat a gap that are compared: what fills it, and how much its values are believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from bcdi_inpaint.export.formats import SOFT_BAND
+from bcdi_inpaint.filling import Inpainted, Report
+
+from .retrieval import Bounds
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from .views import View
+
+Use = Literal["none", "zero", "free", "hard", "soft", "band"]
+
+SIGMAS = 2.0
+"""Half-width of the confidence band in standard deviations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A way to treat a gap.
+
+    Attributes
+    ----------
+    name
+        As the tables have it.
+    method
+        That fills the gap; empty where nothing does.
+    use
+        How much its values are believed: soft is PyNX's own band around them, band is the one of the
+        fill's own sigma.
+    """
+
+    name: str
+    method: str
+    use: Use
+
+    def of(self, view: View, config: Config) -> Inpainted:
+        """A pattern treated this way; what is under its gap is hidden from the method.
+
+        Raises
+        ------
+        ValueError
+            If the method can't fill this gap.
+        """
+        hidden = np.where(view.mask, 0, view.counts)
+        if self.method:
+            return config.inpaint(hidden, view.mask, self.method)
+        counts = view.counts if self.use == "none" else hidden
+        report = Report(self.use, int(view.mask.sum()), 0.0, 0.0)
+        return Inpainted(counts, np.zeros_like(counts), view.mask, report)
+
+    def bounds(self, filled: Inpainted) -> Bounds:
+        """What a retrieval is told of the amplitudes."""
+        counts, mask = filled.intensity, filled.mask
+        low = high = counts
+        if self.use == "free":
+            return Bounds.of(counts, counts).freed(mask)
+        if self.use == "soft":
+            low, high = (np.where(mask, factor * counts, counts) for factor in SOFT_BAND)
+        elif self.use == "band":
+            low, high = counts - SIGMAS * filled.sigma, counts + SIGMAS * filled.sigma
+        return Bounds.of(low, high)
+
+
+FILLS = {
+    fill.name: fill
+    for fill in (
+        Fill("no gap", "", "none"),
+        Fill("zero", "", "zero"),
+        Fill("free", "", "free"),
+        Fill("linear", "linear", "hard"),
+        Fill("kriging", "kriging", "hard"),
+        Fill("patching", "patching", "hard"),
+        Fill("patching, soft", "patching", "soft"),
+        Fill("patching, band", "patching", "band"),
+        Fill("reference", "reference", "hard"),
+    )
+}
+"""By their names, in the tables' order."""

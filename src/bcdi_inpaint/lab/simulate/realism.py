@@ -1,0 +1,188 @@
+"""How simulated scans compare with a measured one.
+
+    python -m bcdi_inpaint.lab.simulate.realism ../shared/data/aps34idc_S0054.npz \
+        docs/images/simulation.png --periods 7.8 3.7 2.9
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+
+from .rendering import simulate_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from .rocking import Floats
+
+#: Edges of the shells, in fringes from the peak.
+SHELLS = np.array([0, 0.7, 1.5, 2.5, 3.5, 4.5, 5.5, 7, 9, 11, 13, 16])
+#: Counts of which the share of voxels that hold at least as many is given.
+LEVELS = np.unique(np.geomspace(1, 1e5, 41).astype(int))
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What a scan looks like, about its brightest voxel.
+
+    Attributes
+    ----------
+    profile
+        Mean counts in each of `SHELLS`, over the scan's maximum.
+    visibility
+        Contrast of fringes in each shell: the counts' standard deviation within a fringe and a half,
+        photon noise subtracted, over their mean; the mean square of it, weighted with the counts.
+    zeros
+        Share of voxels without a count in each shell.
+    exceedance
+        Share of all voxels that hold at least so many counts, for each of `LEVELS`.
+    """
+
+    profile: Floats
+    visibility: Floats
+    zeros: Floats
+    exceedance: Floats
+
+
+def likeness(counts: NDArray[Any], periods: Sequence[float]) -> Likeness:
+    """Describe a scan whose brightest voxel is the centre, ``shape // 2``.
+
+    Parameters
+    ----------
+    counts
+        (frame, row, col).
+    periods
+        Fringe periods in voxels along each axis, in which distances from the peak are given.
+
+    Raises
+    ------
+    ValueError
+        If the scan doesn't reach as far as `SHELLS`.
+    """
+    counts = counts.astype(float)
+    axes = [
+        (np.arange(n) - n // 2) / period for n, period in zip(counts.shape, periods, strict=True)
+    ]
+    x, y, z = np.ix_(*axes)
+    shell = np.digitize(np.sqrt(x * x + y * y + z * z), SHELLS) - 1
+    window = [max(3, round(1.5 * period)) for period in periods]
+    mean = uniform_filter(counts, window)
+    variance = uniform_filter(counts * counts, window) - mean * mean - mean
+    lit = mean * np.prod(window) > 0.5  # at least a count: running sums leave rounding errors
+    contrast = np.divide(variance, mean, out=np.zeros_like(mean), where=lit)
+    inside = [shell == index for index in range(len(SHELLS) - 1)]
+    if not all(part.any() for part in inside):
+        raise ValueError(
+            f"a scan of shape {counts.shape} doesn't reach {SHELLS[-1]:g} fringes of periods {periods}"
+        )
+    return Likeness(
+        profile=np.array([counts[part].mean() for part in inside]) / counts.max(),
+        visibility=np.array(
+            [np.sqrt(max(contrast[part].sum(), 0) / mean[part].sum()) for part in inside]
+        ),
+        zeros=np.array([(counts[part] == 0).mean() for part in inside]),
+        exceedance=np.array([(counts >= level).mean() for level in LEVELS]),
+    )
+
+
+def measured_counts(path: Path, size: int = 128) -> NDArray[Any]:
+    """Counts about the brightest voxel of a measured scan, hot pixels set to zero.
+
+    Parameters
+    ----------
+    path
+        An npz file with `data` (frame, row, col) and `dark` (row, col): pixels above 1 are hot.
+    size
+        Voxels along each axis.
+    """
+    with np.load(path) as file:
+        data, dark = file["data"], file["dark"]
+    hot = dark[: data.shape[1], : data.shape[2]] > 1
+    data = np.where(hot, 0, data)
+    peak = np.unravel_index(data.argmax(), data.shape)
+    window = tuple(slice(place - size // 2, place + size // 2) for place in peak)
+    return np.asarray(data[window])
+
+
+def simulated_likeness(
+    counts: NDArray[Any], periods: Sequence[float], seeds: Sequence[int]
+) -> list[Likeness]:
+    """`likeness` of simulated scans of the same size, oversampling and brightness as a measured one.
+
+    Everything else is drawn: families, strain, surfaces, coherence, background, aliens.
+    """
+    return [
+        likeness(
+            simulate_scan(
+                seed,
+                counts.shape,
+                split="evaluation",
+                oversampling=tuple(periods),
+                peak_offset=(0.0, 0.0, 0.0),
+                # the measured maximum has lost some to partial coherence and pixels
+                peak_counts=1.1 * float(counts.max()),
+                hot_pixels=0,
+            ).counts,
+            periods,
+        )
+        for seed in seeds
+    ]
+
+
+def plot(measured: Likeness, simulated: Sequence[Likeness], path: Path) -> None:
+    """Draw a measured scan over the spread of simulated ones, into an image file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(2, 2).ravel()
+    radius = (SHELLS[1:] + SHELLS[:-1]) / 2
+    _band(panels[0], radius, measured, simulated, "profile")
+    panels[0].set(yscale="log", xlabel="fringes from the peak", ylabel="mean counts / maximum")
+    _band(panels[1], radius, measured, simulated, "visibility")
+    panels[1].set(xlabel="fringes from the peak", ylabel="fringe visibility", ylim=(0, None))
+    _band(panels[2], radius, measured, simulated, "zeros")
+    panels[2].set(xlabel="fringes from the peak", ylabel="share of voxels without a count")
+    _band(panels[3], LEVELS, measured, simulated, "exceedance")
+    panels[3].set(xscale="log", yscale="log", xlabel="counts", ylabel="share of voxels above")
+    panels[0].legend()
+    figure.savefig(path, dpi=110)
+
+
+def _band(
+    panel: Axes, x: Floats, measured: Likeness, simulated: Sequence[Likeness], name: str
+) -> None:
+    values = np.array([getattr(item, name) for item in simulated])
+    low, middle, high = np.percentile(values, (5, 50, 95), axis=0)
+    panel.fill_between(x, low, high, alpha=0.3, label=f"{len(simulated)} simulated, 5 to 95 %")
+    panel.plot(x, middle, label="simulated, median")
+    panel.plot(x, getattr(measured, name), "k", label="measured")
+
+
+def main() -> None:
+    """Compare simulated scans with a measured one, in a figure."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("scan", type=Path, help="npz file with data and dark")
+    parser.add_argument("figure", type=Path, help="image file to write")
+    parser.add_argument(
+        "--periods", type=float, nargs=3, required=True, help="fringe periods in voxels"
+    )
+    parser.add_argument("--count", type=int, default=60, help="simulated scans (60)")
+    arguments = parser.parse_args()
+    counts = measured_counts(arguments.scan)
+    simulated = simulated_likeness(counts, arguments.periods, range(arguments.count))
+    plot(likeness(counts, arguments.periods), simulated, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()

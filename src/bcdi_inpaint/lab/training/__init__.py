@@ -1,0 +1,13 @@
+"""Training: recipes, data, the loop."""
+
+from .artefacts import write_outcome
+from .loop import Progress, train
+from .recipes import TrainingRecipe, read_recipe
+
+__all__ = [
+    "Progress",
+    "TrainingRecipe",
+    "read_recipe",
+    "train",
+    "write_outcome",
+]

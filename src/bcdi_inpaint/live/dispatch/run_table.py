@@ -1,0 +1,252 @@
+"""What is known of every run that was taken: the one place where the live road keeps state."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from threading import Condition
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Fault
+from ..status import COMPLETE, FAILED, FILLING, GOING_ON, LEFT, MEASURING, TO_DO, WAITING, RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bcdi_inpaint.scans import RunStart
+
+    from ..messages import Progress
+    from ..settings import Limits, Settings
+
+KEPT = 50
+"""Done runs that are remembered."""
+PATIENCE = 30.0
+"""Seconds for which a finished run makes way for one that is being measured."""
+LONGEST_WAIT = 32
+"""Times the first wait, between attempts while Tiled can't be reached."""
+
+
+@dataclass(slots=True)
+class _Run:
+    status: RunStatus
+    settings: Settings
+    live: bool
+    """Whether its documents go to the worker."""
+    again: bool = False
+    due: float = 0.0
+    waits: int = 0
+    absent_since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A finished run that is to be filled now."""
+
+    uid: str
+    settings: Settings
+    again: bool
+    given_up: str
+    """Why, if it is not to be filled but marked as failed."""
+
+
+class Ledger:
+    """Runs and their states. Safe to use from several threads; no method waits but `wait`.
+
+    Parameters
+    ----------
+    limits
+        How often and how long a run is tried.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open: dict[str, _Run] = {}
+        self._done: deque[RunStatus] = deque(maxlen=KEPT)
+        self._changed = Condition()
+        self.complete = 0
+        self.failed = 0
+        self.shed = 0
+        self.last_error = ""
+
+    # What happens to a run, in this order.
+
+    def begin(self, start: RunStart, settings: Settings, *, live: bool) -> None:
+        """A run has started."""
+        status = RunStatus(
+            uid=start.uid,
+            scan_id=start.scan_id,
+            sample=start.sample,
+            state=MEASURING if live else LEFT,
+            method=settings.method,
+            started=start.time,
+        )
+        with self._changed:
+            self._open[status.uid] = _Run(status, settings, live)
+
+    def submit(
+        self, uid: str, settings: Settings, *, again: bool, stopped: float | None = None
+    ) -> None:
+        """A run that has finished some time ago is to be filled."""
+        with self._changed:
+            if uid not in self._open:
+                status = RunStatus(uid=uid, method=settings.method, stopped=stopped)
+                self._open[uid] = _Run(status, settings, live=False, again=again)
+                self._changed.notify_all()
+
+    def shed_run(self, uid: str, reason: str) -> None:
+        """Live filling of a run ends before the run does."""
+        with self._changed:
+            run = self._open.get(uid)
+            if run is not None and run.live:
+                self.shed += 1
+                self._leave(run, reason)
+
+    def progress(self, news: Progress) -> None:
+        """Frames have arrived or have been filled."""
+        with self._changed:
+            run = self._open.get(news.uid)
+            if run is not None:
+                self._note(
+                    run,
+                    frames=news.frames,
+                    filled=news.filled,
+                    expected=news.expected,
+                    seconds_behind=news.seconds_behind,
+                )
+
+    def stop(self, uid: str) -> None:
+        """A run has finished."""
+        with self._changed:
+            run = self._open.get(uid)
+            if run is not None:
+                state = FILLING if run.live else WAITING
+                self._note(run, state=state, stopped=time.time())
+
+    def next_job(self) -> Job | None:
+        """The finished run whose turn it is, if there is one; it is being filled from now on.
+
+        One at a time, and none while a run is filled live unless it has waited for long.
+        """
+        now = time.monotonic()
+        with self._changed:
+            runs = self._open.values()
+            if any(run.status.state == FILLING and not run.live for run in runs):
+                return None
+            due_by = now - (PATIENCE if any(run.live for run in runs) else 0.0)
+            for run in runs:
+                if run.status.state == WAITING and run.due <= due_by:
+                    self._note(run, state=FILLING)
+                    given_up = run.status.failures >= self._limits.attempts
+                    reason = run.status.reason if given_up else ""
+                    return Job(run.status.uid, run.settings, run.again, reason)
+        return None
+
+    def complete_run(self, uid: str, path: str, metadata: Mapping[str, Any]) -> None:
+        """A run has a complete node."""
+        with self._changed:
+            run = self._open.pop(uid, None)
+            if run is not None:
+                self.complete += 1
+                self._note(
+                    run,
+                    state=COMPLETE,
+                    path=path,
+                    result=dict(metadata),
+                    frames=metadata.get("frames", run.status.frames),
+                    filled=metadata.get("frames", run.status.filled),
+                    seconds_behind=0.0,
+                    completed=time.time(),
+                )
+                self._done.appendleft(run.status)
+
+    def trouble(self, uid: str, reason: str, fault: Fault) -> None:
+        """A run could not be filled; it is tried again, or given up after too many times."""
+        with self._changed:
+            run = self._open.get(uid)
+            if run is None:
+                return
+            now = time.monotonic()
+            failures = run.status.failures
+            if fault is Fault.RUN:
+                failures += 1
+                if failures > self._limits.attempts:  # not even a node can be made that says so
+                    self.give_up(uid, reason)
+                    return
+            elif fault is Fault.ABSENT:
+                run.absent_since = run.absent_since or now
+                if now - run.absent_since > self._limits.absent_seconds:
+                    failures = self._limits.attempts
+            run.due = now + self._limits.retry_seconds * min(2**run.waits, LONGEST_WAIT)
+            run.waits = min(run.waits + 1, LONGEST_WAIT)
+            run.status = replace(run.status, failures=failures)
+            self._leave(run, reason)
+
+    def give_up(self, uid: str, reason: str = "") -> None:
+        """A run is not tried again; without a node that says so, it is left to catching up."""
+        with self._changed:
+            run = self._open.pop(uid, None)
+            if run is not None:
+                self.failed += 1
+                if reason:
+                    self.last_error = f"{_name(run.status)}: {reason}"
+                reason = reason or run.status.reason
+                self._note(run, state=FAILED, reason=reason, completed=time.time())
+                self._done.appendleft(run.status)
+            self._changed.notify_all()
+
+    # What can be asked.
+
+    def filled_live(self, uid: str) -> bool:
+        """Whether the documents of a run go to the worker."""
+        run = self._open.get(uid)
+        return run is not None and run.live
+
+    def live(self) -> tuple[str, ...]:
+        """Runs whose documents go to the worker."""
+        with self._changed:
+            return tuple(uid for uid, run in self._open.items() if run.live)
+
+    def with_worker(self) -> tuple[str, ...]:
+        """Runs that the worker has, live or to be filled."""
+        with self._changed:
+            return tuple(
+                uid for uid, run in self._open.items() if run.live or run.status.state == FILLING
+            )
+
+    def seconds_to_next(self) -> float | None:
+        """Until a waiting run is due; None if none waits."""
+        with self._changed:
+            due = [run.due for run in self._open.values() if run.status.state == WAITING]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def runs(self) -> tuple[RunStatus, ...]:
+        """Runs that are not done, oldest first."""
+        with self._changed:
+            return tuple(run.status for run in self._open.values())
+
+    def last(self) -> tuple[RunStatus, ...]:
+        """Runs that are done, newest first."""
+        with self._changed:
+            return tuple(self._done)
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until no finished run is left to fill; whether that came in time."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not any(run.status.state in TO_DO for run in self._open.values()), timeout
+            )
+
+    def _leave(self, run: _Run, reason: str) -> None:
+        run.live = False
+        self.last_error = f"{_name(run.status)}: {reason}"
+        state = LEFT if run.status.state in GOING_ON else WAITING
+        self._note(run, state=state, reason=reason, seconds_behind=0.0)
+
+    def _note(self, run: _Run, **changes: Any) -> None:
+        run.status = replace(run.status, **changes)
+        self._changed.notify_all()
+
+
+def _name(run: RunStatus) -> str:
+    return f"scan {run.uid if run.scan_id is None else run.scan_id}"

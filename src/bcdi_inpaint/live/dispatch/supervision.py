@@ -1,0 +1,328 @@
+"""The worker process: started, fed, watched, replaced."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, Pipe
+from typing import TYPE_CHECKING
+
+from ..errors import Fault, reason
+from ..guard import GuardedLogger, going_on, repeat
+from ..messages import (
+    Close,
+    Done,
+    Failed,
+    Fill,
+    GivenUp,
+    GiveUp,
+    Hello,
+    InHand,
+    Leave,
+    Progress,
+    UnreadableError,
+    receive,
+    send,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..messages import Document, News, Open, Order
+    from ..settings import Limits
+    from .document_queue import Backlog
+    from .run_table import Job, Ledger
+
+logger = GuardedLogger(__name__)
+
+REST = 1.0
+"""Seconds between attempts at something that failed for no run's sake."""
+LONGEST_REST = 30.0
+"""Seconds between attempts to start a worker that dies before it does anything."""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class Supervisor:
+    """A thread that passes documents and finished runs to a worker process, for as long as it lives.
+
+    The worker is another interpreter rather than a fork or a ``multiprocessing`` child: it inherits
+    neither locks nor the user's ``__main__``, and lives in a session of its own, so that Ctrl-C in
+    the terminal doesn't reach it. It ends when its end of the pipe closes.
+
+    Parameters
+    ----------
+    backlog
+        Where documents come from.
+    ledger
+        What is known of the runs; finished ones are taken from there.
+    clients
+        Pickled Tiled clients of raw and processed data.
+    owner
+        In whose name nodes are claimed.
+    limits
+        Bounds.
+    """
+
+    def __init__(
+        self, backlog: Backlog, ledger: Ledger, clients: bytes, owner: str, limits: Limits
+    ) -> None:
+        self.paused = False
+        self.restarts = -1
+        self._backlog = backlog
+        self._ledger = ledger
+        self._hello = Hello(clients, owner, limits.lease_seconds)
+        self._limits = limits
+        self._worker: _Worker | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bcdi-inpaint", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, or None while there is none."""
+        worker = self._worker
+        return worker.process.pid if worker is not None and worker.alive else None
+
+    @property
+    def in_hand(self) -> str:
+        """Uid of the run that the worker is at, or empty."""
+        worker = self._worker
+        return worker.in_hand if worker is not None and worker.alive else ""
+
+    def close(self, timeout: float) -> None:
+        """Let the worker finish what it has in hand, or end it after `timeout` seconds."""
+        self._closing.set()
+        self._backlog.nudge()
+        deadline = time.monotonic() + timeout
+        self._thread.join(timeout)
+        worker = self._worker
+        if worker is not None:
+            with going_on(logger, "the worker could not be ended"):
+                worker.end(max(0.1, deadline - time.monotonic()))
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        doing = "a step of passing orders to the worker failed"
+        repeat(self._step, self._closing, logger, doing, rest=REST)
+        if self._worker is not None:
+            with going_on(logger, "the worker was not told to end"), suppress(_WorkerLostError):
+                self._worker.tell(Close())
+
+    def _step(self) -> None:
+        worker = self._worker
+        if worker is None or not worker.alive:
+            self._replace(worker)
+            return
+        entry = self._backlog.take(self._ledger.seconds_to_next() if not self.paused else None)
+        if entry is not None:
+            with self._one_run(entry.uid, self._shed):
+                self._pass_on(worker, entry)
+        elif not self.paused:
+            job = self._ledger.next_job()
+            if job is not None:
+                with self._one_run(job.uid, self._ledger.give_up):
+                    worker.tell(_order(job))
+
+    def _pass_on(self, worker: _Worker, entry: Open | Document | Leave) -> None:
+        if isinstance(entry, Leave) or self._ledger.filled_live(entry.uid):
+            worker.tell(entry)
+
+    @contextmanager
+    def _one_run(self, uid: str, let_go: Callable[[str, str], None]) -> Iterator[None]:
+        """What fails here for a run's sake costs this run only: it is let go, and others go on."""
+        try:
+            yield
+        except _WorkerLostError:
+            pass  # the next step replaces it
+        except Exception as error:
+            logger.exception("run %s: an order could not be passed to the worker", uid)
+            why = f"it could not be passed to the worker: {reason(error)}"
+            try:
+                let_go(uid, why)
+            except Exception:
+                logger.exception("run %s could not be let go", uid)
+                self._ledger.give_up(uid, why)
+
+    def _shed(self, uid: str, why: str) -> None:
+        """End live filling of a run, of which the worker has not all documents."""
+        self._ledger.shed_run(uid, why)
+        self._backlog.discard(uid)
+        worker = self._worker
+        if worker is not None:
+            with suppress(_WorkerLostError):
+                worker.tell(Leave(uid))
+
+    def _replace(self, lost: _Worker | None) -> None:
+        """Start a worker, in place of one that was lost if there was one."""
+        if lost is not None:
+            how = lost.how_it_ended()
+            logger.warning("the worker was lost: %s; it is replaced", how)
+            # The run that it had in hand has failed, others are only late.
+            for uid in self._ledger.with_worker():
+                with self._one_run(uid, self._ledger.give_up):
+                    whose = Fault.RUN if uid == lost.in_hand else Fault.OUTAGE
+                    self._ledger.trouble(uid, how, whose)
+            self._worker = None
+            lost.end(0.0)
+            if not lost.was_useful:
+                self._closing.wait(_rest(self.restarts))
+        worker = _Worker(self._ledger, self._backlog, self._limits)
+        try:
+            with suppress(_WorkerLostError):  # the next step replaces it
+                worker.tell(self._hello)
+        except BaseException:  # it would take the first order for that
+            worker.end(0.0)
+            raise
+        self.restarts += 1
+        self._worker = worker
+
+
+def _order(job: Job) -> Order:
+    """What a worker is told to do about a finished run."""
+    if job.given_up:
+        return GiveUp(job.uid, job.settings, job.given_up)
+    return Fill(job.uid, job.settings, job.again)
+
+
+def _rest(restarts: int) -> float:
+    """Seconds before the next worker, after so many that were replaced."""
+    return min(2.0 ** min(max(restarts, 0), 10), LONGEST_REST)
+
+
+def start_process(connection: Connection, limits: Limits) -> subprocess.Popen[bytes]:
+    """Start a worker process that is told what to do through `connection`.
+
+    Parameters
+    ----------
+    connection
+        The worker's end of a pipe.
+    limits
+        How many threads it may have.
+    """
+    return subprocess.Popen(  # noqa: S603 (this interpreter, our own module)
+        [sys.executable, "-m", "bcdi_inpaint.live.worker.main", str(connection.fileno())],
+        pass_fds=[connection.fileno()],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env={
+            **os.environ,
+            **dict.fromkeys(THREADS, str(limits.threads)),
+            # Threads that wait for each other leave the processor to those who need it.
+            "OMP_WAIT_POLICY": "PASSIVE",
+            # The supervisor tries again itself; a worker that waits for Tiled does nothing else.
+            "TILED_RETRY_ATTEMPTS": "3",
+            "TILED_RETRY_TIMEOUT": "5",
+        },
+    )
+
+
+class _WorkerLostError(RuntimeError):
+    """The worker's end of the pipe is closed."""
+
+
+class _Worker:
+    """One worker process and the thread that listens to it."""
+
+    def __init__(self, ledger: Ledger, backlog: Backlog, limits: Limits) -> None:
+        ours, theirs = Pipe()
+        try:
+            self.process = start_process(theirs, limits)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.in_hand = ""
+        self.was_useful = False
+        self._connection: Connection = ours
+        self._ledger = ledger
+        self._backlog = backlog
+        self._stall_seconds = limits.stall_seconds
+        self._stalled = False
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._listener.is_alive()
+
+    def tell(self, order: Order) -> None:
+        try:
+            send(self._connection, order)
+        except OSError as error:
+            raise _WorkerLostError(self.how_it_ended()) from error
+
+    def end(self, timeout: float) -> None:
+        """Wait for the process to end by itself, kill it after `timeout` seconds."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._listener.join()
+        self._connection.close()
+
+    def how_it_ended(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(1.0)
+        code = self.process.returncode
+        if self._stalled:
+            return f"the worker was silent for {self._stall_seconds:g} s"
+        if code is None:
+            return "the worker closed its pipe"
+        if code < 0:
+            return f"the worker was killed by signal {-code}" + (
+                " (out of memory?)" if code == -9 else ""
+            )
+        return f"the worker ended with code {code}"
+
+    def _listen(self) -> None:
+        doing = "nobody listens to the worker any more; it is replaced"
+        with going_on(logger, doing), suppress(EOFError, OSError):
+            while True:
+                if not self._connection.poll(self._stall_seconds):
+                    if self.in_hand:
+                        self._stalled = True
+                        self.process.kill()
+                    continue
+                self._take_news()
+                self._backlog.nudge()
+        with going_on(logger, "the supervisor could not be woken up"):
+            self._backlog.nudge()
+
+    def _take_news(self) -> None:
+        """Take what the worker says; what can't be taken costs the run that it is about."""
+        try:
+            news: News = receive(self._connection)
+        except UnreadableError as error:
+            self._take_safely(Failed(error.uid, reason(error), Fault.RUN))
+        else:
+            self._take_safely(news)
+
+    def _take_safely(self, news: News) -> None:
+        try:
+            self._hear(news)
+        except Exception as error:
+            logger.exception("run %s: news of it could not be taken", news.uid)
+            if not isinstance(news, InHand | Progress):  # it would wait for ever for what is known
+                with going_on(logger, "the run could not be let go"):
+                    self._ledger.give_up(news.uid, f"news of it were lost: {reason(error)}")
+
+    def _hear(self, news: News) -> None:
+        ledger = self._ledger
+        match news:
+            case InHand(uid):
+                self.in_hand = uid
+                self.was_useful = True
+            case Progress():
+                ledger.progress(news)
+            case Done(uid, path, metadata):
+                ledger.complete_run(uid, path, metadata)
+            case Failed(uid, reason, fault):
+                ledger.trouble(uid, reason, fault)
+            case GivenUp(uid):
+                ledger.give_up(uid)

@@ -1,0 +1,213 @@
+"""The frames of a run while it goes on: from its documents, and from its files as they grow."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from event_model import DocumentNames
+
+from bcdi_inpaint.scans import (
+    FramesInEvent,
+    FramesInFile,
+    Retry,
+    RunDocuments,
+    RunStart,
+    check_size,
+    read_points,
+)
+from bcdi_inpaint.scans.assembly import assemble
+from bcdi_inpaint.scans.streams import PointFrames
+
+from ..errors import CannotFollowError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from bcdi_inpaint.scans import RockingScan
+    from bcdi_inpaint.scans.streams import RunRecord
+
+    from ..settings import Settings
+
+LOOK_EVERY = 0.1
+"""Seconds between looks at a file that did not have what its documents announce."""
+ONCE = Retry()
+LAST_LOOKS = Retry(attempts=4, pause=0.1)
+"""How patiently to look once the run has stopped; what comes later is read from Tiled."""
+
+
+class Collector:
+    """Frames by point, in the order of the points however they arrive.
+
+    Parameters
+    ----------
+    settings
+        With what the run is filled.
+
+    Attributes
+    ----------
+    expected
+        How many points the plan announced; None if it did not.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.expected: int | None = None
+        self._settings = settings
+        self._documents = RunDocuments()
+        self._announced: deque[FramesInEvent | FramesInFile] = deque()
+        self._next_look = 0.0
+        self._source: tuple[str, str] | None = None
+        self._array: NDArray[Any] = np.empty((0, 0, 0, 0))
+        self._arrived: NDArray[np.float64] = np.empty(0)
+        self._revised: set[int] = set()
+
+    @property
+    def record(self) -> RunRecord:
+        """What the documents said beside frames."""
+        return self._documents.run
+
+    @property
+    def points(self) -> int:
+        """How many points are there without a gap, from the first one on."""
+        absent = np.flatnonzero(np.isnan(self._arrived))
+        return int(absent[0]) if absent.size else len(self._arrived)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether frames have been announced that are not there yet."""
+        return bool(self._announced)
+
+    def arrived(self, point: int) -> float:
+        """When the frames of a point came, seconds of `time.monotonic`."""
+        return float(self._arrived[point])
+
+    def take(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document.
+
+        Raises
+        ------
+        CannotFollowError
+            If its frames can't be read while the run goes on.
+        """
+        if name not in DocumentNames.__members__:  # of a schema newer than ours
+            return
+        self._documents(name, dict(doc))
+        if name == "start":
+            self.expected = RunStart.of(doc).num_points
+        self._announced.extend(self._documents.take())
+
+    def look(self, *, last: bool = False) -> bool:
+        """Fetch frames that have been announced; whether some came.
+
+        Raises
+        ------
+        CannotFollowError
+            If they can't be had while the run goes on.
+        """
+        if not self._announced or (time.monotonic() < self._next_look and not last):
+            return False
+        came = False
+        while self._announced:
+            location = self._announced.popleft()
+            rest = self._fetch(location, last=last)
+            came |= rest is not location
+            if rest is not None:
+                self._announced.appendleft(rest)
+                self._next_look = time.monotonic() + LOOK_EVERY
+                break
+        return came
+
+    def revised(self) -> set[int]:
+        """Points whose frames were replaced since this was last asked: repeated ones."""
+        revised, self._revised = self._revised, set()
+        return revised
+
+    def part(self, start: int, stop: int) -> RockingScan:
+        """The scan as far as these points go; all of them must be there."""
+        return self._assemble(np.arange(start, stop))
+
+    def whole(self) -> RockingScan:
+        """The scan, once the run has stopped.
+
+        Raises
+        ------
+        CannotFollowError
+            If not all of it came; it must be read from Tiled then.
+        """
+        if self._announced:
+            raise CannotFollowError("not all announced frames could be read before the run stopped")
+        return self._assemble(np.flatnonzero(~np.isnan(self._arrived)))
+
+    def _assemble(self, points: NDArray[np.intp]) -> RockingScan:
+        if self._source is None or not len(points):
+            raise CannotFollowError("no frames came")
+        first, last = int(points[0]), int(points[-1]) + 1
+        array = self._array[first:last] if last - first == len(points) else self._array[points]
+        stream, data_key = self._source
+        frames = PointFrames(stream, data_key, array, seq_nums=(points + 1).astype(np.int64))
+        return assemble(self.record, frames, self._settings.choices)
+
+    def _fetch(
+        self, location: FramesInEvent | FramesInFile, *, last: bool
+    ) -> FramesInEvent | FramesInFile | None:
+        """Fetch frames; what of them is not there yet."""
+        source = (location.stream, location.data_key)
+        if self._settings.data_key not in (None, location.data_key):
+            return None
+        if self._source not in (None, source):
+            raise CannotFollowError(
+                f"several detectors record frames, {location.data_key} is one; set data_key"
+            )
+        self._source = source
+        if isinstance(location, FramesInFile) and not location.dataset:
+            raise CannotFollowError(f"{location.uri} is no HDF5 file whose frames can be read")
+        try:
+            points, numbers = read_points(
+                location,
+                roots=self._settings.file_roots,
+                retry=LAST_LOOKS if last else ONCE,
+            )
+        except PermissionError as error:  # outside of the allowed folders, or not ours to read
+            raise CannotFollowError(str(error)) from error
+        except OSError:  # not written yet, or locked by its writer
+            return location
+        if len(points):
+            self._put(numbers[0], points)
+        if isinstance(location, FramesInEvent):
+            self._documents.forget(location)
+            return None
+        return location.after(len(points)) if len(points) < len(numbers) else None
+
+    def _put(self, seq_num: int, frames: NDArray[Any]) -> None:
+        """Keep the frames ``(point, frame of the point, row, col)`` of points from `seq_num` on."""
+        start, stop = seq_num - 1, seq_num - 1 + len(frames)
+        if self._array.shape[1:] != frames.shape[1:]:
+            if len(self._arrived):
+                raise CannotFollowError(
+                    f"frames of shape {frames.shape[1:]} came after some of {self._array.shape[1:]}"
+                )
+            self._array = self._room(max(self.expected or 0, stop), frames)
+        if stop > len(self._array):
+            more = self._room(2 * stop, self._array)
+            more[: len(self._array)] = self._array
+            self._array = more
+        if stop > len(self._arrived):
+            beyond = np.full(stop - len(self._arrived), np.nan)
+            self._arrived = np.concatenate([self._arrived, beyond])
+        known = np.flatnonzero(~np.isnan(self._arrived[start:stop])) + start
+        self._revised.update(known.tolist())
+        self._array[start:stop] = frames
+        self._arrived[start:stop] = time.monotonic()
+
+    def _room(self, points: int, like: NDArray[Any]) -> NDArray[Any]:
+        """Memory for the frames of so many points."""
+        shape = (points, *like.shape[1:])
+        try:
+            check_size(shape, like.dtype, self._settings.largest_stack)
+        except ValueError as error:
+            raise CannotFollowError(str(error)) from error
+        return np.empty(shape, like.dtype)

@@ -1,0 +1,321 @@
+"""A run that is filled while it is measured."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import cached_property
+from math import isinf
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+
+from bcdi_inpaint.catalog import ClaimedError, ClaimLostError
+from bcdi_inpaint.catalog.node import STATUS_EVERY
+from bcdi_inpaint.filling import estimate_scan
+
+from ..errors import NotThereYetError, reason
+from ..guard import GuardedLogger
+from ..messages import Progress
+from ..region import AroundPeak, PeakFinder, crop, region_of
+from .frames import LOOK_EVERY, Collector
+from .pipeline import complete, fill_whole
+from .windows import Window, cut, filled_points, join, next_window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.catalog import Fill
+    from bcdi_inpaint.filling import Estimate, Inpainted, SelfCheck
+    from bcdi_inpaint.scans import RockingScan, Span
+
+    from ..settings import Settings
+    from .pipeline import Desk
+
+logger = GuardedLogger(__name__)
+
+CLAIM_EVERY = 3.0
+"""Seconds between attempts to begin a node."""
+
+
+class GrowingRun:
+    """Collects frames, fills portions whose window is there, writes them.
+
+    Frames are kept whatever becomes of Tiled: without it, portions are filled and wait for a node.
+
+    Parameters
+    ----------
+    desk
+        Where runs come from and filled scans go.
+    uid
+        The run's.
+    settings
+        With what it is filled.
+    heard
+        Told how far it is.
+    """
+
+    def __init__(
+        self, desk: Desk, uid: str, settings: Settings, heard: Callable[[Progress], None]
+    ) -> None:
+        self.settings = settings
+        self._desk = desk
+        self._uid = uid
+        self._heard = heard
+        self._collector = Collector(settings)
+        self._region: tuple[Span, Span] | None = None
+        self._finder = (
+            PeakFinder(settings.region) if isinstance(settings.region, AroundPeak) else None
+        )
+        self._looked = 0
+        self._portions: dict[Window, Inpainted] = {}
+        self._filling = settings
+        self._estimate: Estimate | None = None
+        self._estimated_from = 0.0
+        """Counts of the brightest voxel that it was made from."""
+        self._check: SelfCheck | None = None
+        self._checked = 0.0
+        """Counts of the brightest voxel that the check has seen."""
+        self._seconds_per_frame = float("inf")
+        self._fill: Fill | None = None
+        self._written: set[Window] = set()
+        self._next_claim = 0.0
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which there is nothing to do unless a document comes."""
+        return LOOK_EVERY if self._collector.waiting else STATUS_EVERY
+
+    def take(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document."""
+        self._collector.take(name, doc)
+
+    def advance(self) -> bool:
+        """Do the next piece of work; whether there was one.
+
+        Raises
+        ------
+        CannotFollowError
+            If the run can't be filled while it goes on.
+        """
+        worked = self._fetch()
+        if self._find_region():
+            worked = self._write_next() or self._fill_next() or worked
+        if worked:
+            self._report()
+        return worked
+
+    def finish(self) -> Container:
+        """Complete the node, the run having stopped.
+
+        Raises
+        ------
+        CannotFollowError
+            If something is lacking; the run must be read from Tiled then.
+        """
+        self._fetch(last=True)
+        whole = self._with_provenance(self._collector.whole())
+        self._region = self._region or region_of(whole, self.settings.region)
+        scan = crop(whole, self._region)
+        filled = self._fill_rest(scan)
+        fill = self._fill or self._desk.claim(scan.metadata, self.settings, again=False)
+        return complete(fill, scan, filled, self.settings, self._wrote)
+
+    # Frames.
+
+    def _fetch(self, *, last: bool = False) -> bool:
+        came = self._collector.look(last=last)
+        for point in self._collector.revised():
+            for window in [w for w in self._portions if w.first <= point < w.last]:
+                del self._portions[window]
+                self._written.discard(window)
+        return came
+
+    def _find_region(self) -> bool:
+        """Whether it is known what part of the frame to fill."""
+        points = self._collector.points
+        if self._region is None and points > self._looked:
+            scan = self._collector.part(self._looked, points)
+            self._looked = points
+            if self._finder is None:
+                self._region = region_of(scan, self.settings.region)
+            else:
+                self._finder.look(scan)
+                if self._finder.found:
+                    self._region = self._finder.region
+        return self._region is not None
+
+    # Filling.
+
+    def _fill_next(self) -> bool:
+        """Fill the next portions that can be; whether there were some."""
+        expected, points = self._collector.expected, self._collector.points
+        if expected is not None:
+            points = min(points, expected)
+        window = self._next(points, expected)
+        return window is not None and self._fill_window(window)
+
+    def _next(self, points: int, total: int | None) -> Window | None:
+        return next_window(
+            self._portions, points, total, self.settings.portion, self.settings.margin
+        )
+
+    def _fill_window(self, window: Window, *, last: bool = False) -> bool:
+        """Fill what a window is for; False if the points' Events have not all come yet.
+
+        The method is checked where the Bragg peak is. Where it loses to kriging, kriging fills what
+        has been filled and what comes.
+        """
+        scan = self._window(window)
+        per_point, rest = divmod(len(scan.frames), window.last - window.first)
+        if rest or not per_point:
+            return False
+        check = self._learn(scan, last=last)
+        filled = fill_whole(
+            scan,
+            self.settings if check else self._filling,
+            self_check=check,
+            estimate=self._estimate,
+        )
+        report = filled.report
+        if check:
+            self._check = report.self_check
+            if report.method != self._filling.method:
+                self._filling = self._filling_by(report.method)
+                self._portions.clear()
+                self._written.clear()
+        self._portions[window] = cut(
+            filled,
+            (window.start - window.first) * per_point,
+            (window.stop - window.first) * per_point,
+        )
+        self._seconds_per_frame = min(self._seconds_per_frame, report.seconds / len(scan.frames))
+        return True
+
+    def _filling_by(self, method: str) -> Settings:
+        if method == self.settings.method:
+            return self.settings
+        return replace(self.settings, method=method, options={})
+
+    def _learn(self, scan: RockingScan, *, last: bool) -> bool:
+        """Learn from these frames if they hold the brightest voxel yet.
+
+        Returns
+        -------
+        bool
+            Whether the method is to be checked with them: they are past the Bragg peak too, or the
+            last ones.
+        """
+        brightness = np.where(scan.mask, 0, scan.frames).max(axis=(1, 2))
+        brightest = float(brightness.max())
+        if brightest > self._estimated_from:
+            self._estimate = estimate_scan(scan.frames, scan.mask, self.settings.method)
+            self._estimated_from = brightest
+        check = brightest > self._checked and (last or 2 * brightness[-1] <= brightest)
+        if check:
+            self._checked = brightest
+        return bool(check)
+
+    def _window(self, window: Window) -> RockingScan:
+        assert self._region is not None
+        return crop(self._collector.part(window.first, window.last), self._region)
+
+    def _fill_rest(self, scan: RockingScan) -> Inpainted:
+        """Fill the whole at once if that is fast enough, else only what is not filled yet."""
+        seconds = self._seconds_per_frame * len(scan.frames)
+        if self._portions and seconds > self.settings.final_seconds and self._fill_portions():
+            parts = [self._portions[window] for window in sorted(self._portions)]
+            filled = join(parts, self._check)
+            if filled.intensity.shape == scan.frames.shape:
+                return filled
+        self._portions.clear()
+        if not self._checked or isinf(self.settings.final_seconds):
+            return fill_whole(scan, self.settings)
+        filled = fill_whole(scan, self._filling, self_check=False)
+        return replace(filled, report=replace(filled.report, self_check=self._check))
+
+    def _fill_portions(self) -> bool:
+        """Fill the portions that are left; False if that can't be done."""
+        total, margin = self._collector.points, self.settings.margin
+        for filled in list(self._portions):
+            if filled.last < min(filled.stop + margin, total):  # there were to be fewer points
+                del self._portions[filled]
+        while (window := self._next(total, total)) is not None:
+            if not self._fill_window(window, last=True):
+                return False
+        return True
+
+    # Writing.
+
+    def _write_next(self) -> bool:
+        """Write the first portion that is not written yet; whether there was one."""
+        expected = self._collector.expected
+        if expected is None or time.monotonic() < self._next_claim:
+            return False
+        try:
+            return self._try_to_write(expected)
+        except (httpx.HTTPError, ClaimedError, ClaimLostError, NotThereYetError) as error:
+            logger.warning("run %s: %s; filling goes on without Tiled", self._uid, reason(error))
+            self._fill = None
+            self._written.clear()
+            self._next_claim = time.monotonic() + CLAIM_EVERY
+            return False
+
+    def _try_to_write(self, expected: int) -> bool:
+        if self._fill is None:
+            scan = self._with_provenance(self._collector.part(0, 1))
+            assert self._region is not None
+            scan = crop(scan, self._region)
+            self._fill = self._desk.claim(scan.metadata, self.settings, again=False)
+            n, rows, cols = scan.frames.shape
+            self._fill.allocate((n * expected, rows, cols), frames_per_block=self.settings.portion)
+        for window, part in self._portions.items():
+            if window not in self._written:
+                per_point = len(part.intensity) // (window.stop - window.start)
+                self._fill.write_frames(
+                    window.start * per_point,
+                    part.intensity.astype(np.float32, copy=False),
+                    part.sigma,
+                    part.mask,
+                    seconds_behind=self._seconds_behind(),
+                )
+                self._written.add(window)
+                return True
+        self._fill.renew_when_due(seconds_behind=self._seconds_behind())
+        return False
+
+    @cached_property
+    def _provenance(self) -> tuple[str, tuple[str, ...]]:
+        """Path and access tags of the run, which must be in Tiled before anything is made of it."""
+        return self._desk.provenance(self._uid)
+
+    def _with_provenance(self, scan: RockingScan) -> RockingScan:
+        path, access_tags = self._provenance
+        return replace(
+            scan, metadata=replace(scan.metadata, raw_path=path, access_tags=access_tags)
+        )
+
+    # Telling.
+
+    def _seconds_behind(self) -> float:
+        filled = filled_points(self._portions)
+        if filled >= self._collector.points:
+            return 0.0
+        return time.monotonic() - self._collector.arrived(filled)
+
+    def _report(self) -> None:
+        self._heard(
+            Progress(
+                self._uid,
+                self._collector.points,
+                filled_points(self._portions),
+                self._collector.expected,
+                self._seconds_behind(),
+            )
+        )
+
+    def _wrote(self, frames: int, total: int) -> None:
+        self._heard(Progress(self._uid, total, frames, total, 0.0))

@@ -1,0 +1,193 @@
+"""The worker process: takes orders from the supervisor, fills runs, reports.
+
+Run as ``python -m bcdi_inpaint.live.worker.main FD`` by `bcdi_inpaint.live.dispatch.supervision`. It does one
+thing after the other, so that it never works on more than it can be asked to redo, and ends when
+the other end of the pipe is closed.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import sys
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bcdi_inpaint.catalog import AlreadyFilledError
+
+from .. import logs
+from ..errors import CannotFollowError, Fault, fault, reason
+from ..guard import GuardedLogger, going_on
+from ..messages import (
+    Close,
+    Document,
+    Done,
+    Failed,
+    Fill,
+    GivenUp,
+    GiveUp,
+    Hello,
+    InHand,
+    Leave,
+    Open,
+    Progress,
+    UnreadableError,
+    receive,
+    send,
+)
+from .live_run import GrowingRun
+from .pipeline import Desk, fill_finished, give_up, warm_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tiled.client.container import Container
+
+    from ..messages import News, RunOrder
+    from ..settings import Settings
+
+logger = GuardedLogger(__name__)
+
+LOOK_AGAIN = 1.0
+"""Seconds before open runs are gone on with after that has failed as a whole."""
+NICENESS = 5
+"""The RunEngine, the detector and Tiled come first on a machine that they share with the worker."""
+
+
+class Worker:
+    """Fills runs; a fault of one never reaches another."""
+
+    def __init__(self, connection: Connection, desk: Desk) -> None:
+        self._connection = connection
+        self._desk = desk
+        self._live: dict[str, GrowingRun] = {}
+
+    def serve(self) -> None:
+        """Do what is ordered until the supervisor closes; in between, go on with open runs."""
+        pause: float | None = None
+        while True:
+            if self._connection.poll(pause):
+                pause = 0.0
+                try:
+                    order: RunOrder | Close = receive(self._connection)
+                except UnreadableError as error:
+                    self._refuse(error)
+                    continue
+                if isinstance(order, Close):
+                    return
+                with self._in_hand(order.uid):
+                    self._do(order)
+            else:
+                pause = LOOK_AGAIN
+                with going_on(logger, "open runs could not be gone on with"):
+                    pause = self._advance()
+
+    def _refuse(self, error: UnreadableError) -> None:
+        """Report the run that an order was about which can't be read here."""
+        with self._in_hand(error.uid):
+            raise error
+
+    def _advance(self) -> float | None:
+        """Do a piece of work on every open run; seconds for which there is no more to do."""
+        pauses = []
+        for uid, run in list(self._live.items()):
+            with self._in_hand(uid):
+                pauses.append(0.0 if run.advance() else run.pause)
+        return min(pauses, default=None)
+
+    def _do(self, order: RunOrder) -> None:
+        match order:
+            case Open(uid, settings):
+                self._live[uid] = GrowingRun(self._desk, uid, settings, self._tell)
+                warm_up(settings.method, settings.device)
+            case Document(uid, "stop", doc) if uid in self._live:
+                self._live[uid].take("stop", doc)
+                self._finish(uid)
+            case Document(uid, name, doc) if uid in self._live:
+                self._live[uid].take(name, doc)
+            case Leave(uid):
+                self._live.pop(uid, None)
+            case Fill(uid, settings, again):
+                self._done(uid, self._fill(uid, settings, again=again))
+            case GiveUp(uid, settings, why):
+                give_up(self._desk, uid, settings, why)
+                self._tell(GivenUp(uid))
+
+    def _finish(self, uid: str) -> None:
+        """Complete an open run that has stopped, from Tiled if it could not be followed."""
+        run = self._live.pop(uid)
+        try:
+            node = run.finish()
+        except (CannotFollowError, AlreadyFilledError) as error:
+            logger.warning("run %s is read from Tiled: %s", uid, reason(error))
+            node = self._fill(uid, run.settings, again=False)
+        self._done(uid, node)
+
+    def _fill(self, uid: str, settings: Settings, *, again: bool) -> Container:
+        def heard(done: int, total: int) -> None:
+            self._tell(Progress(uid, total, done, total, 0.0))
+
+        return fill_finished(self._desk, uid, settings, again=again, heard=heard)
+
+    def _done(self, uid: str, node: Container) -> None:
+        self._tell(Done(uid, "/".join(node.path_parts), dict(node.metadata)))
+
+    @contextmanager
+    def _in_hand(self, uid: str) -> Iterator[None]:
+        """Say what is being worked on; turn an exception into a report and forget the run."""
+        with going_on(logger, "it could not be said what is being worked on"):
+            self._tell(InHand(uid))
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is this run's)
+            self._live.pop(uid, None)
+            self._report(uid, error)
+            if _broke_device(error):
+                sys.exit("the GPU's context is broken: a new process is needed")
+        finally:
+            with going_on(logger, "it could not be said that work is done"):
+                self._tell(InHand(""))
+
+    def _report(self, uid: str, error: Exception) -> None:
+        """Say that a run has failed; without that, the supervisor would wait for it for ever."""
+        try:
+            whose = fault(error)
+            logger.warning("run %s: %s", uid, reason(error), exc_info=whose is Fault.RUN)
+            self._tell(Failed(uid, reason(error), whose))
+        except Exception as reporting:  # noqa: BLE001 (the supervisor notices that the worker is gone)
+            sys.exit(f"it can't be said what became of run {uid}: {reason(reporting)}")
+
+    def _tell(self, news: News) -> None:
+        # A supervisor that is gone doesn't keep us from finishing what we are at.
+        with suppress(OSError):
+            send(self._connection, news)
+
+
+def _broke_device(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and "CUDA" in reason(error)
+
+
+def _step_back() -> None:
+    """Take what processor time others leave."""
+    os.nice(NICENESS)
+    with suppress(OSError):  # Linux shares it out among sessions first, and this is one of its own
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
+
+
+def main(descriptor: int) -> None:
+    """Serve the supervisor at the other end of a pipe."""
+    _step_back()
+    connection = Connection(descriptor)
+    with suppress(EOFError, OSError):
+        hello: Hello = receive(connection)
+        raw, processed = pickle.loads(hello.clients)  # noqa: S301 (made by the process that started us)
+        logs.set_up_worker(raw.context.api_key or "")
+        Worker(connection, Desk(raw, processed, hello.owner, hello.lease_seconds)).serve()
+    gc.freeze()  # whoever closed waits for us, and needs no search through all that is loaded
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,213 @@
+"""The road of a finished run: read it from Tiled, fill it, write it. Live runs end in it too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tiled.queries import Key
+
+from bcdi_inpaint import catalog
+from bcdi_inpaint.catalog.claims import LEASE
+from bcdi_inpaint.export import quicklook
+from bcdi_inpaint.filling import inpaint
+from bcdi_inpaint.scans import ScanMetadata, from_run
+
+from ..errors import NotThereYetError
+from ..region import crop, region_of
+
+if TYPE_CHECKING:
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.filling import Estimate, Inpainted
+    from bcdi_inpaint.scans import RockingScan
+
+    from ..settings import Settings
+
+Heard = Callable[[int, int], None]
+"""Called with how many frames are written, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where runs come from, where filled scans go, and in whose name.
+
+    Attributes
+    ----------
+    raw, processed
+        Tiled clients.
+    owner
+        In whose name nodes are claimed.
+    lease_seconds
+        Until such a claim expires if it is not renewed.
+    """
+
+    raw: Container
+    processed: Container
+    owner: str = ""
+    lease_seconds: float = LEASE
+
+    def provenance(self, uid: str) -> tuple[str, tuple[str, ...]]:
+        """Path and access tags of a run in Tiled, finished or not.
+
+        Raises
+        ------
+        NotThereYetError
+            If it is not in the catalogue.
+        """
+        run = self._run(uid)
+        return "/".join(run.path_parts), tuple(run.access_tags or ())
+
+    def finished_run(self, uid: str) -> Container:
+        """The run in Tiled.
+
+        Raises
+        ------
+        NotThereYetError
+            If it is not in the catalogue, or goes on.
+        """
+        run = self._run(uid)
+        if not run.metadata.get("stop"):
+            raise NotThereYetError(f"run {uid} has no stop document in {self.raw.uri}")
+        return run
+
+    def _run(self, uid: str) -> Container:
+        try:
+            return self.raw[uid]
+        except KeyError:
+            raise NotThereYetError(f"run {uid} is not in {self.raw.uri}") from None
+
+    def complete_node(self, uid: str, settings: Settings) -> Container | None:
+        """What has been made of a run with these settings, if it is complete."""
+        found = self.processed.search(Key("raw_uid") == uid)
+        found = found.search(Key("method") == settings.method).search(Key("complete") == True)
+        if settings.data_key is not None:
+            found = found.search(Key("data_key") == settings.data_key)
+        for node in found.values():
+            if not node.metadata.get("superseded_by"):
+                return node
+        return None
+
+    def remove_failed(self, uid: str) -> None:
+        """Remove what `give_up` left of a run whose detector it did not know."""
+        failed = self.processed.search(Key("raw_uid") == uid).search(Key("data_key") == "")
+        for key in list(failed):
+            self.processed.delete_contents(key, recursive=True, external_only=False)
+
+    def claim(self, scan: ScanMetadata, settings: Settings, *, again: bool) -> catalog.Fill:
+        """Begin a node."""
+        return catalog.claim(
+            self.processed,
+            scan,
+            method=settings.method,
+            redo=again,
+            owner=self.owner,
+            lease=self.lease_seconds,
+        )
+
+
+def fill_finished(
+    desk: Desk, uid: str, settings: Settings, *, again: bool, heard: Heard
+) -> Container:
+    """Fill a finished run, unless there is a complete node and `again` is false.
+
+    Returns
+    -------
+    Container
+        The complete node.
+    """
+    if not again and (node := desk.complete_node(uid, settings)) is not None:
+        return node
+    scan = read_finished(desk, uid, settings)
+    fill = desk.claim(scan.metadata, settings, again=again)
+    try:
+        node = complete(fill, scan, fill_whole(scan, settings), settings, heard)
+    except BaseException:
+        fill.abandon()
+        raise
+    desk.remove_failed(uid)
+    return node
+
+
+def read_finished(desk: Desk, uid: str, settings: Settings) -> RockingScan:
+    """The scan of a finished run, cut to the region that is to be filled."""
+    scan = from_run(
+        desk.finished_run(uid),
+        data_key=settings.data_key,
+        detector=settings.detector,
+        roi=settings.roi,
+        mask=settings.mask,
+        motor=settings.motor,
+        frames_per_point=settings.frames_per_point,
+        file_roots=settings.file_roots,
+        largest_stack=settings.largest_stack,
+    )
+    return crop(scan, region_of(scan, settings.region))
+
+
+@cache
+def warm_up(method: str, device: str) -> None:
+    """Load what a method needs, and what a node does, so that no run waits for it."""
+    mask = np.zeros((16, 16), bool)
+    mask[:, 8] = True
+    stack = np.ones((16, 16, 16))
+    quicklook.draw(stack, np.broadcast_to(mask, stack.shape))
+    inpaint(stack, mask, "kriging")  # the self-check needs it whatever the method
+    with suppress(ValueError):  # whatever is wrong with the method is said when it is to fill
+        inpaint(stack, mask, method, device)
+
+
+def fill_whole(
+    scan: RockingScan,
+    settings: Settings,
+    *,
+    self_check: bool = True,
+    estimate: Estimate | None = None,
+) -> Inpainted:
+    """What `inpaint` makes of a scan, or of a part of it with the `estimate` of another."""
+    options = {"self_check": self_check, "estimate": estimate, **settings.options}
+    return inpaint(scan.frames, scan.mask, settings.method, settings.device, **options)
+
+
+def complete(
+    fill: catalog.Fill, scan: RockingScan, filled: Inpainted, settings: Settings, heard: Heard
+) -> Container:
+    """Write a filled scan and finish its node; blocks that are there already are not sent again.
+
+    Parameters
+    ----------
+    fill
+        The node that is being written.
+    scan, filled
+        All of it.
+    settings
+        With what it was filled.
+    heard
+        Told how many frames are written.
+
+    Returns
+    -------
+    Container
+        The complete node.
+    """
+    total = len(filled.intensity)
+    blocks = fill.allocate(
+        filled.intensity.shape, filled.intensity.dtype, frames_per_block=settings.portion
+    )
+    for start in range(0, total, blocks.frames):
+        part = slice(start, min(start + blocks.frames, total))
+        fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
+        heard(part.stop, total)
+    picture = quicklook.draw(filled.intensity, filled.mask)
+    report = replace(filled.report, notes=(*filled.report.notes, *settings.notes))
+    return fill.finish(report, picture, angles=scan.angles, scan=scan.metadata)
+
+
+def give_up(desk: Desk, uid: str, settings: Settings, why: str) -> None:
+    """Leave a node that says that, and why, a run could not be filled."""
+    scan = ScanMetadata(raw_uid=uid, data_key=settings.data_key or "")
+    desk.claim(scan, settings, again=False).fail(why)

@@ -1,0 +1,167 @@
+"""A rocking scan from a file, without Bluesky or Tiled."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import h5py
+import numpy as np
+
+from .assembly import Choices, FramesPerPoint, assemble
+from .hdf5 import open_hdf5
+from .streams import PointFrames, RunRecord, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from .rocking_scan import RockingScan, Span
+
+ANGLES = ("theta", "angles")
+MOTOR = "angle"
+
+
+def from_file(
+    path: str | Path,
+    *,
+    dataset: str | None = None,
+    angles: str | None = None,
+    detector: str | None = None,
+    roi: tuple[Span, Span] | None = None,
+    mask: NDArray[np.bool_] | Literal[False] | None = None,
+    frames_per_point: FramesPerPoint | None = None,
+) -> RockingScan:
+    """Read a rocking scan from an npz, npy, tif or HDF5 file.
+
+    Parameters
+    ----------
+    path
+        ``.npz``, ``.npy``, ``.tif`` with a page for each frame, or HDF5 of any other extension (so
+        CXI and NeXus), also compressed with bitshuffle and the like.
+    dataset
+        Name of the frames ``(frame, row, col)`` or ``(point, frame, row, col)``: an npz file's
+        ``data`` if None, in HDF5 the only dataset of such a shape.
+    angles
+        Name of the angles in degrees, one for each point. If None, ``theta`` or ``angles`` of an
+        npz file; in HDF5 there are none then.
+    detector, roi, mask, frames_per_point
+        As in `bcdi_inpaint.scans.from_run`.
+
+    Returns
+    -------
+    RockingScan
+        With the metadata that an npz file's ``meta`` (JSON) holds under the names of
+        `bcdi_inpaint.scans.facts`.
+
+    Raises
+    ------
+    OSError
+        If the file can't be read.
+    ValueError
+        If it doesn't hold such arrays, or a choice is missing or doesn't fit.
+    """
+    choices = Choices(detector, roi, mask, frames_per_point)
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    other = _NOT_HDF5.get(path.suffix.lower(), _read_hdf5)
+    read = _read_npz if zipfile.is_zipfile(path) else other
+    frames, positions, meta = read(path, dataset, angles)
+    if frames.ndim not in (3, 4) or frames.dtype.kind not in "iuf":
+        raise ValueError(
+            f"frames must be real numbers, (frame, row, col) or (point, frame, row, col); {path} has "
+            f"{frames.dtype} {frames.shape}"
+        )
+    if positions is not None and positions.shape != frames.shape[:1]:
+        raise ValueError(f"{path} has {len(frames)} points but {positions.shape} angles")
+    points = frames if frames.ndim == 4 else frames[:, None]
+    columns = {} if positions is None else {MOTOR: positions}
+    start = {"uid": path.name, "motors": [MOTOR], "num_points": len(points), **meta}
+    run = RunRecord(start, {"exit_status": "success"}, {"primary": Stream({}, {}, columns)})
+    return assemble(run, PointFrames("primary", dataset or "data", points), choices)
+
+
+def _read_npz(
+    path: Path, dataset: str | None, angles: str | None
+) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+    with _whole_archive(path) as arrays:
+        name = dataset or "data"
+        if name not in arrays:
+            raise ValueError(f"{path} has no array {name!r}; there are: {', '.join(arrays)}")
+        if angles is not None and angles not in arrays:
+            raise ValueError(f"{path} has no angles {angles!r}; there are: {', '.join(arrays)}")
+        there = [known for known in ((angles,) if angles else ANGLES) if known in arrays]
+        meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
+        return arrays[name], arrays[there[0]] if there else None, meta
+
+
+@contextmanager
+def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise OSError(f"{path} is broken or cut short, copy it again: {error}") from error
+
+
+def _read_npy(
+    path: Path, dataset: str | None, angles: str | None
+) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+    _refuse_names(path, dataset, angles)
+    return np.load(path, allow_pickle=False), None, {}
+
+
+def _read_tif(
+    path: Path, dataset: str | None, angles: str | None
+) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+    import tifffile
+
+    _refuse_names(path, dataset, angles)
+    try:
+        return tifffile.imread(path), None, {}
+    except tifffile.TiffFileError as error:
+        raise OSError(f"{path} can't be read as tif: {error}") from error
+
+
+_NOT_HDF5 = {".npz": _read_npz, ".npy": _read_npy, ".tif": _read_tif, ".tiff": _read_tif}
+"""Extension -> what reads it; all other files are HDF5."""
+
+
+def _refuse_names(path: Path, dataset: str | None, angles: str | None) -> None:
+    if named := dataset or angles:
+        raise ValueError(f"{path} holds a single array without a name; there is no {named!r}")
+
+
+def _read_hdf5(
+    path: Path, dataset: str | None, angles: str | None
+) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+    with open_hdf5(path) as file:
+        frames = _hdf5_array(file, dataset or _only_stack(file))
+        return frames, None if angles is None else _hdf5_array(file, angles), {}
+
+
+def _hdf5_array(file: h5py.File, name: str) -> NDArray[Any]:
+    if file.get(name, getclass=True) is not h5py.Dataset:
+        raise ValueError(f"{file.filename} has no dataset {name!r}")
+    array: NDArray[Any] = file[name][()]
+    return array
+
+
+def _only_stack(file: h5py.File) -> str:
+    stacks: list[str] = []
+
+    def look(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset) and node.ndim in (3, 4):
+            stacks.append(name)
+
+    file.visititems(look)
+    if len(stacks) == 1:
+        return stacks[0]
+    listed = ", ".join(stacks) or "none"
+    raise ValueError(f"name the dataset of frames in {file.filename}; with 3 or 4 axes: {listed}")

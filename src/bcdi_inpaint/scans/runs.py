@@ -1,0 +1,236 @@
+"""A rocking scan from a finished run in Tiled."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+import httpx
+import numpy as np
+
+from .assembly import Choices, FramesPerPoint, assemble
+from .hdf5 import ONCE, OutsideRootsError, allowed_path, open_hdf5, read_frames
+from .sizes import LARGEST_STACK, check_size
+from .streams import PointFrames, RunRecord, Stream, choose_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tiled.client.array import ArrayClient
+    from tiled.client.container import Container
+
+    from .hdf5 import Retry
+    from .rocking_scan import RockingScan, Span
+
+HDF5 = "application/x-hdf5"
+
+
+def from_run(
+    run: Container,
+    *,
+    data_key: str | None = None,
+    detector: str | None = None,
+    roi: tuple[Span, Span] | None = None,
+    mask: NDArray[np.bool_] | Literal[False] | None = None,
+    frames_per_point: FramesPerPoint | None = None,
+    motor: str | None = None,
+    file_roots: Sequence[str | Path] = (),
+    retry: Retry = ONCE,
+    largest_stack: int = LARGEST_STACK,
+) -> RockingScan:
+    """Read a rocking scan from a run that ``bluesky_tiled_plugins.TiledWriter`` put into Tiled.
+
+    All of Bluesky's flavours will do: frames in the Events, announced by Resource and Datum, or by
+    StreamResource and StreamDatum, in step and in fly scans. An aborted scan gives what is there.
+    What was unusual is said in ``metadata.notes``; see `bcdi_inpaint.scans.assembly` for the
+    rules, and `bcdi_inpaint.scans.facts` for the names under which metadata are looked for.
+
+    Parameters
+    ----------
+    run
+        The run's client: ``raw[uid]``, of whatever version.
+    data_key
+        Which detector, as in ``run["primary"]``. Needed only if several recorded frames.
+    detector
+        The detector's key in `bcdi_inpaint.geometry`, for its gaps. If None and there is no
+        ``mask``, it is told from the run's metadata, else from the shape of the frames.
+    roi
+        ``((row0, row1), (col0, col1))`` of the full, unbinned frame that the frames show. If None,
+        it is taken from the run's metadata.
+    mask
+        ``(row, col)`` or ``(frame, row, col)`` bool, what is missing: instead of a detector, or in
+        addition to one if that is named. False = nothing but values that are no counts, which are
+        found in any case.
+    frames_per_point
+        What to do with several frames at each point: their "sum", their "mean", or keep them
+        "separate" (at equal angles).
+    motor
+        The column of the rocking motor. If None, it is found.
+    file_roots
+        Folders from which files may be read if Tiled can't serve them (a file ahead of the
+        catalogue, which Tiled answers with 422; errors 5xx). Empty = none.
+    retry
+        How patiently to look into files.
+    largest_stack
+        Bytes that the frames may take.
+
+    Raises
+    ------
+    ValueError
+        If the run has no frames or too many, or is of an old catalogue, or a choice is missing or
+        doesn't fit.
+    OutsideRootsError
+        If Tiled can't serve a file which lies outside ``file_roots``.
+    OSError
+        If neither Tiled nor the file can be read.
+    httpx.HTTPError
+        If Tiled can't be reached or refuses.
+    """
+    choices = Choices(detector, roi, mask, frames_per_point, motor)
+    _refuse_old(run)
+    containers = dict(_stream_containers(_base(run)))
+    nodes = {name: dict(container.items()) for name, container in containers.items()}
+    images = [
+        (name, key)
+        for name, children in nodes.items()
+        for key, node in children.items()
+        if node.structure_family == "array" and len(node.shape) >= 3 and min(node.shape[-2:]) > 1
+    ]
+    stream, key = choose_image(images, data_key)
+    chosen = nodes[stream][key]
+    check_size(chosen.shape, chosen.dtype, largest_stack)
+    record = RunRecord(
+        start=run.metadata["start"],
+        stop=run.metadata.get("stop") or {},
+        streams={name: _stream(containers[name], nodes[name]) for name in nodes},
+        path="/".join(run.path_parts),
+        access_tags=_access_tags(run),
+    )
+    array, notes = _read(chosen, file_roots, retry)
+    return assemble(record, PointFrames(stream, key, array, notes=notes), choices)
+
+
+def _refuse_old(run: Container) -> None:
+    """Point to `from_databroker` for what databroker serves."""
+    versions = {spec.version for spec in run.specs if spec.name == "BlueskyRun"}
+    if versions and "3.0" not in versions:
+        raise ValueError(
+            f"the run is a BlueskyRun of version {', '.join(sorted(map(str, versions)))}, of an old "
+            "catalogue: read it with bcdi_inpaint.scans.databroker.from_databroker"
+        )
+
+
+def _base(node: Container) -> Container:
+    """The plain container beneath a Bluesky client, whose children are the server's own.
+
+    Other views of a run differ between versions, and ``run.v2`` changes them for the whole process.
+    """
+    base: Container = getattr(node, "base", node)
+    return base
+
+
+def _stream_containers(run: Container) -> Iterator[tuple[str, Container]]:
+    for name, node in run.items():
+        if node.structure_family != "container":
+            continue
+        if name == "streams" and not any(spec.name == "BlueskyEventStream" for spec in node.specs):
+            yield from _stream_containers(_base(node))  # the layout until 2025
+        else:
+            yield name, _base(node)
+
+
+def _stream(container: Container, children: Mapping[str, Any]) -> Stream:
+    metadata = container.metadata
+    columns: dict[str, NDArray[Any]] = {}
+    for node in children.values():
+        if node.structure_family == "table":
+            table = node.read()
+            columns |= {
+                name: table[name].to_numpy()
+                for name in table.columns
+                if not name.startswith("ts_") and table[name].dtype.kind in "iufb"
+            }
+    if not columns:  # a fly scan: positions may be in a file
+        for key, node in children.items():
+            if node.structure_family == "array" and node.shape[:1] == (np.prod(node.shape),):
+                with suppress(httpx.HTTPStatusError):  # frames are worth having without them
+                    columns[key] = np.asarray(node.read()).ravel()
+    return Stream(metadata.get("data_keys", {}), metadata.get("configuration", {}), columns)
+
+
+def _access_tags(run: Container) -> tuple[str, ...]:
+    attributes = run.item["attributes"]
+    blob = attributes.get("access_blob") or {}  # so older servers say it
+    return tuple(attributes.get("access_tags") or blob.get("tags", ()))
+
+
+def _read(
+    node: ArrayClient, roots: Sequence[str | Path], retry: Retry
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Frames ``(point, frame, row, col)``, from Tiled or else from the file; and notes."""
+    n_points, *per_point, rows, cols = node.shape
+    shape = (int(np.prod(per_point, dtype=int)), rows, cols)
+    if roots:
+        _refuse_broken_files(node, roots)
+    try:
+        return np.asarray(node.read()).reshape(n_points, *shape), ()
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status != 422 and status < 500:
+            raise
+        sources = node.data_sources() or []
+        if not sources or sources[0].mimetype != HDF5 or "slice" in sources[0].parameters:
+            raise
+        reason = str(error).splitlines()[0]
+        why = f"read from the file, since Tiled can't serve it ({reason})"
+        frames = _read_files(sources[0], n_points * shape[0], roots, retry, reason)
+    there = len(frames) // shape[0]
+    notes = (why,) if there == n_points else (why, f"the file has {there} of {n_points} points")
+    return frames[: there * shape[0]].reshape(there, *shape), notes
+
+
+def _refuse_broken_files(node: ArrayClient, roots: Sequence[str | Path]) -> None:
+    """Look into files that lie here, before Tiled does.
+
+    Tiled opens what ``TiledWriter`` registers for SWMR, whether or not somebody writes it. Over a
+    file that is cut off HDF5 then waits for ever, and the whole server with it.
+
+    Raises
+    ------
+    OSError
+        If one can't be opened.
+    """
+    for source in node.data_sources() or []:
+        for asset in source.assets if source.mimetype == HDF5 else []:
+            with (
+                suppress(OutsideRootsError, ValueError, FileNotFoundError),
+                open_hdf5(allowed_path(asset.data_uri, roots)),
+            ):
+                pass
+
+
+def _read_files(
+    source: Any, n_frames: int, roots: Sequence[str | Path], retry: Retry, reason: str
+) -> NDArray[Any]:
+    """The first ``n_frames`` of a data source's files; what they have beyond is ignored."""
+    parts: list[NDArray[Any]] = []
+    for asset in sorted(source.assets, key=lambda asset: asset.num or 0):
+        wanted = n_frames - sum(map(len, parts))
+        if wanted:
+            try:
+                parts.append(
+                    read_frames(
+                        asset.data_uri,
+                        source.parameters["dataset"],
+                        (0, wanted),
+                        roots=roots,
+                        retry=retry,
+                    )
+                )
+            except OSError as error:
+                raise type(error)(
+                    f"Tiled can't serve the frames ({reason}), and {error}"
+                ) from error
+    return np.concatenate(parts)

@@ -1,0 +1,260 @@
+"""Filling an archive on a cluster: one task for each run, by Dask distributed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tiled.queries import Key
+
+from bcdi_inpaint.catalog import AlreadyFilledError, current
+from bcdi_inpaint.catalog.queries import raw_uids
+from bcdi_inpaint.live.errors import Fault, fault, reason
+from bcdi_inpaint.live.worker.pipeline import Desk, fill_finished
+from bcdi_inpaint.scans import RunStart, is_rocking_scan
+
+from .connection import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.live.settings import Settings
+
+    from .config import ServiceConfig, TiledSection
+
+TRIES = 3
+"""How often a run is tried."""
+WAIT = 5.0
+"""Seconds before a run is tried again on the same worker; doubles."""
+AHEAD = 4
+"""Tasks for each worker that the scheduler is given in advance."""
+FILLED, THERE, FAILED = "filled", "there", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which runs of an archive; every criterion that is given must hold.
+
+    Attributes
+    ----------
+    since, until
+        When they began, seconds since 1970, half-open.
+    sample, plan
+        Names.
+    detector
+        A device that took part.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    sample: str | None = None
+    detector: str | None = None
+    plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes
+    ----------
+    uid, scan_id
+        The run.
+    state
+        `FILLED`, `THERE` (a complete node had been there) or `FAILED`.
+    path
+        Of the node.
+    verdict, pcc
+        Of the self-check.
+    reason
+        Why it failed.
+    read_seconds, fill_seconds, write_seconds
+        What it took on the worker.
+    """
+
+    uid: str
+    scan_id: int | None = None
+    state: str = FILLED
+    path: str = ""
+    verdict: str = ""
+    pcc: float | None = None
+    reason: str = ""
+    read_seconds: float = 0.0
+    fill_seconds: float = 0.0
+    write_seconds: float = 0.0
+
+
+def matching(
+    raw: Container, processed: Container, query: Query, config: ServiceConfig
+) -> list[str]:
+    """Uids of finished rocking scans that a query means and that are not filled, oldest first."""
+    found: Any = raw
+    if query.since is not None:
+        found = found.search(Key("start.time") >= query.since)
+    if query.until is not None:
+        found = found.search(Key("start.time") < query.until)
+    if query.plan is not None:
+        found = found.search(Key("start.plan_name") == query.plan)
+    done = set(raw_uids(current(processed).search(Key("method") == config.filling.method)))
+    uids = []
+    for run in found.sort(("start.time", 1)).values():
+        start = run.metadata.get("start")
+        known = RunStart.of(start)
+        if (
+            run.metadata.get("stop")
+            and known.uid
+            and known.uid not in done
+            and is_rocking_scan(start, config.scans)
+            and query.sample in (None, known.sample)
+            and (query.detector is None or query.detector in known.detectors)
+        ):
+            uids.append(known.uid)
+    return uids
+
+
+def backfill(
+    uids: Sequence[str], config: ServiceConfig, client: Any, *, tries: int = TRIES
+) -> Iterator[Outcome]:
+    """Fill runs on a cluster; yields what became of each as it is done.
+
+    May be interrupted at any time and begun again: a run is filled once, and what was left
+    half-written is replaced. A task holds no key; workers take it from their own environment, or
+    from the file that the configuration names.
+
+    Parameters
+    ----------
+    uids
+        The runs.
+    config
+        How they are filled, and where Tiled is.
+    client
+        Of a ``distributed`` cluster whose workers have this package and reach Tiled.
+    tries
+        How often a run is tried before it counts as failed.
+    """
+    distributed: Any = import_module("distributed")
+    task = partial(
+        fill_run,
+        tiled=config.tiled,
+        settings=config.filling.settings(),
+        owner=f"{config.name}/backfill",
+        tries=tries,
+    )
+    left = iter(uids)
+    known: dict[Any, str] = {}
+
+    def submit(count: int) -> list[Any]:
+        futures = []
+        for uid in (uid for uid, _ in zip(left, range(count), strict=False)):
+            future = client.submit(task, uid, pure=False)
+            known[future.key] = uid
+            futures.append(future)
+        return futures
+
+    workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    running = distributed.as_completed(submit(AHEAD * workers))
+    for future in running:
+        uid = known.pop(future.key)
+        if future.status == "finished":
+            yield future.result()
+        else:  # the worker died over it, again and again
+            yield Outcome(uid, state=FAILED, reason=reason(future.exception()))
+        for more in submit(1):
+            running.add(more)
+
+
+def fill_run(uid: str, tiled: TiledSection, settings: Settings, owner: str, tries: int) -> Outcome:
+    """Fill one run, as a task on a worker; failures are an outcome, not an exception."""
+    dask: Any = import_module("dask")
+    wait = WAIT
+    for attempt in range(1, tries + 1):
+        try:
+            # Tiled's client reads by dask. On a worker that would become tasks of their own, and
+            # this worker would begin with the next runs meanwhile, all of them in memory at once.
+            with dask.config.set(scheduler="threads"):
+                return _fill(uid, *_connect(tiled), settings, owner)
+        except AlreadyFilledError:
+            return Outcome(uid, state=THERE)
+        except Exception as error:  # noqa: BLE001 (one run's trouble is no other's)
+            outcome = Outcome(uid, state=FAILED, reason=reason(error))
+            if attempt == tries or isinstance(error, ValueError):
+                break
+            if fault(error) is not Fault.RUN:
+                time.sleep(wait)
+                wait *= 2
+    return outcome
+
+
+def _fill(
+    uid: str, raw: Container, processed: Container, settings: Settings, owner: str
+) -> Outcome:
+    began = time.time()
+    desk = Desk(raw, processed, owner)
+    node = fill_finished(desk, uid, settings, again=False, heard=lambda _done, _total: None)
+    known = node.metadata
+    outcome = Outcome(
+        uid,
+        known.get("scan_id"),
+        path="/".join(node.path_parts),
+        verdict=known.get("self_check_verdict") or "",
+        pcc=known.get("self_check_pcc"),
+    )
+    if known["created"] < began:
+        return replace(outcome, state=THERE)
+    seconds = known["seconds"]
+    return replace(
+        outcome,
+        read_seconds=known["created"] - began,
+        fill_seconds=seconds,
+        write_seconds=time.time() - known["created"] - seconds,
+    )
+
+
+@cache
+def _connect(tiled: TiledSection) -> tuple[Container, Container]:
+    """Clients of this worker process."""
+    return connect(tiled)
+
+
+@contextmanager
+def cluster(*, scheduler: str | None, workers: int, gpus: int = 0) -> Iterator[Any]:
+    """A Dask client.
+
+    Parameters
+    ----------
+    scheduler
+        Address of a site's scheduler; None = processes on this machine that end with the context.
+    workers
+        How many processes; with GPUs, one for each device instead.
+    gpus
+        How many devices there are to be used.
+    """
+    distributed: Any = import_module("distributed")
+    if scheduler is not None:
+        with distributed.Client(scheduler) as client:
+            yield client
+        return
+    places = [{"CUDA_VISIBLE_DEVICES": str(device)} for device in range(gpus)] or [{}] * workers
+    options = {"nthreads": 1, "dashboard": False, "silence_logs": logging.WARNING}
+    spec = {
+        number: {"cls": distributed.Nanny, "options": {**options, "env": place}}
+        for number, place in enumerate(places)
+    }
+    head = {
+        "cls": distributed.Scheduler,
+        "options": {"dashboard": False, "host": "127.0.0.1", "port": 0},
+    }
+    with (
+        distributed.SpecCluster(
+            workers=spec, scheduler=head, silence_logs=logging.WARNING
+        ) as local,
+        distributed.Client(local) as client,
+    ):
+        yield client

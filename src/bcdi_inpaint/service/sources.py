@@ -1,0 +1,103 @@
+"""What the service's doors lead to: documents and finished runs, from wherever they come."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tiled.queries import Key
+
+from bcdi_inpaint.live.guard import GuardedLogger
+from bcdi_inpaint.live.status import GOING_ON
+from bcdi_inpaint.scans import RunStart, RunStop, is_rocking_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.live.callback import InpaintCallback
+    from bcdi_inpaint.scans import RockingScanRule
+
+logger = GuardedLogger(__name__)
+
+OVERDUE = 30.0
+"""Seconds after which a stop document that did not come is taken from Tiled."""
+
+
+class Door(Protocol):
+    """A way in. Runs in a thread of its own."""
+
+    name: str
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing comes in at the moment; empty while all is well."""
+
+    def start(self) -> None:
+        """Open it."""
+
+    def close(self) -> None:
+        """Shut it, within a second or two."""
+
+
+class Intake:
+    """Passes on what is to be filled, each run once whichever doors it comes through.
+
+    Parameters
+    ----------
+    callback
+        Where it goes.
+    processed
+        Tiled client of the container of filled scans.
+    rule
+        What makes a run a rocking scan.
+    """
+
+    def __init__(
+        self, callback: InpaintCallback, processed: Container, rule: RockingScanRule
+    ) -> None:
+        self._callback = callback
+        self._processed = processed
+        self._rule = rule
+
+    def document(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document of a run that goes on."""
+        self._callback(name, doc)
+
+    def run(self, start: Mapping[str, Any], stop: Mapping[str, Any] | None) -> bool:
+        """Take a run that was seen in Tiled; whether there is nothing more to do about it.
+
+        A run without a uid can't be found again, and is none.
+
+        Raises
+        ------
+        httpx.HTTPError
+            If Tiled can't be asked whether it is filled already.
+        """
+        uid, stopped = RunStart.of(start).uid, RunStop.of(stop).time
+        if not uid or not is_rocking_scan(start, self._rule):
+            return True
+        if not stop:
+            return False
+        known = next((run for run in self._callback.status().runs if run.uid == uid), None)
+        if known is None:
+            if not self._is_settled(uid):
+                logger.info("run %s has finished", uid)
+                self._callback.submit(uid, stopped=stopped)
+            return True
+        if known.state in GOING_ON:
+            if stopped is not None and time.time() - stopped < OVERDUE:
+                return False
+            logger.warning("run %s: its stop document did not come; taken from Tiled", uid)
+            self._callback("stop", {**stop, "run_start": uid})
+        return True
+
+    def _is_settled(self, uid: str) -> bool:
+        """Whether there is a complete node, or one that says why there is none."""
+        nodes = self._processed.search(Key("raw_uid") == uid).values()
+        return any(
+            (node.metadata["complete"] and not node.metadata["superseded_by"])
+            or node.metadata["failed"]
+            for node in nodes
+        )

@@ -1,0 +1,203 @@
+"""The door to Tiled: runs are seen when they have finished there.
+
+The stream only says that something has changed; what has, the catalogue says. So nothing depends
+on messages: replayed, lost or reordered ones, or a server without a stream, cost time but no run.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from bcdi_inpaint.live.errors import Fault, fault, reason
+from bcdi_inpaint.live.guard import GuardedLogger, repeat
+
+if TYPE_CHECKING:
+    from tiled.client.container import Container
+
+    from .sources import Intake
+
+logger = GuardedLogger(__name__)
+
+MAX_MESSAGE = 2**28
+"""Bytes; a larger message ends a subscription for good, and Tiled's default is 1 MB."""
+LOOK_ANYWAY = 60.0
+"""Seconds between looks although the stream says that nothing has changed."""
+LONGEST_WAIT = 60.0
+"""Seconds between attempts to reach the stream, or Tiled itself."""
+
+
+class TiledDoor:
+    """Looks at the latest runs whenever the stream says so, or every few seconds without one.
+
+    Parameters
+    ----------
+    raw
+        Client of the catalogue of runs.
+    intake
+        Where finished runs go.
+    poll_seconds
+        Between looks without a stream.
+    look_back
+        So many of the latest runs are looked at.
+    """
+
+    name = "tiled"
+
+    def __init__(
+        self, raw: Container, intake: Intake, *, poll_seconds: float, look_back: int
+    ) -> None:
+        self._raw = raw
+        self._intake = intake
+        self._poll_seconds = poll_seconds
+        self._look_back = look_back
+        self._odd: set[str] = set()
+        """Keys of those with which something is wrong."""
+        self._done: set[str] = set()
+        """Keys of runs, of those that are looked at, with which there is nothing more to do."""
+        self._changed = threading.Event()
+        self._closing = threading.Event()
+        self._streaming = False
+        self._subscription: Any = None
+        self._trouble = "has not looked yet"
+        self._failures = 0
+        self._pause = poll_seconds
+        self._looker = threading.Thread(target=self._look_on, name="tiled-door", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="tiled-stream", daemon=True)
+
+    @property
+    def trouble(self) -> str:
+        """Why no run comes in at the moment; empty while all is well."""
+        return self._trouble
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the server tells when something has changed."""
+        return self._streaming
+
+    def start(self) -> None:
+        """Open it."""
+        self._looker.start()
+        self._listener.start()
+
+    def close(self) -> None:
+        """Shut it."""
+        self._closing.set()
+        self._changed.set()
+        subscription = self._subscription
+        if subscription is not None:
+            # It looks at this event ten times a second; closing its socket from here would make
+            # it believe in a lost connection.
+            subscription._disconnect_event.set()  # noqa: SLF001
+        self._looker.join(2.0)
+        self._listener.join(2.0)
+
+    def _look_on(self) -> None:
+        doing = f"looking at {self._raw.uri} failed"
+        repeat(self._look_or_wait, self._closing, logger, doing, rest=self._poll_seconds)
+
+    def _look_or_wait(self) -> None:
+        """Look once, and wait until it is time to look again."""
+        self._changed.clear()
+        try:
+            self._look()
+        except Exception as error:  # noqa: BLE001 (the next look sees the same runs)
+            self._failures += 1
+            if not self._trouble:
+                logger.warning("can't look at %s: %s", self._raw.uri, reason(error))
+            self._trouble = reason(error)
+            self._closing.wait(min(self._poll_seconds * self._failures, LONGEST_WAIT))
+        else:
+            self._failures = 0
+            self._trouble = ""
+            pending = not self._streaming
+            self._changed.wait(self._poll_seconds if pending else LOOK_ANYWAY)
+
+    def _look(self) -> None:
+        """See what has come of the latest runs."""
+        keys = list(self._raw.keys().tail(self._look_back))
+        self._done.intersection_update(keys)
+        self._odd.intersection_update(keys)
+        failed = [
+            error
+            for key in keys
+            if key not in self._done
+            and not self._closing.is_set()
+            and (error := self._look_at(key)) is not None
+        ]
+        refused = [error for error in failed if isinstance(error, httpx.HTTPError)]
+        if len(refused) > 1 and len(refused) == len(set(keys) - self._done):
+            raise refused[-1]  # that is hardly each run's own fault
+
+    def _look_at(self, key: str) -> Exception | None:
+        """See what has come of one run.
+
+        Returns
+        -------
+        Exception or None
+            What is wrong with it; it doesn't stand before others, and is looked at again.
+
+        Raises
+        ------
+        Exception
+            If Tiled is away: then there is no use in asking for the others.
+        """
+        try:
+            known = self._raw[key].metadata
+            if self._intake.run(known.get("start") or {}, known.get("stop")):
+                self._done.add(key)
+        except Exception as error:
+            if fault(error) is Fault.OUTAGE:
+                raise
+            if key not in self._odd:
+                self._odd.add(key)
+                logger.warning("can't look at run %s: %s", key, reason(error))
+            return error
+        return None
+
+    def _listen(self) -> None:
+        doing = f"subscribing to {self._raw.uri} failed"
+        repeat(self._subscribe_or_wait, self._closing, logger, doing, rest=self._poll_seconds)
+
+    def _subscribe_or_wait(self) -> None:
+        """Subscribe once, and wait before the next attempt."""
+        began = time.monotonic()
+        try:
+            self._subscribe()
+        except Exception as error:  # noqa: BLE001 (without a stream we look)
+            level = logging.INFO if self._streaming else logging.DEBUG
+            logger.log(level, "no stream of %s: %s", self._raw.uri, reason(error))
+        if self._streaming and not self._closing.is_set():
+            logger.info("the stream of %s has ended; looking instead", self._raw.uri)
+        self._streaming = False
+        self._changed.set()
+        lasted = time.monotonic() - began
+        longer = min(2 * self._pause, LONGEST_WAIT)
+        self._pause = self._poll_seconds if lasted > LONGEST_WAIT else longer
+        self._closing.wait(self._pause)
+
+    def _subscribe(self) -> None:
+        """Listen until the stream ends."""
+        subscription = self._raw.subscribe()
+        # Weak references are all that the subscription keeps: these are methods of ours.
+        subscription.child_created.add_callback(self._notice)
+        subscription.child_metadata_updated.add_callback(self._notice)
+        self._subscription = subscription
+        watch = threading.Thread(target=self._await_connection, args=(subscription,), daemon=True)
+        watch.start()
+        subscription.start(start=None, max_size=MAX_MESSAGE)
+
+    def _await_connection(self, subscription: Any) -> None:
+        while not subscription._disconnect_event.is_set():  # noqa: SLF001
+            if subscription._connected_event.wait(0.5):  # noqa: SLF001
+                logger.info("listening to the stream of %s", self._raw.uri)
+                self._streaming = True
+                self._changed.set()  # what came before the connection did
+                return
+
+    def _notice(self, update: object) -> None:  # noqa: ARG002 (Tiled passes it)
+        self._changed.set()

@@ -1,0 +1,155 @@
+"""The door for documents that a RunEngine publishes over 0MQ."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bcdi_inpaint.live.errors import reason
+from bcdi_inpaint.live.guard import GuardedLogger, repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .sources import Intake
+
+logger = GuardedLogger(__name__)
+
+SAFE = {
+    *((module, "_reconstruct") for module in ("numpy.core.multiarray", "numpy._core.multiarray")),
+    *((module, "scalar") for module in ("numpy.core.multiarray", "numpy._core.multiarray")),
+    *((module, "_frombuffer") for module in ("numpy.core.numeric", "numpy._core.numeric")),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("collections", "OrderedDict"),
+    ("builtins", "set"),
+    ("builtins", "frozenset"),
+    ("builtins", "complex"),
+}
+"""All that a document may be made of beside plain values, by module and name."""
+
+REST = 5.0
+"""Seconds between attempts to subscribe, when that fails."""
+WAIT = 200
+"""Milliseconds between looks whether to close."""
+
+
+class ZmqDoor:
+    """Subscribes to a ``bluesky-0MQ-proxy``.
+
+    Parameters
+    ----------
+    address
+        ``HOST:PORT`` of the proxy's outgoing side.
+    intake
+        Where documents go.
+    prefix
+        Only documents published with it; empty = all.
+    max_bytes
+        A larger message is refused; the connection is made anew then.
+    """
+
+    name = "zmq"
+
+    def __init__(self, address: str, intake: Intake, *, prefix: str, max_bytes: int) -> None:
+        self._address = address
+        self._intake = intake
+        self._prefix = prefix.encode()
+        self._max_bytes = max_bytes
+        self._closing = threading.Event()
+        self._connected = False
+        self._thread = threading.Thread(target=self._run, name="zmq-door", daemon=True)
+
+    @property
+    def trouble(self) -> str:
+        """Why no document comes in at the moment; empty while all is well."""
+        return "" if self._connected else f"not connected to {self._address}"
+
+    def start(self) -> None:
+        """Open it."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Shut it."""
+        self._closing.set()
+        self._thread.join(2.0)
+
+    def _run(self) -> None:
+        doing = f"listening to {self._address} failed; it is tried again"
+        repeat(self._listen, self._closing, logger, doing, rest=REST)
+
+    def _listen(self) -> None:
+        """Listen until the door is shut."""
+        import zmq
+
+        self._connected = False
+        from zmq.utils.monitor import recv_monitor_message
+
+        with (
+            zmq.Context() as context,
+            zmq_socket(context, self._address, self._prefix, self._max_bytes) as (socket, monitor),
+        ):
+            poller = zmq.Poller()
+            for readable in (socket, monitor):
+                poller.register(readable, zmq.POLLIN)
+            while not self._closing.is_set():
+                ready = dict(poller.poll(WAIT))
+                if monitor in ready:
+                    event = recv_monitor_message(monitor)["event"]
+                    self._connected = event == zmq.Event.HANDSHAKE_SUCCEEDED
+                    logger.info(
+                        "%s %s",
+                        "connected to" if self._connected else "lost the connection to",
+                        self._address,
+                    )
+                if socket in ready:
+                    self._take(socket.recv())
+
+    def _take(self, message: bytes) -> None:
+        try:
+            prefix, name, body = message.split(b" ", 2)
+            if self._prefix in (b"", prefix):
+                self._intake.document(name.decode(), loads(body))
+        except Exception as error:  # noqa: BLE001 (the next document may be fine)
+            logger.warning("a message of %d bytes was dropped: %s", len(message), reason(error))
+
+
+@contextmanager
+def zmq_socket(
+    context: Any, address: str, prefix: bytes = b"", max_bytes: int = -1
+) -> Iterator[tuple[Any, Any]]:
+    """A subscriber, and a socket that tells when it is connected and when it is not any more."""
+    import zmq
+
+    with context.socket(zmq.SUB) as socket:
+        socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SUBSCRIBE, prefix)
+        monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED)
+        try:
+            socket.connect(address if "://" in address else f"tcp://{address}")
+            yield socket, monitor
+        finally:
+            socket.disable_monitor()
+            monitor.close(0)  # the context would wait for it for ever
+
+
+def loads(body: bytes) -> Any:
+    """What ``pickle.loads`` makes of a document; nothing else can be hidden in it.
+
+    Raises
+    ------
+    pickle.UnpicklingError
+        If there is something else in it.
+    """
+    return _Unpickler(io.BytesIO(body)).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in SAFE:
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a document")
+        return super().find_class(module, name)

@@ -1,0 +1,1 @@
+"""A simulated beamline: devices and file writers, for profiles, demo and tests."""
