@@ -9,7 +9,7 @@ them together and keeps account of each one's share.
 from __future__ import annotations
 
 from .detector import Detector, Lines, Module
-from .faults import dead_pixels, flagged, hot_pixels
+from .faults import MOST_BITS, dead_pixels, flagged, hot_pixels
 from .files import CXI_BITS, NEXUS_BITS, read_mask
 from .lookup import detector, detectors, recognise
 from .merging import MissingPixels, merge
@@ -17,6 +17,7 @@ from .recorded import as_recorded
 
 __all__ = [
     "CXI_BITS",
+    "MOST_BITS",
     "NEXUS_BITS",
     "Detector",
     "Lines",
