@@ -186,6 +186,15 @@ def test_live_and_later_metadata_agree(desk, settings, documents, stack, angles)
     assert desk.complete_node(measured.uid, settings).uri == later.uri
 
 
+def test_frames_of_another_dtype_are_never_cut_to_the_first_one(settings):
+    """Only files can hold them; what comes in Events is brought to the declared dtype before."""
+    collector = Collector(settings)
+    collector._put(1, np.ones((2, 1, 4, 5), np.uint16))
+    collector._put(3, np.ones((1, 1, 4, 5), np.uint8))
+    with pytest.raises(CannotFollowError, match="frames of uint32 came after some of uint16"):
+        collector._put(4, np.full((1, 1, 4, 5), 70_000, np.uint32))
+
+
 class TestFiles:
     @pytest.fixture
     def run(self, RE, detector_files, stack, angles, motor):

@@ -190,6 +190,10 @@ class Collector:
                     f"frames of shape {frames.shape[1:]} came after some of {self._array.shape[1:]}"
                 )
             self._array = self._room(max(self.expected or 0, stop), frames)
+        if not np.can_cast(frames.dtype, self._array.dtype):  # counts would be wrapped or cut off
+            raise CannotFollowError(
+                f"frames of {frames.dtype} came after some of {self._array.dtype}"
+            )
         if stop > len(self._array):
             more = self._room(2 * stop, self._array)
             more[: len(self._array)] = self._array
