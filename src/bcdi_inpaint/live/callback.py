@@ -8,6 +8,7 @@ import os
 import pickle
 import socket
 import uuid
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from bcdi_inpaint.scans import RockingScanRule, is_rocking_scan
 from .backlog import Backlog
 from .ledger import Ledger
 from .messages import Document, Leave, Open
-from .router import Router, size
+from .router import Router
 from .settings import Limits, Settings
+from .snapshot import TooLargeError, snapshot
 from .status import Status
 from .supervisor import Supervisor
 
@@ -38,7 +40,7 @@ class InpaintCallback:
     >>> inpaint = InpaintCallback(raw, processed)  # doctest: +SKIP
     >>> RE.subscribe(inpaint)  # doctest: +SKIP
 
-    A call takes the document, puts it in a bounded queue and returns. All work is done in a worker
+    A call takes a copy of the document, puts it in a bounded queue and returns. All work is done in a worker
     process, which is replaced when it dies. Whatever goes wrong, a call never raises and never
     waits; a run that can't be filled live is filled from Tiled after it has finished.
 
@@ -212,9 +214,17 @@ class InpaintCallback:
             self._backlog.nudge()
 
     def _pass_on(self, document: Document) -> None:
+        """Queue a copy of a document; one that the queue has no room for is not copied."""
         if document.name == "stop":
-            self._backlog.insist(document)
-        elif not self._backlog.offer(document, size(document.doc)):
+            doc, _ = snapshot(document.doc)
+            self._backlog.insist(replace(document, doc=doc))
+            return
+        try:
+            doc, nbytes = snapshot(document.doc, self._backlog.room)
+            taken = self._backlog.offer(replace(document, doc=doc), nbytes)
+        except TooLargeError:
+            taken = False
+        if not taken:
             self._shed(document.uid, "the worker could not keep up; filled after the scan")
 
     def _shed(self, uid: str, reason: str) -> None:

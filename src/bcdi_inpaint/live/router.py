@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -52,17 +50,3 @@ class Router:
             if run is not None:
                 return run
         return None
-
-
-def size(doc: Mapping[str, Any]) -> int:
-    """Bytes that a document keeps in memory, to the accuracy that bounding a queue needs."""
-    data = doc.get("data", {})
-    return 1000 + sum(_nbytes(value) for value in data.values())
-
-
-def _nbytes(value: Any) -> int:
-    if isinstance(value, np.ndarray):
-        return value.nbytes
-    if isinstance(value, list | tuple):  # event pages, and arrays that became lists
-        return 8 * len(value) if not value or np.isscalar(value[0]) else sum(map(_nbytes, value))
-    return 0
