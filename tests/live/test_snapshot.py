@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections import OrderedDict, UserDict
 from types import MappingProxyType
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bcdi_inpaint.live.buffers import KEPT, SMALL, Buffers
 from bcdi_inpaint.live.snapshot import TooLargeError, snapshot
 
 
@@ -132,7 +134,60 @@ def test_what_there_is_no_room_for_is_refused(large):
 
 def test_a_refused_frame_is_not_copied(monkeypatch):
     copied = []
-    monkeypatch.setattr(np, "array", copied.append)
+    monkeypatch.setattr(Buffers, "copy", lambda _, array: copied.append(array))
     with pytest.raises(TooLargeError):
         snapshot({"data": {"det": np.zeros(10_000, np.uint8)}}, 10_000)
     assert not copied
+
+
+class TestBuffers:
+    def frame(self, value=1):
+        return np.full((128, SMALL // 128), value, np.uint16)
+
+    def test_memory_is_used_again_when_a_copy_is_let_go_of(self):
+        buffers = Buffers()
+        first = buffers.copy(self.frame())
+        place = first.ctypes.data
+        del first
+        assert buffers.copy(self.frame()).ctypes.data == place
+
+    @pytest.mark.parametrize("kept", [lambda copied: copied[3:, ::2], lambda copied: copied.T[:1]])
+    def test_memory_is_not_used_again_while_there_is_a_view(self, kept):
+        buffers = Buffers()
+        view = kept(buffers.copy(self.frame(1)))
+        other = buffers.copy(self.frame(2))
+        assert (view == 1).all()
+        assert (other == 2).all()
+
+    def test_memory_is_not_used_again_while_it_is_being_sent(self):
+        buffers = Buffers()
+        head, sent = copy_for_pipe(buffers.copy(self.frame(1)))
+        buffers.copy(self.frame(2))
+        np.testing.assert_array_equal(pickle.loads(head, buffers=sent), self.frame(1))
+
+    def test_frames_may_change_in_size_dtype_and_layout(self):
+        buffers = Buffers()
+        rng = np.random.default_rng(0)
+        for shape, dtype in (
+            ((300, 400), "u2"),
+            ((400, 150), "u4"),
+            ((400, 300), "u2"),
+            ((200, 200), ">f8"),
+        ):
+            array = rng.integers(0, 9, shape).astype(dtype)
+            for source in (array, array.T, array[::2], np.asfortranarray(array)):
+                copied = buffers.copy(source)
+                assert copied.dtype == source.dtype
+                np.testing.assert_array_equal(copied, source)
+
+    def test_little_is_kept(self):
+        buffers = Buffers()
+        frame = np.zeros(KEPT // 4, np.uint8)
+        copies = [buffers.copy(frame) for _ in range(10)]
+        copies.clear()
+        assert sum(map(len, buffers._free)) <= KEPT
+
+
+def copy_for_pipe(array):
+    sent = []
+    return pickle.dumps(array, protocol=5, buffer_callback=sent.append), sent

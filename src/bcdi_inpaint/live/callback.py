@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bcdi_inpaint.scans import RockingScanRule, is_rocking_scan
 
 from .backlog import Backlog
+from .buffers import Buffers
 from .ledger import Ledger
 from .messages import Document, Leave, Open
 from .router import Router
@@ -92,6 +93,7 @@ class InpaintCallback:
         self.settings = settings or Settings()
         self._router = Router(partial(is_rocking_scan, rule=rule or RockingScanRule()))
         self._backlog = Backlog(limits.max_documents, limits.max_bytes)
+        self._buffers = Buffers()
         self._ledger = Ledger(limits)
         self._supervisor = Supervisor(
             self._backlog, self._ledger, _pickled(raw, processed), owner or _unique(), limits
@@ -220,7 +222,7 @@ class InpaintCallback:
             self._backlog.insist(replace(document, doc=doc))
             return
         try:
-            doc, nbytes = snapshot(document.doc, self._backlog.room)
+            doc, nbytes = snapshot(document.doc, self._backlog.room, self._buffers)
             taken = self._backlog.offer(replace(document, doc=doc), nbytes)
         except TooLargeError:
             taken = False

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .buffers import Buffers
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,7 +34,9 @@ class TooLargeError(ValueError):
     """A document takes more memory than there is for it."""
 
 
-def snapshot(doc: Mapping[str, Any], most: int = sys.maxsize) -> tuple[dict[str, Any], int]:
+def snapshot(
+    doc: Mapping[str, Any], most: int = sys.maxsize, buffers: Buffers | None = None
+) -> tuple[dict[str, Any], int]:
     """Copy a document, with all that can change in it.
 
     Parameters
@@ -42,6 +46,8 @@ def snapshot(doc: Mapping[str, Any], most: int = sys.maxsize) -> tuple[dict[str,
     most
         Bytes that the copy may take. Nothing is copied beyond, so that refusing a frame that there
         is no room for costs nothing.
+    buffers
+        Where arrays are copied to.
 
     Returns
     -------
@@ -54,7 +60,7 @@ def snapshot(doc: Mapping[str, Any], most: int = sys.maxsize) -> tuple[dict[str,
     TooLargeError
         If it would take more than `most`.
     """
-    copier = _Copier(most)
+    copier = _Copier(most, buffers or Buffers())
     copier.take(DOCUMENT)
     return copier.mapping(doc), most - copier.left
 
@@ -62,8 +68,9 @@ def snapshot(doc: Mapping[str, Any], most: int = sys.maxsize) -> tuple[dict[str,
 class _Copier:
     """Copies values as long as there are bytes left."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, buffers: Buffers) -> None:
         self.left = most
+        self._buffers = buffers
         self._copies: dict[int, tuple[Any, Any]] = {}
         """Original and copy by the original's id, which is its own as long as it is kept here."""
 
@@ -113,7 +120,7 @@ class _Copier:
         if isinstance(value, np.ndarray):
             self.take(value.nbytes)
             if type(value) in (np.ndarray, np.memmap) and not value.dtype.hasobject:
-                return np.array(value)
+                return self._buffers.copy(value)
         else:
             self.take(sys.getsizeof(value))
         return copy.deepcopy(value)
