@@ -67,9 +67,9 @@ def measure(desk, settings, documents):
     ],
 )
 def test_live_agrees_with_the_finished_run(
-    raw, processed, settings, documents, stack, angles, gap, dtype, value, change, flag
+    places, settings, documents, stack, angles, gap, dtype, value, change, flag
 ):
-    desk = Desk(raw, processed)
+    desk = Desk(*places)
     frames = stack.astype(dtype)
     for place in PLACES:
         frames[place] = value

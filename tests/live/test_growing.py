@@ -22,8 +22,8 @@ from bcdi_inpaint.simulate.beamline import AreaDetector, at_motor
 
 
 @pytest.fixture
-def desk(raw, processed):
-    return Desk(raw, processed)
+def desk(places):
+    return Desk(*places)
 
 
 @pytest.fixture

@@ -51,10 +51,13 @@ class Collector:
     ----------
     expected
         How many points the plan announced; None if it did not.
+    in_events
+        Whether frames came in Events.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.expected: int | None = None
+        self.in_events = False
         self._settings = settings
         self._documents = RunDocuments()
         self._announced: deque[FramesInEvent | FramesInFile] = deque()
@@ -177,6 +180,7 @@ class Collector:
         if len(points):
             self._put(numbers[0], points)
         if isinstance(location, FramesInEvent):
+            self.in_events = True
             self._documents.forget(location)
             return None
         return location.after(len(points)) if len(points) < len(numbers) else None
