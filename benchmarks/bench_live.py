@@ -30,6 +30,8 @@ from tiled.client import from_uri
 from tiled.structures.core import Spec
 
 from bcdi_inpaint.live import InpaintCallback, Settings
+from bcdi_inpaint.live.worker.comparison import checksums
+from bcdi_inpaint.live.worker.pipeline import Desk, read_finished
 from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
 
 if TYPE_CHECKING:
@@ -39,46 +41,112 @@ if TYPE_CHECKING:
     from tiled.client.container import Container
 
 
+FRAMES = (
+    ((192, 256), "uint16"),
+    ((516, 516), "uint16"),
+    ((512, 512), "uint32"),
+    ((1030, 1064), "uint32"),
+)
+"""Shapes and dtypes of a part of a chip, a Maxipix, the same in 32 bits, and an EIGER2 1M."""
+AT_ONCE = 400 * 2**20
+"""Bytes of a scan that fits into the queue even if the worker takes none of it."""
+
+
 def main() -> None:
     options = _options()
     rows: list[tuple[str, str]] = []
     with tempfile.TemporaryDirectory() as folder, server(Path(folder) / "log.txt") as root:
-        rows += callback_costs(root, options.frames, 512)
-        rows += engine_seconds(
-            root, options.methods[0], options.frames, 256, options.rate, options.pairs
-        )
-        for method in options.methods:
-            rows += time_to_complete(root, method, options.frames, 256, options.rate)
+        for shape, dtype in FRAMES:
+            rows += callback_costs(root, options.frames, shape, dtype)
+        if not options.callback_only:
+            rows += writer_costs(root, options.frames, 512)
+            rows += engine_seconds(
+                root, options.methods[0], options.frames, 256, options.rate, options.pairs
+            )
+            rows += comparison_costs(root, options.frames, 256)
+            for method in options.methods:
+                rows += time_to_complete(root, method, options.frames, 256, options.rate)
     print_table(rows)
 
 
-def callback_costs(root: Container, n: int, size: int) -> list[tuple[str, str]]:
-    """Milliseconds that one document costs the RunEngine, with the frame in the event."""
-    stack = frames(n, size)
+def callback_costs(
+    root: Container, n: int, shape: tuple[int, int], dtype: str
+) -> list[tuple[str, str]]:
+    """Milliseconds that a document with a frame in it costs the RunEngine, the copy included."""
+    frame = np.random.default_rng(0).poisson(3.0, shape).astype(dtype)
+    n = min(n, AT_ONCE // frame.nbytes)
     raw, processed = places(root)
-    rows = []
-    with InpaintCallback(raw, processed, settings=settings("linear", size)) as inpaint:
-        warm(inpaint, raw, size)
-        documents = run_documents(stack)  # the same, so that the run gets to Tiled
-        for name, callback, run in (
-            ("callback", inpaint, documents),
-            ("TiledWriter, one batch", TiledWriter(raw), documents),
-            ("TiledWriter, batch_size=1", TiledWriter(raw, batch_size=1), run_documents(stack)),
-        ):
-            costs = []
-            for given, doc in run:
-                began = time.perf_counter()
-                callback(given, doc)
+    mask = np.zeros(shape, bool)
+    mask[:, shape[1] // 2] = True
+    costs = []
+    with InpaintCallback(raw, processed, settings=Settings("nearest", mask=mask)) as inpaint:
+        warm(inpaint, raw, np.broadcast_to(frame, (16, *shape)))
+        writer = TiledWriter(raw)
+        for name, doc in run_documents(np.broadcast_to(frame, (n, *shape))):
+            writer(name, doc)
+            began = time.perf_counter()
+            inpaint(name, doc)
+            if name == "event":
                 costs.append(1e3 * (time.perf_counter() - began))
                 time.sleep(0.02)
-            rows.append(
-                (
-                    f"{name}: ms per document, median / 99 % / all ({n} frames of {size} x {size})",
-                    f"{statistics.median(costs):.3f} / {np.percentile(costs, 99):.2f} / {sum(costs):.0f}",
-                )
+        dropped = inpaint.status().shed
+        inpaint.wait(600)
+    if dropped:
+        raise SystemExit(f"the queue was too small for {n} frames of {shape}")
+    return [
+        (
+            f"callback: ms per Event, median / 99 % ({n} of {shape[0]} x {shape[1]} {dtype})",
+            f"{statistics.median(costs):.3f} / {np.percentile(costs, 99):.2f}",
+        )
+    ]
+
+
+def writer_costs(root: Container, n: int, size: int) -> list[tuple[str, str]]:
+    """Milliseconds that one document costs the RunEngine by what it has to pay in any case."""
+    stack = frames(n, size)
+    raw, _ = places(root)
+    rows = []
+    for name, writer in (
+        ("one batch", TiledWriter(raw)),
+        ("batch_size=1", TiledWriter(raw, batch_size=1)),
+    ):
+        costs = []
+        for given, doc in run_documents(stack):
+            began = time.perf_counter()
+            writer(given, doc)
+            costs.append(1e3 * (time.perf_counter() - began))
+        rows.append(
+            (
+                f"TiledWriter, {name}: ms per document, median / 99 % / all ({n} of {size} x {size})",
+                f"{statistics.median(costs):.3f} / {np.percentile(costs, 99):.2f} / {sum(costs):.0f}",
             )
-        inpaint.wait(120)
+        )
     return rows
+
+
+def comparison_costs(root: Container, n: int, size: int) -> list[tuple[str, str]]:
+    """Seconds to read a raw run and to make its checksums; a live run does so beside its filling."""
+    raw, processed = places(root)
+    documents = run_documents(frames(n, size))
+    writer = TiledWriter(raw)
+    for name, doc in documents:
+        writer(name, doc)
+    reading, summing = [], []
+    for _ in range(5):
+        began = time.perf_counter()
+        scan = read_finished(
+            Desk(raw, processed), documents[0][1]["uid"], settings("nearest", size)
+        )
+        read = time.perf_counter()
+        checksums(scan.frames, scan.mask)
+        reading.append(read - began)
+        summing.append(time.perf_counter() - read)
+    return [
+        (
+            f"comparison with the raw run, {n} x {size} x {size}: s to read it / for checksums",
+            f"{statistics.median(reading):.2f} / {statistics.median(summing):.3f}",
+        )
+    ]
 
 
 def engine_seconds(
@@ -88,7 +156,7 @@ def engine_seconds(
     seconds: dict[bool, list[float]] = {False: [], True: []}
     raw, processed = places(root)
     with InpaintCallback(raw, processed, settings=settings(method, size)) as inpaint:
-        warm(inpaint, raw, size)
+        warm(inpaint, raw, frames(16, size))
         for turn in range(2 * pairs):
             with_callback = turn % 4 in (1, 2)  # whatever drifts does so for both
             with engine() as RE:  # noqa: N806
@@ -118,7 +186,7 @@ def time_to_complete(
     raw, processed = places(root)
     stopped: list[float] = []
     with InpaintCallback(raw, processed, settings=settings(method, size)) as inpaint:
-        warm(inpaint, raw, size)
+        warm(inpaint, raw, frames(16, size))
         with engine() as RE:  # noqa: N806
             RE.subscribe(TiledWriter(raw, batch_size=10))
             RE.subscribe(inpaint)
@@ -154,10 +222,10 @@ def print_table(rows: list[tuple[str, str]]) -> None:
         print(f"| {name:{width}} | {value} |")
 
 
-def warm(inpaint: InpaintCallback, raw: Container, size: int) -> None:
+def warm(inpaint: InpaintCallback, raw: Container, stack: NDArray[Any]) -> None:
     """Have a first scan filled, so that the worker has started."""
     writer = TiledWriter(raw)
-    for name, doc in run_documents(frames(16, size)):
+    for name, doc in run_documents(stack):
         writer(name, doc)
         inpaint(name, doc)
     inpaint.wait(300)
@@ -283,6 +351,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=128)
     parser.add_argument("--rate", type=float, default=10.0, help="frames a second")
     parser.add_argument("--pairs", type=int, default=3, help="scans with and without the callback")
+    parser.add_argument("--callback-only", action="store_true", help="only what the callback costs")
     parser.add_argument("--methods", nargs="+", default=["patching", "kriging", "biharmonic"])
     return parser.parse_args()
 

@@ -58,8 +58,8 @@ def test_nan_and_infinities_are_flags():
     arrays.arrays(np.uint16, (2, 4, 4), elements=st.integers(0, 2**16 - 1)),
     st.sampled_from([np.int32, np.uint32, np.int64, np.float32, np.float64]),
 )
-def test_flags_of_16_bits_survive_a_cast(frames, dtype):
-    np.testing.assert_array_equal(flagged(frames.astype(dtype)), flagged(frames))
+def test_flags_of_16_bits_survive_a_cast_if_they_are_known_to_have_16(frames, dtype):
+    np.testing.assert_array_equal(flagged(frames.astype(dtype), bits=16), flagged(frames))
 
 
 @given(
@@ -70,9 +70,39 @@ def test_flags_of_32_bits_survive_a_cast(frames, dtype):
     np.testing.assert_array_equal(flagged(frames.astype(dtype)), flagged(frames))
 
 
-def test_65535_is_a_count_where_other_counts_are_higher():
-    frames = np.array([[[3, 65535, 70000, 2**32 - 1]]], dtype=np.uint32)
+@pytest.mark.parametrize("brightest", [65535, 70000])
+def test_65535_is_a_count_in_wider_frames_whatever_else_they_hold(brightest):
+    frames = np.array([[[3, 65535, brightest, 2**32 - 1]]], dtype=np.uint32)
     assert flagged(frames).ravel().tolist() == [False, False, False, True]
+
+
+@given(
+    st.sampled_from([np.uint16, np.uint32, np.int32, np.float64]),
+    st.lists(st.sampled_from([0, 7, 2**16 - 1, 2**16, 2**32 - 1]), min_size=2, max_size=12),
+    st.none() | st.integers(1, 32),
+)
+def test_a_part_has_the_flags_of_the_whole(dtype, values, bits):
+    frames = np.array(values, dtype=np.float64).clip(max=_largest(dtype)).astype(dtype)
+    whole = flagged(frames[:, None, None], bits=bits)
+    for frame, flags in zip(frames, whole, strict=True):
+        np.testing.assert_array_equal(flagged(frame.reshape(1, 1), bits=bits), flags)
+
+
+def _largest(dtype):
+    return np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.uint16, np.float32])
+def test_bits_may_be_more_than_the_frames_have(dtype):
+    frames = np.array([[0, 1, 200]], dtype=dtype)
+    assert not flagged(frames, bits=16).any()
+    assert not flagged(frames, bits=32).any()
+
+
+@pytest.mark.parametrize("bits", [0, -1, 33])
+def test_images_have_1_to_32_bits(bits):
+    with pytest.raises(ValueError, match="bits must be 1 to 32"):
+        flagged(np.zeros((1, 2, 2)), bits=bits)
 
 
 def test_only_real_numbers_can_hold_flags():

@@ -121,6 +121,38 @@ def test_the_node_grows_while_frames_arrive(RE, server, callback, name, motor, s
     assert_filled_as_offline(node_of(callback, uid), stack, gap)
 
 
+def in_one_array(expose):
+    """As a detector exposes that has one buffer, and reads each frame out into it."""
+    buffer = []
+
+    def exposed(count):
+        frame = expose(count)
+        if not buffer:
+            buffer.append(np.empty_like(frame))
+        buffer[0][...] = frame
+        return buffer[0]
+
+    return exposed
+
+
+@pytest.mark.parametrize("final_seconds", [0, np.inf])
+def test_a_detector_may_write_every_frame_into_the_same_array(
+    RE, callback, settings, motor, stack, angles, gap, final_seconds
+):
+    callback.settings = replace(settings, final_seconds=final_seconds)
+    detector = ArrayDetector(in_one_array(at_motor(stack, angles, motor)), name="det")
+    RE.subscribe(TiledWriter(callback.raw))
+    RE.subscribe(callback)
+    # The next frame may come at once, before anybody else had a look at this one.
+    RE.subscribe(lambda _, doc: doc["data"]["det"].fill(9), "event")
+    (uid,) = RE(rock(detector, motor, angles)).run_start_uids
+    assert callback.wait(WAIT)
+    node = node_of(callback, uid)
+    assert "raw run" not in node.metadata["notes"]
+    np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
+    np.testing.assert_array_equal(callback.raw[uid]["primary/det"].read(), stack)
+
+
 def test_what_the_next_run_is_filled_with_can_be_changed(
     RE, callback, settings, array_detector, motor, angles
 ):

@@ -22,8 +22,8 @@ from bcdi_inpaint.testing.devices import AreaDetector, at_motor
 
 
 @pytest.fixture
-def desk(raw, processed):
-    return Desk(raw, processed)
+def desk(places):
+    return Desk(*places)
 
 
 @pytest.fixture
@@ -184,6 +184,15 @@ def test_live_and_later_metadata_agree(desk, settings, documents, stack, angles)
     differing = {k for k in live if live[k] != later.metadata.get(k)} - changing
     assert not differing
     assert desk.complete_node(measured.uid, settings).uri == later.uri
+
+
+def test_frames_of_another_dtype_are_never_cut_to_the_first_one(settings):
+    """Only files can hold them; what comes in Events is brought to the declared dtype before."""
+    collector = Collector(settings)
+    collector._put(1, np.ones((2, 1, 4, 5), np.uint16))
+    collector._put(3, np.ones((1, 1, 4, 5), np.uint8))
+    with pytest.raises(CannotFollowError, match="frames of uint32 came after some of uint16"):
+        collector._put(4, np.full((1, 1, 4, 5), 70_000, np.uint32))
 
 
 class TestFiles:

@@ -147,6 +147,43 @@ class TestMask:
         np.testing.assert_array_equal(scan_of(frames, mask=gap).mask, gap)
 
 
+class TestBitDepth:
+    """65535 in frames wider than 16 bits is a flag only if the run says that its images have 16."""
+
+    @pytest.fixture
+    def frames(self):
+        frames = counts(7, 9).astype(np.uint32)
+        frames[1, 3, 4] = 65535
+        return frames
+
+    def test_wide_frames_hold_counts(self, frames):
+        scan = scan_of(frames, mask=False)
+        assert not scan.mask.any()
+        assert any("the brightest voxels hold 65535" in note for note in scan.metadata.notes)
+
+    @pytest.mark.parametrize("key", ["det_cam_bit_depth_image", "det-detector-bit_depth_image"])
+    def test_said_by_the_detector(self, frames, key):
+        scan = scan_of(frames, configuration={key: 16}, mask=False)
+        assert np.argwhere(scan.mask).tolist() == [[1, 3, 4]]
+        assert not any("65535" in note for note in scan.metadata.notes)
+
+    def test_said_by_the_start_document(self, frames):
+        scan = scan_of(frames, {"bit_depth_image": 16}, mask=False)
+        assert np.argwhere(scan.mask).tolist() == [[1, 3, 4]]
+
+    def test_of_another_device_says_nothing(self, frames):
+        other = {"other": {"data": {"other_cam_bit_depth_image": 16}, "data_keys": {}}}
+        run = RunRecord({}, {}, {"primary": Stream({}, other, {})})
+        points = PointFrames("primary", "det_image", frames[:, None])
+        assert not assemble(run, points, Choices(mask=False)).mask.any()
+
+    @pytest.mark.parametrize("said", [0, 64, "many", None, float("nan")])
+    def test_that_can_not_be(self, frames, said):
+        scan = scan_of(frames, {"bit_depth_image": said}, mask=False)
+        assert not scan.mask.any()
+        assert any("no plausible number of bits" in note for note in scan.metadata.notes)
+
+
 class TestMergedFrames:
     @pytest.mark.parametrize(("rule", "expected"), [("sum", 12), ("mean", 4)])
     def test_a_flag_in_one_frame_is_missing_in_all(self, rule, expected):

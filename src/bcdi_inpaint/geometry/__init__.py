@@ -8,7 +8,7 @@ them together and keeps account of each one's share.
 
 from __future__ import annotations
 
-from .bad_pixels import dead_pixels, flagged, hot_pixels
+from .bad_pixels import MOST_BITS, dead_pixels, flagged, hot_pixels
 from .chips import Detector, Lines, Module
 from .flags import as_recorded
 from .lookup import detector, detectors, recognise
@@ -17,6 +17,7 @@ from .merging import MissingPixels, merge
 
 __all__ = [
     "CXI_BITS",
+    "MOST_BITS",
     "NEXUS_BITS",
     "Detector",
     "Lines",

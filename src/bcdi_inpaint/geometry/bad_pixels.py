@@ -20,23 +20,29 @@ HOT_RATIO = 4.0
 """Counts over the neighbours'. Fringes that are sampled by 3 pixels stay below 3."""
 HOT_SIGNIFICANCE = 4.0
 """Excess over the neighbours in standard deviations, in each block."""
+MOST_BITS = 32
+"""Of a pixel in a detector's images."""
 DEAD_EXPECTED = 25.0
 """Counts that the neighbours of a dead pixel must have: exp(-25) is the odds of none by chance."""
 
 
-def flagged(frames: NDArray[Any]) -> NDArray[np.bool_]:
+def flagged(frames: NDArray[Any], *, bits: int | None = None) -> NDArray[np.bool_]:
     """Mark values that are flags instead of counts.
 
     These are NaN and infinities, negative values (-1 and -2 mark gaps and bad pixels on Pilatus),
     the highest value of an integer type (detectors write 2**bits - 1 into masked and saturated
-    pixels), and 2**32 - 1 or more in any type. 65535 in a wider type or in a float is a flag when
-    no other count reaches it, which tells 16-bit frames that were cast from frames that were not.
+    pixels), and 2**32 - 1 or more in any type. Each value is judged by itself: what the other
+    voxels hold has no say, so that a part of a scan has the flags of the whole.
 
     Parameters
     ----------
     frames
         Counts of any real dtype and shape, usually ``(frame, row, col)``. Frames must not be
         summed before: a sum of flags isn't a flag.
+    bits
+        Bits of a pixel in the detector's images, where they have been cast to a wider type since:
+        2**bits - 1 is a flag then, as 65535 of 16-bit images is. Nothing else tells such a flag
+        from a count.
 
     Returns
     -------
@@ -47,19 +53,24 @@ def flagged(frames: NDArray[Any]) -> NDArray[np.bool_]:
     ------
     TypeError
         If the frames aren't real numbers.
+    ValueError
+        If no image has so many bits.
     """
     if frames.dtype.kind not in "iuf":
         raise TypeError(f"frames must hold real numbers; got {frames.dtype}")
+    if bits is not None and not 1 <= bits <= MOST_BITS:
+        raise ValueError(f"bits must be 1 to {MOST_BITS}; got {bits}")
     if frames.dtype.kind == "f":
         flags = ~np.isfinite(frames)
     else:
         flags = frames == np.iinfo(frames.dtype).max
     if frames.dtype.kind != "u":
         flags |= frames < 0
-    if frames.dtype.itemsize > 2:
+    if frames.dtype.itemsize > 2:  # others can't hold such values
         flags |= frames >= 2**32 - 1
-        if np.max(frames, initial=0, where=~flags) == 65535:
-            flags |= frames == 65535
+    if bits is not None:
+        with np.errstate(over="ignore"):  # as a half-precision float it is infinite
+            flags |= frames == 2**bits - 1
     return np.asarray(flags)
 
 

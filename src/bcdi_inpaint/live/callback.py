@@ -8,14 +8,17 @@ import pickle
 import socket
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bcdi_inpaint.scans import RockingScanRule, RunStart, is_rocking_scan
 
+from .dispatch.buffers import Buffers
 from .dispatch.document_queue import Backlog
-from .dispatch.routing import Router, size
+from .dispatch.routing import Router
 from .dispatch.run_table import Ledger
+from .dispatch.snapshot import TooLargeError, snapshot
 from .dispatch.supervision import Supervisor
 from .guard import GuardedLogger, going_on
 from .messages import Document, Leave, Open, check_settings
@@ -38,7 +41,7 @@ class InpaintCallback:
     >>> inpaint = InpaintCallback(raw, processed)  # doctest: +SKIP
     >>> RE.subscribe(inpaint)  # doctest: +SKIP
 
-    A call takes the document, puts it in a bounded queue and returns. All work is done in a worker
+    A call takes a copy of the document, puts it in a bounded queue and returns. All work is done in a worker
     process, which is replaced when it dies. Whatever goes wrong, a call never raises and never
     waits; a run that can't be filled live is filled from Tiled after it has finished.
 
@@ -91,6 +94,7 @@ class InpaintCallback:
         self.settings = settings or Settings()
         self._router = Router(partial(is_rocking_scan, rule=rule or RockingScanRule()))
         self._backlog = Backlog(limits.max_documents, limits.max_bytes)
+        self._buffers = Buffers()
         self._ledger = Ledger(limits)
         self._supervisor = Supervisor(
             self._backlog, self._ledger, _pickled(raw, processed), owner or _unique(), limits
@@ -242,9 +246,17 @@ class InpaintCallback:
             self._backlog.nudge()
 
     def _pass_on(self, document: Document) -> None:
+        """Queue a copy of a document; one that the queue has no room for is not copied."""
         if document.name == "stop":
-            self._backlog.insist(document)
-        elif not self._backlog.offer(document, size(document.doc)):
+            doc, _ = snapshot(document.doc)
+            self._backlog.insist(replace(document, doc=doc))
+            return
+        try:
+            doc, nbytes = snapshot(document.doc, self._backlog.room, self._buffers)
+            taken = self._backlog.offer(replace(document, doc=doc), nbytes)
+        except TooLargeError:
+            taken = False
+        if not taken:
             self._shed(document.uid, "the worker could not keep up; filled after the scan")
 
     def _go_on_without(self, uid: str | None, name: str) -> None:

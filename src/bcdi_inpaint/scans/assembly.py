@@ -9,6 +9,8 @@ The rules, each of which leaves a note in the scan's metadata when it had to be 
 * Of points that were repeated under the same ``seq_num`` (after a pause) the last one counts.
 * Points are in the order of ``seq_num``, whatever order they arrived in.
 * Angles are None where no motor was recorded, and NaN where it had no reading.
+* Which values are flags follows from the frames' dtype as they were recorded, and from the bits of
+  the detector's images where the run says them (``bit_depth_image``); never from other voxels.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy as np
 
 from bcdi_inpaint import geometry
 
-from .facts import DETECTOR_NAMES, VENDOR_NAMES, Facts, scan_metadata
+from .facts import DETECTOR_NAMES, VENDOR_NAMES, Facts, bits_of_images, scan_metadata
 from .masks import find_detector, missing_pixels
 from .motor import in_degrees, rocking_motor
 from .rocking_scan import RockingScan, ScanMetadata
@@ -56,6 +58,8 @@ class Choices:
 
 NO_CHOICES = Choices()
 
+FLAG_OF_16_BITS = 2**16 - 1
+
 
 def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingScan:
     """Make a rocking scan of a run's points.
@@ -81,9 +85,12 @@ def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingSc
             notes.append(f"the rocking motor has no reading at {count(missing, 'point')}")
 
     whole = np.array_equal(kept, np.arange(len(points.array)))
+    bits = bits_of_images(Facts.of_detector(run, stream, points.data_key), notes)
     frames, flags, per_point = merge_frames(
-        points.array if whole else points.array[kept], choices.frames_per_point
+        points.array if whole else points.array[kept], choices.frames_per_point, bits=bits
     )
+    if bits is None:
+        notes += _doubtful_counts(frames, flags)
     if angles is not None:
         angles = np.repeat(angles, per_point)
     shape = (frames.shape[1], frames.shape[2])
@@ -158,7 +165,7 @@ def pair(
 
 
 def merge_frames(
-    array: NDArray[Any], rule: FramesPerPoint | None
+    array: NDArray[Any], rule: FramesPerPoint | None, *, bits: int | None = None
 ) -> tuple[NDArray[Any], NDArray[np.bool_], int]:
     """Make one stack of several frames a point.
 
@@ -169,6 +176,8 @@ def merge_frames(
     rule
         "sum" or "mean" of a point's frames, or each one "separate". Needed only if there are
         several. A pixel that holds no count in one of the frames holds none in their sum or mean.
+    bits
+        Of a pixel in the detector's images, as `bcdi_inpaint.geometry.flagged` takes them.
 
     Returns
     -------
@@ -177,7 +186,7 @@ def merge_frames(
         shape, where they are no counts; how many frames of the stack each point has.
     """
     n_points, per_point, *shape = array.shape
-    flags = geometry.flagged(array)
+    flags = geometry.flagged(array, bits=bits)
     if per_point == 1 or rule == "separate":
         return array.reshape(-1, *shape), flags.reshape(-1, *shape), per_point
     if rule is None:
@@ -188,6 +197,17 @@ def merge_frames(
     counts = np.where(flags, np.zeros((), array.dtype), array)
     merged = counts.sum(axis=1) if rule == "sum" else counts.mean(axis=1, dtype=np.float64)
     return merged, np.logical_or.reduce(flags, axis=1), 1
+
+
+def _doubtful_counts(frames: NDArray[Any], flags: NDArray[np.bool_]) -> list[str]:
+    """Say so if the brightest counts are what 16-bit images have for flags."""
+    if frames.dtype.itemsize <= 2 or np.max(frames, initial=0, where=~flags) != FLAG_OF_16_BITS:
+        return []
+    note = (
+        f"the brightest voxels hold {FLAG_OF_16_BITS}, which are counts in {frames.dtype} frames; if the "
+        "detector's images have 16 bits, bit_depth_image = 16 in the start document makes them flags"
+    )
+    return [note]
 
 
 def _angles(

@@ -41,7 +41,7 @@ DATASETS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FramesInEvent:
-    """The frames of one point, as they were in the Event: ``([frame,] row, col)``."""
+    """The frames of one point that were in an Event, ``([frame,] row, col)``, of the declared dtype."""
 
     stream: str
     data_key: str
@@ -114,7 +114,7 @@ class RunDocuments(DocumentRouter):
 
     Call it with each document; :meth:`take` gives the frames that were announced since it was last
     called, :meth:`located` all of them. Frames are data of two or three axes, ``([frame,] row, col)``.
-    Documents are not changed, and arrays not copied.
+    Documents are not changed, and arrays not copied unless their dtype isn't the declared one.
     """
 
     def __init__(self) -> None:
@@ -196,7 +196,8 @@ class RunDocuments(DocumentRouter):
             if "external" in data_key and not doc.get("filled", {}).get(key, False):
                 self._refer(value, (doc["descriptor"], key, seq_num))
             elif _are_frames(np.shape(value)):
-                self._found(FramesInEvent(stream, key, seq_num, np.asarray(value)))
+                array = _as_declared(np.asarray(value), data_key)
+                self._found(FramesInEvent(stream, key, seq_num, array))
             elif np.ndim(value) == 0 and isinstance(value, (int, float, np.number)):
                 row[key] = value
         self._events.setdefault(stream, []).append(row)
@@ -272,6 +273,24 @@ class RunDocuments(DocumentRouter):
         else:
             known[location.seq_num] = location
         self._news.append(location)
+
+
+def _as_declared(array: NDArray[Any], data_key: Document) -> NDArray[Any]:
+    """Frames in the dtype in which ``TiledWriter`` stores them, so that both roads see the same values.
+
+    Frames that came as lists, or that the device returns in another dtype than it declares, would
+    else have other flags here than when they are read from Tiled. Where it isn't declared,
+    ``TiledWriter`` takes float64.
+    """
+    declared = data_key.get("dtype_numpy") or data_key.get("dtype_str") or "<f8"
+    try:
+        dtype = np.dtype(declared)
+    except (TypeError, ValueError):
+        return array
+    if not {array.dtype.kind, dtype.kind} <= set("iuf"):
+        return array
+    with np.errstate(invalid="ignore", over="ignore"):  # as when it is stored
+        return array.astype(dtype, copy=False)
 
 
 def _are_frames(shape: Sequence[int]) -> bool:

@@ -13,6 +13,7 @@ field               names                                                       
 ``roi``             roi; cam_min_y, cam_size_size_y, cam_min_x, cam_size_size_x            pixels
 ``detector``        detector_model, detector, cam_model, driver_model, model, description
 its maker           detector_vendor, vendor, cam_manufacturer, driver_manufacturer
+its images          bit_depth_image (start document and the detector itself only)              bits
 ``sample``          sample_name, sample (a name, or a mapping with one; start document only)
 ==================  =====================================================================  ======
 
@@ -36,6 +37,8 @@ from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from bcdi_inpaint import geometry
 
 from .motor import in_degrees
 from .start_stop import (
@@ -64,6 +67,7 @@ DETECTOR_CIRCLES = frozenset({"delta", "gamma", "nu", "tth", "twotheta"})
 
 DETECTOR_NAMES = ("detector_model", "detector", "cam_model", "driver_model", "model", "description")
 VENDOR_NAMES = ("detector_vendor", "vendor", "cam_manufacturer", "driver_manufacturer")
+BIT_DEPTH_NAMES = ("bit_depth_image",)
 
 _UNITS = {
     "ev": 1.0, "kev": 1e3,
@@ -113,16 +117,21 @@ class Facts:
     @classmethod
     def of(cls, run: RunRecord, stream: Stream, data_key: str) -> Facts:
         """Collect them for the detector with this data key."""
-        configuration = dict(stream.configuration)
-        own = [name for name in configuration if data_key.startswith(name)]
-        detector = [configuration.pop(name) for name in sorted(own, key=len, reverse=True)]
+        own = _own_devices(stream, data_key)
+        others = [device for name, device in stream.configuration.items() if name not in own]
         return cls(
             run.start,
             (
-                *(_configured(device) for device in (*detector, *configuration.values())),
+                *(_configured(device) for device in (*own.values(), *others)),
                 _first_readings(run.streams.get(BASELINE)),
             ),
         )
+
+    @classmethod
+    def of_detector(cls, run: RunRecord, stream: Stream, data_key: str) -> Facts:
+        """Only what the start document and the detector itself say: the same from its first frame on."""
+        own = _own_devices(stream, data_key)
+        return cls(run.start, tuple(_configured(device) for device in own.values()))
 
     def find(self, names: Sequence[str]) -> tuple[Any, str, str] | None:
         """Value, unit and full name of the first of ``names`` that is there."""
@@ -195,6 +204,28 @@ def scan_metadata(
             if key not in _HANDLED and (scalar := plain_scalar(value)) is not None
         },
     }
+
+
+def bits_of_images(facts: Facts, notes: list[str]) -> int | None:
+    """Bits of a pixel in the detector's own images; None if nobody says."""
+    found = facts.find(BIT_DEPTH_NAMES)
+    if found is None:
+        return None
+    value, _, key = found
+    try:
+        bits = int(value)
+    except (TypeError, ValueError, OverflowError):
+        bits = 0
+    if 1 <= bits <= geometry.MOST_BITS:
+        return bits
+    notes.append(f"{key} = {value!r} is not taken: no plausible number of bits")
+    return None
+
+
+def _own_devices(stream: Stream, data_key: str) -> dict[str, Document]:
+    """Configuration of the devices that a data key belongs to, the innermost first."""
+    own = [name for name in stream.configuration if data_key.startswith(name)]
+    return {name: stream.configuration[name] for name in sorted(own, key=len, reverse=True)}
 
 
 def _configured(device: Document) -> dict[str, tuple[Any, str]]:

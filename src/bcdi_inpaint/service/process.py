@@ -16,6 +16,7 @@ from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger
 from bcdi_inpaint.live.status import FAILED
 
+from .config import api_key
 from .connection import connect
 from .sources import Intake
 from .tiled_source import TiledDoor

@@ -37,6 +37,11 @@ class Backlog:
         """How large they are together."""
         return self._bytes
 
+    @property
+    def room(self) -> int:
+        """Bytes that an entry may have at the moment to be taken; -1 if there are too many."""
+        return self.max_bytes - self._bytes if len(self._waiting) < self.max_entries else -1
+
     def offer(self, entry: Document, nbytes: int) -> bool:
         """Take `entry` unless a bound would be exceeded; whether it was taken."""
         with self._changed:

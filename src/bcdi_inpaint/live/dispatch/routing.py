@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bcdi_inpaint.scans import RunStart
 
 if TYPE_CHECKING:
@@ -54,17 +52,3 @@ class Router:
             if isinstance(uid, str) and (run := self._run_of.get(uid)) is not None:
                 return run
         return None
-
-
-def size(doc: Mapping[str, Any]) -> int:
-    """Bytes that a document keeps in memory, to the accuracy that bounding a queue needs."""
-    data = doc.get("data", {})
-    return 1000 + sum(_nbytes(value) for value in data.values())
-
-
-def _nbytes(value: Any) -> int:
-    if isinstance(value, np.ndarray):
-        return value.nbytes
-    if isinstance(value, list | tuple):  # event pages, and arrays that became lists
-        return 8 * len(value) if not value or np.isscalar(value[0]) else sum(map(_nbytes, value))
-    return 0

@@ -52,10 +52,13 @@ class Collector:
     ----------
     expected
         How many points the plan announced; None if it did not.
+    in_events
+        Whether frames came in Events.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.expected: int | None = None
+        self.in_events = False
         self._settings = settings
         self._documents = RunDocuments()
         self._announced: deque[FramesInEvent | FramesInFile] = deque()
@@ -178,6 +181,7 @@ class Collector:
         if len(points):
             self._put(numbers[0], points)
         if isinstance(location, FramesInEvent):
+            self.in_events = True
             self._documents.forget(location)
             return None
         return location.after(len(points)) if len(points) < len(numbers) else None
@@ -191,6 +195,10 @@ class Collector:
                     f"frames of shape {frames.shape[1:]} came after some of {self._array.shape[1:]}"
                 )
             self._array = self._room(max(self.expected or 0, stop), frames)
+        if not np.can_cast(frames.dtype, self._array.dtype):  # counts would be wrapped or cut off
+            raise CannotFollowError(
+                f"frames of {frames.dtype} came after some of {self._array.dtype}"
+            )
         if stop > len(self._array):
             more = self._room(2 * stop, self._array)
             more[: len(self._array)] = self._array

@@ -19,8 +19,9 @@ from ..errors import NotThereYetError, reason
 from ..guard import GuardedLogger
 from ..messages import Progress
 from ..region import AroundPeak, PeakFinder, crop, region_of
+from .comparison import Comparison, Verdict
 from .frames import LOOK_EVERY, Collector
-from .pipeline import complete, fill_whole
+from .pipeline import fill_whole, finish, read_finished, write
 from .windows import Window, cut, filled_points, join, next_window
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ logger = GuardedLogger(__name__)
 
 CLAIM_EVERY = 3.0
 """Seconds between attempts to begin a node."""
+LONGER = 0.5
+"""Seconds by which comparing with the raw run may make a node later."""
 
 
 class GrowingRun:
@@ -56,12 +59,18 @@ class GrowingRun:
         With what it is filled.
     heard
         Told how far it is.
+
+    Attributes
+    ----------
+    comparison
+        With the raw run, if that goes on when the node is complete.
     """
 
     def __init__(
         self, desk: Desk, uid: str, settings: Settings, heard: Callable[[Progress], None]
     ) -> None:
         self.settings = settings
+        self.comparison: Comparison | None = None
         self._desk = desk
         self._uid = uid
         self._heard = heard
@@ -119,10 +128,30 @@ class GrowingRun:
         self._fetch(last=True)
         whole = self._with_provenance(self._collector.whole())
         self._region = self._region or region_of(whole, self.settings.region)
-        scan = crop(whole, self._region)
+        if self._collector.in_events:
+            self.comparison = Comparison(self._desk, self._uid, self.settings)
+        scan, settings = crop(whole, self._region), self.settings
         filled = self._fill_rest(scan)
-        fill = self._fill or self._desk.claim(scan.metadata, self.settings, again=False)
-        return complete(fill, scan, filled, self.settings, self._wrote)
+        fill = self._fill or self._desk.claim(scan.metadata, settings, again=False)
+        write(fill, filled, settings, self._wrote)
+        if note := self._difference(filled):
+            logger.warning("run %s: %s", self._uid, note)
+            scan = read_finished(self._desk, self._uid, settings)
+            filled = fill_whole(scan, settings)
+            settings = replace(settings, notes=(*settings.notes, note))
+            write(fill, filled, settings, self._wrote)
+        return finish(fill, scan, filled, settings)
+
+    def _difference(self, filled: Inpainted) -> str:
+        """In what the frames differ from the raw run's, if that can be told in time; else empty."""
+        if self.comparison is None:
+            return ""
+        self.comparison.expect(filled)
+        verdict = self.comparison.look(LONGER)
+        note = self.comparison.note
+        if verdict is not Verdict.PENDING:
+            self.comparison = None
+        return note
 
     # Frames.
 

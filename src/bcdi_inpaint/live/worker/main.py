@@ -12,6 +12,7 @@ import os
 import pickle
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ from ..messages import (
     receive,
     send,
 )
+from .comparison import Comparison, Verdict
 from .live_run import GrowingRun
 from .pipeline import Desk, fill_finished, give_up, warm_up
 
@@ -64,6 +66,8 @@ class Worker:
         self._connection = connection
         self._desk = desk
         self._live: dict[str, GrowingRun] = {}
+        self._to_compare: dict[str, tuple[Comparison, Settings]] = {}
+        """Complete runs that are yet to be compared with the raw run."""
 
     def serve(self) -> None:
         """Do what is ordered until the supervisor closes; in between, go on with open runs."""
@@ -77,6 +81,8 @@ class Worker:
                     self._refuse(error)
                     continue
                 if isinstance(order, Close):
+                    for uid in self._to_compare:
+                        logger.warning("run %s was not compared with Tiled before the end", uid)
                     return
                 with self._in_hand(order.uid):
                     self._do(order)
@@ -96,6 +102,11 @@ class Worker:
         for uid, run in list(self._live.items()):
             with self._in_hand(uid):
                 pauses.append(0.0 if run.advance() else run.pause)
+        for uid, (comparison, _) in list(self._to_compare.items()):
+            if comparison.due:
+                with self._in_hand(uid):
+                    self._compare(uid)
+        pauses += [comparison.pause for comparison, _ in self._to_compare.values()]
         return min(pauses, default=None)
 
     def _do(self, order: RunOrder) -> None:
@@ -124,7 +135,21 @@ class Worker:
         except (CannotFollowError, AlreadyFilledError) as error:
             logger.warning("run %s is read from Tiled: %s", uid, reason(error))
             node = self._fill(uid, run.settings, again=False)
+        else:
+            if run.comparison is not None:
+                self._to_compare[uid] = run.comparison, run.settings
         self._done(uid, node)
+
+    def _compare(self, uid: str) -> None:
+        """Fill a complete run again if its frames turn out to differ from the raw run's."""
+        comparison, settings = self._to_compare.pop(uid)
+        verdict = comparison.look()
+        if verdict is Verdict.PENDING:
+            self._to_compare[uid] = comparison, settings
+        elif verdict is Verdict.DIFFERENT:
+            logger.warning("run %s: %s", uid, comparison.note)
+            settings = replace(settings, notes=(*settings.notes, comparison.note))
+            self._done(uid, self._fill(uid, settings, again=True))
 
     def _fill(self, uid: str, settings: Settings, *, again: bool) -> Container:
         def heard(done: int, total: int) -> None:

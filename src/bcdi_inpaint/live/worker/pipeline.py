@@ -176,7 +176,7 @@ def fill_whole(
 def complete(
     fill: catalog.Fill, scan: RockingScan, filled: Inpainted, settings: Settings, heard: Heard
 ) -> Container:
-    """Write a filled scan and finish its node; blocks that are there already are not sent again.
+    """Write a filled scan and finish its node.
 
     Parameters
     ----------
@@ -194,6 +194,12 @@ def complete(
     Container
         The complete node.
     """
+    write(fill, filled, settings, heard)
+    return finish(fill, scan, filled, settings)
+
+
+def write(fill: catalog.Fill, filled: Inpainted, settings: Settings, heard: Heard) -> None:
+    """Write all of a filled scan; blocks that are there already are not sent again."""
     total = len(filled.intensity)
     blocks = fill.allocate(
         filled.intensity.shape, filled.intensity.dtype, frames_per_block=settings.portion
@@ -202,6 +208,12 @@ def complete(
         part = slice(start, min(start + blocks.frames, total))
         fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
         heard(part.stop, total)
+
+
+def finish(
+    fill: catalog.Fill, scan: RockingScan, filled: Inpainted, settings: Settings
+) -> Container:
+    """Finish the node of a filled scan that is written."""
     picture = quicklook.draw(filled.intensity, filled.mask)
     report = replace(filled.report, notes=(*filled.report.notes, *settings.notes))
     return fill.finish(report, picture, angles=scan.angles, scan=scan.metadata)

@@ -1,0 +1,126 @@
+"""Documents as they were when they came, whatever becomes of them afterwards.
+
+A document is shared with everybody who is subscribed, and so are the arrays in it: a detector may
+return the same one at every point and write the next frame into it. What is kept beyond the call is
+therefore a copy.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Mapping
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .buffers import Buffers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NUMBERS = frozenset({bool, int, float, complex, NoneType})
+"""Types of which a list needs no look into."""
+POINTER = 8
+"""Bytes that an element takes in a list."""
+ENTRY = 100
+"""Bytes that an entry takes in a dict, with its key."""
+DOCUMENT = 1000
+"""Bytes that a document takes beside what is in it."""
+
+
+class TooLargeError(ValueError):
+    """A document takes more memory than there is for it."""
+
+
+def snapshot(
+    doc: Mapping[str, Any], most: int = sys.maxsize, buffers: Buffers | None = None
+) -> tuple[dict[str, Any], int]:
+    """Copy a document, with all that can change in it.
+
+    Parameters
+    ----------
+    doc
+        It stays as it is.
+    most
+        Bytes that the copy may take. Nothing is copied beyond, so that refusing a frame that there
+        is no room for costs nothing.
+    buffers
+        Where arrays are copied to.
+
+    Returns
+    -------
+    copy, bytes
+        Of plain dicts, lists, tuples and arrays; and what they keep in memory, to the accuracy
+        that bounding a queue needs. What stands in several places is copied and counted once.
+
+    Raises
+    ------
+    TooLargeError
+        If it would take more than `most`.
+    """
+    copier = _Copier(most, buffers or Buffers())
+    copier.take(DOCUMENT)
+    return copier.mapping(doc), most - copier.left
+
+
+class _Copier:
+    """Copies values as long as there are bytes left."""
+
+    def __init__(self, most: int, buffers: Buffers) -> None:
+        self.left = most
+        self._buffers = buffers
+        self._copies: dict[int, tuple[Any, Any]] = {}
+        """Original and copy by the original's id, which is its own as long as it is kept here."""
+
+    def take(self, nbytes: int) -> None:
+        self.left -= nbytes
+        if self.left < 0:
+            raise TooLargeError("a document takes more memory than there is for it")
+
+    def mapping(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
+        self.take(ENTRY * len(value))
+        copied: dict[Any, Any] = {}
+        self._copies[id(value)] = value, copied
+        copied.update((key, self.value(item)) for key, item in value.items())
+        return copied
+
+    def value(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in NUMBERS:
+            return value
+        if kind is str or kind is bytes:
+            self.take(len(value))
+            return value
+        if (known := self._copies.get(id(value))) is not None:
+            return known[1]
+        if isinstance(value, Mapping):
+            return self.mapping(value)
+        if isinstance(value, list):
+            self.take(POINTER * len(value))
+            elements: list[Any] = []
+            self._copies[id(value)] = value, elements
+            elements.extend(self._elements(value))
+            return elements
+        copied = self._leaf(value)
+        self._copies[id(value)] = value, copied
+        return copied
+
+    def _elements(self, values: list[Any] | tuple[Any, ...]) -> Iterable[Any]:
+        if NUMBERS.issuperset(map(type, values)):  # a frame that became lists has many of them
+            return values
+        return map(self.value, values)
+
+    def _leaf(self, value: Any) -> Any:
+        """Copy what isn't entered into the memo before its elements are."""
+        if isinstance(value, tuple):
+            self.take(POINTER * len(value))
+            return tuple(self._elements(value))
+        if isinstance(value, np.ndarray):
+            self.take(value.nbytes)
+            if type(value) in (np.ndarray, np.memmap) and not value.dtype.hasobject:
+                return self._buffers.copy(value)
+        else:
+            self.take(sys.getsizeof(value))
+        return copy.deepcopy(value)
