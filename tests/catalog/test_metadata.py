@@ -65,6 +65,9 @@ reports = st.builds(
     gap_share=st.floats(0, 1),
     seconds=st.floats(0, 1e4),
     notes=sentences,
+    centre=st.none() | st.tuples(number, number, number),
+    symmetry=st.floats(0, 1),
+    twin_share=st.floats(0, 1),
     self_check=st.none()
     | st.builds(
         SelfCheck,

@@ -103,6 +103,15 @@ class FillMetadata(BaseModel):
     voxels_missing: int | None = _field("Number of voxels that were missing and filled.", None)
     gap_share: float | None = _field("voxels_missing over all voxels.", None)
     notes: str = _field("What was unusual in the fill.", "")
+    centre: tuple[float, float, float] | None = _field(
+        "Frame, row and column about which the pattern is most symmetric.", None, unit="px"
+    )
+    symmetry: float = _field(
+        "Correlation of the pattern with its mirror image, photon noise taken out; 0 where it is not "
+        "believed.",
+        0.0,
+    )
+    twin_share: float = _field("Share of the missing voxels whose mirror image was measured.", 0.0)
 
     self_check_voxels: int | None = _field("Measured voxels hidden and predicted.", None)
     self_check_pcc: float | None = _field(
@@ -128,7 +137,7 @@ class FillMetadata(BaseModel):
     frames: int = _field("Frames written so far; all of them once complete.", 0)
     frames_expected: int | None = _field("Frames that the plan announced.", None)
     seconds_behind: float | None = _field(
-        "While the run goes on: age of the newest frame that is not yet filled.", None, unit="s"
+        "While the run goes on: age of the oldest frame that is not yet filled.", None, unit="s"
     )
     claimed_by: str = _field("Host, process and token of who writes; empty when nobody does.", "")
     claim_expires: float = _field(
@@ -272,6 +281,9 @@ def to_report(flat: Mapping[str, Any]) -> Report:
         model_hash=flat["model_hash"],
         notes=tuple(flat["notes"].splitlines()),
         self_check=to_self_check(flat),
+        centre=None if "centre" not in flat else tuple(flat["centre"]),
+        symmetry=flat.get("symmetry", 0.0),
+        twin_share=flat.get("twin_share", 0.0),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bcdi_inpaint.lab.simulate import realism
 
-MEASURED = Path(__file__).parents[3] / "shared" / "data" / "aps34idc_S0054.npz"
+MEASURED = Path(__file__).parents[4] / "shared" / "data" / "aps34idc_S0054.npz"
 PERIODS = (7.8, 3.7, 2.9)
 
 
