@@ -234,7 +234,7 @@ STEPS = [
     (Backlog, "insist", "bad"),
     (Backlog, "offer", "bad"),
     (Backlog, "nudge", "first"),
-    (callback_module, "size", "first"),
+    (InpaintCallback, "_pass_on", "first"),
     # The supervisor's.
     (Backlog, "take", "first"),
     (Ledger, "seconds_to_next", "first"),
@@ -391,7 +391,7 @@ def test_an_event_that_is_lost_is_missed(
 ) -> None:
     """Whatever can't be done about a run's document, its fill isn't completed without it."""
     monkeypatch.setattr(Ledger, "shed_run", fails_once(Ledger.shed_run))
-    monkeypatch.setattr(callback_module, "size", fails_once(callback_module.size))
+    monkeypatch.setattr(InpaintCallback, "_pass_on", fails_once(InpaintCallback._pass_on))
     feed(callback, run_of(BAD))
     until(lambda: fate(callback, BAD))
     assert fate(callback, BAD) == "failed"
