@@ -13,7 +13,7 @@ help:
 	@echo "make demo        a simulated rocking scan, filled while it is measured, in a real Tiled server"
 	@echo "make test        the tests, but for those that take whole services or minutes"
 	@echo "make test-slow   those"
-	@echo "make lint types  ruff and mypy"
+	@echo "make lint types  ruff, the layers, mypy"
 	@echo "make docs        the documentation, in site/"
 	@echo "make benchmarks  figures of speed, as ratios in one run"
 
@@ -36,6 +36,7 @@ test-slow: $(STAMP)
 lint: $(STAMP)
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
+	$(RUN)/lint-imports
 
 types: $(STAMP)
 	$(RUN)/mypy

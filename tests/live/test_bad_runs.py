@@ -33,8 +33,8 @@ from bcdi_inpaint.live.dispatch.document_queue import Backlog
 from bcdi_inpaint.live.dispatch.routing import Router
 from bcdi_inpaint.live.dispatch.run_table import Ledger
 from bcdi_inpaint.live.messages import receive
+from bcdi_inpaint.live.worker import main as worker
 from bcdi_inpaint.live.worker.main import Worker
-from bcdi_inpaint.live.worker.main import main as worker
 from bcdi_inpaint.scans import RockingScanRule
 from bcdi_inpaint.service import catching_up as catchup
 from bcdi_inpaint.service import sources as intake
@@ -70,6 +70,8 @@ class OddError(Exception):
 
 class LiveRun:
     """In the place of a `GrowingRun`: counts Events; complete if all came."""
+
+    comparison = None
 
     def __init__(self, desk: Any, uid: str, settings: Any, heard: Callable[..., None]) -> None:
         self.uid, self.settings, self.events, self.heard = uid, settings, 0, heard

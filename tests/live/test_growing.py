@@ -84,7 +84,7 @@ def test_where_the_network_loses_at_the_peak_kriging_fills_every_portion(
 ):
     torch.manual_seed(1)
     network = PatchingNetwork((8, 8))
-    torch.nn.init.normal_(network.head.weight, std=2.0)
+    torch.nn.init.normal_(network.head.weight, std=6.0)
     save_model(network, tmp_path / "bad.safetensors", {})
     options = {"model": str(tmp_path / "bad.safetensors")}
     bad, kriging = (

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import ConvexHull
 
 from bcdi_inpaint.lab.simulate import draw_recipe, render, simulate_scan
-from bcdi_inpaint.lab.simulate.crystals import Facets, density, draw_facets
+from bcdi_inpaint.lab.simulate.crystals import density, draw_facets
 from bcdi_inpaint.lab.simulate.grid import object_grid
 from bcdi_inpaint.lab.simulate.recipes import EVALUATION_FAMILIES, EVALUATION_STRAINS
 from bcdi_inpaint.lab.simulate.rocking import draw_rocking
@@ -90,8 +90,3 @@ def test_refuses_unknown_kinds() -> None:
         simulate_scan(0, SHAPE, family="banana")
     with pytest.raises(ValueError, match="strain is 'banana'"):
         simulate_scan(0, SHAPE, strain="banana")
-
-
-def test_aligned_facets_keep_the_crystals_axes() -> None:
-    facets: Facets = draw_facets(draw_recipe(3, family="cube"), aligned=True)
-    np.testing.assert_allclose(np.abs(facets.normals).max(axis=1), 1)

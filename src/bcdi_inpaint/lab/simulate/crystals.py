@@ -117,16 +117,13 @@ _SHAPES = {
 }
 
 
-def draw_facets(recipe: Recipe, *, aligned: bool = False) -> Facets:
+def draw_facets(recipe: Recipe) -> Facets:
     """Draw the crystal's facets; their mean distance from the centre is half its diameter.
 
     Parameters
     ----------
     recipe
         Names the family.
-    aligned
-        Keep the crystal's axes along those of space, instead of turning it at random and changing
-        its aspect: for atoms on a lattice.
 
     Raises
     ------
@@ -137,11 +134,11 @@ def draw_facets(recipe: Recipe, *, aligned: bool = False) -> Facets:
         raise ValueError(f"family is {recipe.family!r}; it must be one of {', '.join(_SHAPES)}")
     rng = recipe.stream("crystal")
     normals, distances = _SHAPES[recipe.family](rng)
-    if not aligned:
-        normals = normals / np.exp(rng.normal(scale=0.15, size=3))
-        lengths = np.linalg.norm(normals, axis=1)
-        normals, distances = normals / lengths[:, None], distances / lengths
-        normals = Rotation.random(rng=rng).apply(normals)
+    # A random aspect, turned at random.
+    normals = normals / np.exp(rng.normal(scale=0.15, size=3))
+    lengths = np.linalg.norm(normals, axis=1)
+    normals, distances = normals / lengths[:, None], distances / lengths
+    normals = Rotation.random(rng=rng).apply(normals)
     distances = distances * recipe.diameter / 2 / distances.mean()
     half_spaces = np.column_stack([normals, -distances])
     corners = HalfspaceIntersection(half_spaces, np.zeros(3)).intersections

@@ -123,4 +123,7 @@ class _Copier:
                 return self._buffers.copy(value)
         else:
             self.take(sys.getsizeof(value))
-        return copy.deepcopy(value)
+        try:
+            return copy.deepcopy(value)
+        except Exception:  # a lock, a generator: it is sent as text
+            return value
