@@ -1,4 +1,4 @@
-"""Seconds of filling a 128^3 stack with a 6 px cross, and of the published road, in one run.
+"""Seconds of filling a 128^3 stack with a 6 px cross, and of the published pipeline, in one run.
 
     .venv/bin/python benchmarks/bench_filling.py [--device cuda]
 
@@ -68,7 +68,7 @@ def main() -> None:
     known = np.where(missing, 0, counts).astype(np.float32)
     began = time.perf_counter()
     reference.patch(known, missing, ReferenceNetwork().eval())
-    rows["published network and road, skip 4, 6 px cross"] = time.perf_counter() - began
+    rows["published network and pipeline, skip 4, 6 px cross"] = time.perf_counter() - began
     name = torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"
     print(f"{name}, {torch.get_num_threads()} threads")
     ours = rows["patching, 6 px cross"]

@@ -31,7 +31,7 @@ from tiled.structures.core import Spec
 
 from bcdi_inpaint.live import InpaintCallback, Settings
 from bcdi_inpaint.live.worker.comparison import checksums
-from bcdi_inpaint.live.worker.pipeline import Desk, read_finished
+from bcdi_inpaint.live.worker.pipeline import Catalogs, read_finished
 from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def callback_costs(
             if name == "event":
                 costs.append(1e3 * (time.perf_counter() - began))
                 time.sleep(0.02)
-        dropped = inpaint.status().shed
+        dropped = inpaint.status().dropped
         inpaint.wait(600)
     if dropped:
         raise SystemExit(f"the queue was too small for {n} frames of {shape}")
@@ -135,7 +135,7 @@ def comparison_costs(root: Container, n: int, size: int) -> list[tuple[str, str]
     for _ in range(5):
         began = time.perf_counter()
         scan = read_finished(
-            Desk(raw, processed), documents[0][1]["uid"], settings("nearest", size)
+            Catalogs(raw, processed), documents[0][1]["uid"], settings("nearest", size)
         )
         read = time.perf_counter()
         checksums(scan.frames, scan.mask)

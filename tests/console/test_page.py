@@ -56,12 +56,12 @@ class Browser:
         self._asked += 1
         self._socket.send(json.dumps({"id": self._asked, "method": method, "params": params}))
         while True:
-            heard = json.loads(self._socket.recv(timeout=PATIENCE))
-            if heard.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
-                self.complaints.append(json.dumps(heard["params"]))
-            if heard.get("id") == self._asked:
-                assert "error" not in heard, heard
-                return heard["result"]
+            answer = json.loads(self._socket.recv(timeout=PATIENCE))
+            if answer.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
+                self.complaints.append(json.dumps(answer["params"]))
+            if answer.get("id") == self._asked:
+                assert "error" not in answer, answer
+                return answer["result"]
 
     def open(self, url: str) -> None:
         """Go to an address and wait until it and its pictures are there."""

@@ -29,20 +29,19 @@ from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Limits, Settings, messages
 from bcdi_inpaint.live import callback as callback_module
 from bcdi_inpaint.live.dispatch import supervision as supervisor
-from bcdi_inpaint.live.dispatch.document_queue import Backlog
+from bcdi_inpaint.live.dispatch.document_queue import DocumentQueue
 from bcdi_inpaint.live.dispatch.routing import Router
-from bcdi_inpaint.live.dispatch.run_table import Ledger
+from bcdi_inpaint.live.dispatch.run_table import RunTable
 from bcdi_inpaint.live.messages import receive
 from bcdi_inpaint.live.worker import main as worker
 from bcdi_inpaint.live.worker.main import Worker
 from bcdi_inpaint.scans import RockingScanRule
 from bcdi_inpaint.service import catching_up as catchup
 from bcdi_inpaint.service import sources as intake
-from bcdi_inpaint.service import tiled_source as tiled_door
-from bcdi_inpaint.service import zmq_source as zmq_door
+from bcdi_inpaint.service import tiled_source, zmq_source
 from bcdi_inpaint.service.sources import Intake
-from bcdi_inpaint.service.tiled_source import TiledDoor
-from bcdi_inpaint.service.zmq_source import ZmqDoor
+from bcdi_inpaint.service.tiled_source import TiledSource
+from bcdi_inpaint.service.zmq_source import ZmqSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,12 +68,14 @@ class OddError(Exception):
 
 
 class LiveRun:
-    """In the place of a `GrowingRun`: counts Events; complete if all came."""
+    """In the place of a `LiveRun`: counts Events; complete if all came."""
 
     comparison = None
 
-    def __init__(self, desk: Any, uid: str, settings: Any, heard: Callable[..., None]) -> None:
-        self.uid, self.settings, self.events, self.heard = uid, settings, 0, heard
+    def __init__(
+        self, catalogs: Any, uid: str, settings: Any, progress: Callable[..., None]
+    ) -> None:
+        self.uid, self.settings, self.events, self.progress = uid, settings, 0, progress
         self.expected = 0
 
     @property
@@ -87,7 +88,7 @@ class LiveRun:
         self.events += name == "event"
 
     def advance(self) -> bool:
-        self.heard(messages.Progress(self.uid, self.events, 0, None, 0.0))
+        self.progress(messages.Progress(self.uid, self.events, 0, None, 0.0))
         return False
 
     def finish(self) -> Any:
@@ -96,9 +97,9 @@ class LiveRun:
 
 
 def fill_finished(
-    desk: Any, uid: str, settings: Any, *, again: bool, heard: Callable[[int, int], None]
+    catalogs: Any, uid: str, settings: Any, *, again: bool, progress: Callable[[int, int], None]
 ) -> Any:
-    heard(1, 8)
+    progress(1, 8)
     return filled(uid)
 
 
@@ -149,10 +150,10 @@ def in_threads(monkeypatch: pytest.MonkeyPatch) -> list[ThreadAsProcess]:
     monkeypatch.setattr(supervisor, "REST", 0.02)
     monkeypatch.setattr(supervisor, "LONGEST_REST", 0.05)
     monkeypatch.setattr(worker, "LOOK_AGAIN", 0.02)
-    monkeypatch.setattr(worker, "GrowingRun", LiveRun)
+    monkeypatch.setattr(worker, "LiveRun", LiveRun)
     monkeypatch.setattr(worker, "warm_up", lambda method, device: None)
     monkeypatch.setattr(worker, "fill_finished", fill_finished)
-    monkeypatch.setattr(worker, "give_up", lambda desk, uid, *_: None)
+    monkeypatch.setattr(worker, "give_up", lambda catalogs, uid, *_: None)
     monkeypatch.setattr(callback_module, "_pickled", lambda *_: pickle.dumps(("raw", "processed")))
     return started
 
@@ -229,20 +230,20 @@ def fail_for(
 STEPS = [
     # The RunEngine's thread.
     (Router, "route", "bad"),
-    (Ledger, "begin", "bad"),
-    (Ledger, "filled_live", "bad"),
-    (Ledger, "stop", "bad"),
-    (Ledger, "live", "first"),
-    (Backlog, "insist", "bad"),
-    (Backlog, "offer", "bad"),
-    (Backlog, "nudge", "first"),
+    (RunTable, "begin", "bad"),
+    (RunTable, "filled_live", "bad"),
+    (RunTable, "stop", "bad"),
+    (RunTable, "live", "first"),
+    (DocumentQueue, "insist", "bad"),
+    (DocumentQueue, "offer", "bad"),
+    (DocumentQueue, "nudge", "first"),
     (InpaintCallback, "_pass_on", "first"),
     # The supervisor's.
-    (Backlog, "take", "first"),
-    (Ledger, "seconds_to_next", "first"),
-    (Ledger, "next_job", "first"),
-    (Ledger, "with_worker", "first"),
-    (Ledger, "trouble", "bad"),
+    (DocumentQueue, "take", "first"),
+    (RunTable, "seconds_to_next", "first"),
+    (RunTable, "next_job", "first"),
+    (RunTable, "with_worker", "first"),
+    (RunTable, "trouble", "bad"),
     (supervisor, "start_process", "first"),
     (supervisor._Worker, "how_it_ended", "first"),
     (supervisor._Worker, "end", "first"),
@@ -252,8 +253,8 @@ STEPS = [
     # The listener's.
     (supervisor, "receive", "first"),
     (supervisor._Worker, "_hear", "bad"),
-    (Ledger, "progress", "bad"),
-    (Ledger, "complete_run", "bad"),
+    (RunTable, "progress", "bad"),
+    (RunTable, "complete_run", "bad"),
     # The worker's.
     (worker, "receive", "first"),
     (Worker, "_do", "bad"),
@@ -263,7 +264,7 @@ STEPS = [
     (Worker, "_fill", "bad"),
     (Worker, "_tell", "bad"),
     (worker, "warm_up", "first"),
-    (worker, "GrowingRun", "bad"),
+    (worker, "LiveRun", "bad"),
     (worker, "fill_finished", "bad"),
     (worker, "give_up", "bad"),
     (worker, "fault", "first"),
@@ -299,7 +300,7 @@ def test_a_step_that_fails_for_one_run_costs_no_other(
         monkeypatch.setattr(LiveRun, "finish", fails_for_bad(LiveRun.finish))
     if name == "give_up":
         fail_for(monkeypatch, worker, "fill_finished", "bad")
-    if (place, name) == (Ledger, "live"):
+    if (place, name) == (RunTable, "live"):
         fail_for(monkeypatch, Router, "route", "bad")
     raised = fail_for(monkeypatch, place, name, which)
     bad = run_of(BAD)
@@ -327,7 +328,7 @@ def test_values_that_only_the_session_knows_cost_nothing(callback: InpaintCallba
     documents[3][1]["data"]["camera"] = (i for i in range(3))
     feed(callback, documents)
     until(lambda: fate(callback, BAD) == "complete")
-    assert callback.status().shed == 0
+    assert callback.status().dropped == 0
 
 
 def test_a_document_that_can_not_be_sent_costs_its_run_no_more_than_live_filling(
@@ -339,7 +340,7 @@ def test_a_document_that_can_not_be_sent_costs_its_run_no_more_than_live_filling
     for one, other in zip(documents, good, strict=True):
         feed(callback, [one, other])
     until(lambda: fate(callback, BAD) == "complete" and fate(callback, "good") == "complete")
-    assert callback.status().shed == 1
+    assert callback.status().dropped == 1
     assert "could not be passed to the worker" in callback.status().last_error
 
 
@@ -392,7 +393,7 @@ def test_an_event_that_is_lost_is_missed(
     callback: InpaintCallback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever can't be done about a run's document, its fill isn't completed without it."""
-    monkeypatch.setattr(Ledger, "shed_run", fails_once(Ledger.shed_run))
+    monkeypatch.setattr(RunTable, "drop", fails_once(RunTable.drop))
     monkeypatch.setattr(InpaintCallback, "_pass_on", fails_once(InpaintCallback._pass_on))
     feed(callback, run_of(BAD))
     until(lambda: fate(callback, BAD))
@@ -458,12 +459,12 @@ def publisher() -> Iterator[tuple[Callable[[str, Any], None], str]]:
 @pytest.mark.parametrize(
     ("place", "name", "which"),
     [
-        (zmq_door, "zmq_socket", "first"),
-        (zmq_door, "loads", "first"),
-        (zmq_door, "reason", "first"),
+        (zmq_source, "zmq_socket", "first"),
+        (zmq_source, "loads", "first"),
+        (zmq_source, "reason", "first"),
         (Intake, "document", "bad"),
         (InpaintCallback, "__call__", "bad"),
-        (ZmqDoor, "_take", "first"),
+        (ZmqSource, "_take", "first"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
@@ -476,12 +477,12 @@ def test_0mq_goes_on_behind_a_bad_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     publish, address = publisher
-    monkeypatch.setattr(zmq_door, "REST", 0.05)
+    monkeypatch.setattr(zmq_source, "REST", 0.05)
     if name == "reason":
-        fail_for(monkeypatch, zmq_door, "loads", "first")
+        fail_for(monkeypatch, zmq_source, "loads", "first")
     raised = fail_for(monkeypatch, place, name, which)
-    door = ZmqDoor(address, sources(callback, None), prefix="", max_bytes=10**6)
-    door.start()
+    source = ZmqSource(address, sources(callback, None), prefix="", max_bytes=10**6)
+    source.start()
     try:
         for number in range(1000):
             if raised and fate(callback, f"good-{number - 2}") == "complete":
@@ -492,8 +493,8 @@ def test_0mq_goes_on_behind_a_bad_run(
         else:
             pytest.fail("no good run was filled")
     finally:
-        door.close()
-    assert not door._thread.is_alive()
+        source.close()
+    assert not source._thread.is_alive()
 
 
 @pytest.fixture
@@ -517,12 +518,12 @@ def written(raw: Any) -> Callable[..., str]:
         (Intake, "run", "bad"),
         (Intake, "_is_settled", "bad"),
         (InpaintCallback, "submit", "bad"),
-        (tiled_door, "fault", "first"),
-        (TiledDoor, "_look_at", "first"),
-        (TiledDoor, "_look", "first"),
-        (TiledDoor, "_subscribe", "first"),
-        (TiledDoor, "_look_or_wait", "first"),
-        (TiledDoor, "_subscribe_or_wait", "first"),
+        (tiled_source, "fault", "first"),
+        (TiledSource, "_look_at", "first"),
+        (TiledSource, "_look", "first"),
+        (TiledSource, "_subscribe", "first"),
+        (TiledSource, "_look_or_wait", "first"),
+        (TiledSource, "_subscribe_or_wait", "first"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
@@ -541,17 +542,17 @@ def test_tiled_is_looked_at_behind_a_bad_run(
     written(BAD)
     good = written()
     raised = fail_for(monkeypatch, place, name, which)
-    door = TiledDoor(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
-    door.start()
+    source = TiledSource(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
+    source.start()
     try:
         until(lambda: fate(callback, good) == "complete")
-        until(lambda: raised and not door.trouble)
+        until(lambda: raised and not source.trouble)
         later = written()
         until(lambda: fate(callback, later) == "complete")
-        assert door._looker.is_alive()
-        assert door._listener.is_alive()
+        assert source._looker.is_alive()
+        assert source._listener.is_alive()
     finally:
-        door.close()
+        source.close()
 
 
 ODD_NODES: dict[str, dict[str, Any]] = {
@@ -582,13 +583,13 @@ def test_odd_nodes_do_not_stand_before_runs(
     callback: InpaintCallback, raw: Any, processed: Any, written: Callable[..., str]
 ) -> None:
     good = written()
-    door = TiledDoor(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
-    door.start()
+    source = TiledSource(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
+    source.start()
     try:
         until(lambda: fate(callback, good) == "complete")
-        until(lambda: not door.trouble)
+        until(lambda: not source.trouble)
     finally:
-        door.close()
+        source.close()
     uids = catchup.left_over(raw, processed)
     assert good in uids
     assert set(uids) <= {good, "a", "b", "c", "d"}
@@ -600,8 +601,8 @@ def test_odd_nodes_do_not_stand_before_runs(
     [
         (catchup, "is_rocking_scan", "bad"),
         (InpaintCallback, "submit", "bad"),
-        (Ledger, "submit", "bad"),
-        (Ledger, "complete_run", "bad"),
+        (RunTable, "submit", "bad"),
+        (RunTable, "complete_run", "bad"),
         (worker, "fill_finished", "bad"),
         (supervisor, "_order", "bad"),
     ],

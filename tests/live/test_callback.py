@@ -57,7 +57,7 @@ def test_rocking_scans_are_filled_and_other_runs_ignored(
     assert_filled_as_offline(node, stack, gap)
     np.testing.assert_allclose(node["eta"].read(), angles)
     assert status.complete == before.complete + 1
-    assert (status.failed, status.shed, status.runs) == (before.failed, before.shed, ())
+    assert (status.failed, status.dropped, status.runs) == (before.failed, before.dropped, ())
     assert status.last[0].uid == uid
     assert status.last[0].path == "/".join(node.path_parts)
 

@@ -18,8 +18,8 @@ from bcdi_inpaint.live import InpaintCallback, Settings
 from bcdi_inpaint.live.errors import NotThereYetError
 from bcdi_inpaint.live.worker import comparison
 from bcdi_inpaint.live.worker.comparison import Comparison, Verdict, checksums
-from bcdi_inpaint.live.worker.live_run import GrowingRun
-from bcdi_inpaint.live.worker.pipeline import Desk
+from bcdi_inpaint.live.worker.live_run import LiveRun
+from bcdi_inpaint.live.worker.pipeline import Catalogs
 from bcdi_inpaint.scans import RockingScan
 
 WAIT = 200
@@ -69,7 +69,7 @@ class Raw:
         monkeypatch.setattr(comparison, "FIRST_PAUSE", 0.01)
         monkeypatch.setattr(comparison, "LONGEST_PAUSE", 0.02)
 
-    def __call__(self, desk, uid, settings):
+    def __call__(self, catalogs, uid, settings):
         self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -154,8 +154,8 @@ def test_a_run_without_such_frames_is_not_looked_for_again(raw_run, filled, capl
 
 
 @pytest.fixture
-def desk(places):
-    return Desk(*places, owner="test")
+def catalogs(places):
+    return Catalogs(*places, owner="test")
 
 
 @pytest.fixture
@@ -178,8 +178,8 @@ def feed(sink, documents):
         sink(name, doc)
 
 
-def measure(desk, settings, documents):
-    run = GrowingRun(desk, documents[0][1]["uid"], settings, lambda _: None)
+def measure(catalogs, settings, documents):
+    run = LiveRun(catalogs, documents[0][1]["uid"], settings, lambda _: None)
     for name, doc in documents:
         run.take(name, doc)
         while name == "event" and run.advance():
@@ -189,46 +189,46 @@ def measure(desk, settings, documents):
 
 @pytest.mark.parametrize("final_seconds", [0, np.inf])
 def test_frames_that_differ_are_taken_from_the_raw_run(
-    desk, settings, documents, stack, angles, gap, caplog, final_seconds
+    catalogs, settings, documents, stack, angles, gap, caplog, final_seconds
 ):
     settings = replace(settings, final_seconds=final_seconds)
     there = documents(stack, angles)
-    feed(TiledWriter(desk.raw), there)
-    node = measure(desk, settings, list(changed(there, {3, 12}))).finish()
+    feed(TiledWriter(catalogs.raw), there)
+    node = measure(catalogs, settings, list(changed(there, {3, 12}))).finish()
     note = "2 of 20 frames that came live differ from the raw run, the first is 3"
     assert note in node.metadata["notes"]
     assert note in caplog.text
     offline = inpaint(stack, gap, "linear")
     np.testing.assert_array_equal(node["intensity"].read(), offline.intensity)
     np.testing.assert_array_equal(node["mask"].read(), offline.mask)
-    assert len(desk.processed) == 1
+    assert len(catalogs.processed) == 1
 
 
 def test_frames_that_were_lost_are_taken_from_the_raw_run(
-    desk, settings, documents, stack, angles, gap
+    catalogs, settings, documents, stack, angles, gap
 ):
     there = documents(stack, angles)
-    feed(TiledWriter(desk.raw), there)
-    node = measure(desk, settings, [*there[:5], *there[6:]]).finish()
+    feed(TiledWriter(catalogs.raw), there)
+    node = measure(catalogs, settings, [*there[:5], *there[6:]]).finish()
     assert "19 frames came live, the raw run has 20" in node.metadata["notes"]
     np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
 
 
-def test_the_same_frames_need_nothing(desk, settings, documents, stack, angles):
+def test_the_same_frames_need_nothing(catalogs, settings, documents, stack, angles):
     there = documents(stack, angles)
-    feed(TiledWriter(desk.raw), there)
-    run = measure(desk, settings, there)
+    feed(TiledWriter(catalogs.raw), there)
+    run = measure(catalogs, settings, there)
     assert "raw run" not in run.finish().metadata["notes"]
     assert run.comparison is None
 
 
 def test_a_node_does_not_wait_for_a_raw_run_that_is_written_later(
-    desk, settings, documents, stack, angles
+    catalogs, settings, documents, stack, angles
 ):
     there = documents(stack, angles)
-    writer = TiledWriter(desk.raw)
+    writer = TiledWriter(catalogs.raw)
     feed(writer, there[:-1])
-    run = measure(desk, settings, list(changed(there, {3})))
+    run = measure(catalogs, settings, list(changed(there, {3})))
     assert run.finish().metadata["complete"]
     assert run.comparison.look() is Verdict.PENDING
     feed(writer, there[-1:])

@@ -192,7 +192,7 @@ def inpaint_first(callback, stack, n):
 # The queue.
 
 
-def test_what_the_worker_can_not_keep_up_with_is_shed_and_filled_afterwards(
+def test_what_the_worker_can_not_keep_up_with_is_dropped_and_filled_afterwards(
     server, settings, documents, stack, angles
 ):
     raw, processed = server.beamline()
@@ -204,7 +204,7 @@ def test_what_the_worker_can_not_keep_up_with_is_shed_and_filled_afterwards(
         uid = feed(documents(large, angles), TiledWriter(raw), callback)
         assert callback.status().queue_bytes <= limits.max_bytes
         assert callback.wait(WAIT)
-        assert callback.status().shed == 1
+        assert callback.status().dropped == 1
         the_complete_node(callback, uid, large)
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bcdi_inpaint.live import Settings
 from bcdi_inpaint.live.worker.frames import Collector
-from bcdi_inpaint.live.worker.live_run import GrowingRun
-from bcdi_inpaint.live.worker.pipeline import Desk, fill_finished
+from bcdi_inpaint.live.worker.live_run import LiveRun
+from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished
 
 PLACES = ((1, 5, 6), (2, 11, 20), (9, 3, 3), (17, 20, 30))
 """In several portions of the scan, outside of the gap."""
@@ -42,9 +42,9 @@ def as_lists(documents):
     return documents
 
 
-def measure(desk, settings, documents):
-    run = GrowingRun(desk, documents[0][1]["uid"], settings, lambda _: None)
-    writer = TiledWriter(desk.raw)
+def measure(catalogs, settings, documents):
+    run = LiveRun(catalogs, documents[0][1]["uid"], settings, lambda _: None)
+    writer = TiledWriter(catalogs.raw)
     for name, doc in documents:
         writer(name, doc)
         run.take(name, doc)
@@ -69,18 +69,18 @@ def measure(desk, settings, documents):
 def test_live_agrees_with_the_finished_run(
     places, settings, documents, stack, angles, gap, dtype, value, change, flag
 ):
-    desk = Desk(*places)
+    catalogs = Catalogs(*places)
     frames = stack.astype(dtype)
     for place in PLACES:
         frames[place] = value
-    node = measure(desk, settings, change(documents(frames, angles)))
+    node = measure(catalogs, settings, change(documents(frames, angles)))
     uid = node.metadata["raw_uid"]
     mask = np.broadcast_to(gap, frames.shape).copy()
     for place in PLACES:
         mask[place] |= flag
     np.testing.assert_array_equal(node["mask"].read(), mask)
     np.testing.assert_array_equal(node["intensity"].read()[~mask], frames[~mask])
-    later = fill_finished(desk, uid, settings, again=True, heard=lambda *_: None)
+    later = fill_finished(catalogs, uid, settings, again=True, progress=lambda *_: None)
     np.testing.assert_array_equal(node["mask"].read(), later["mask"].read())
     np.testing.assert_array_equal(node["intensity"].read()[~mask], later["intensity"].read()[~mask])
 

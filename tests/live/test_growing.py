@@ -16,14 +16,14 @@ from bcdi_inpaint.filling.patching.weights import save_model
 from bcdi_inpaint.live import AroundPeak, Settings
 from bcdi_inpaint.live.errors import CannotFollowError
 from bcdi_inpaint.live.worker.frames import Collector
-from bcdi_inpaint.live.worker.live_run import GrowingRun
-from bcdi_inpaint.live.worker.pipeline import Desk, fill_finished, read_finished
+from bcdi_inpaint.live.worker.live_run import LiveRun
+from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished, read_finished
 from bcdi_inpaint.testing.devices import AreaDetector, at_motor
 
 
 @pytest.fixture
-def desk(places):
-    return Desk(*places)
+def catalogs(places):
+    return Catalogs(*places)
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ def settings(gap):
 class Measured:
     """A run that is fed document by document, and worked on in between."""
 
-    def __init__(self, desk, settings, documents, after_each=lambda: None):
-        self.desk = desk
+    def __init__(self, catalogs, settings, documents, after_each=lambda: None):
+        self.catalogs = catalogs
         self.progress = []
         self.uid = documents[0][1]["uid"]
-        self.run = GrowingRun(desk, self.uid, settings, self.progress.append)
-        self.writer = TiledWriter(desk.raw)
+        self.run = LiveRun(catalogs, self.uid, settings, self.progress.append)
+        self.writer = TiledWriter(catalogs.raw)
         for name, doc in documents:
             self.writer(name, doc)
             self.run.take(name, doc)
@@ -54,10 +54,10 @@ def pcc(a, b):
 
 
 def test_portions_of_a_local_method_make_up_the_offline_result(
-    desk, settings, documents, stack, angles, gap
+    catalogs, settings, documents, stack, angles, gap
 ):
     settings = replace(settings, method="biharmonic", options={"self_check": False})
-    node = Measured(desk, settings, documents(stack, angles)).run.finish()
+    node = Measured(catalogs, settings, documents(stack, angles)).run.finish()
     assert "in 3 portions while it was measured" in node.metadata["notes"]
     offline = inpaint(stack, gap, "biharmonic", self_check=False)
     np.testing.assert_array_equal(node["intensity"].read(), offline.intensity)
@@ -67,10 +67,10 @@ def test_portions_of_a_local_method_make_up_the_offline_result(
 
 @pytest.mark.parametrize("method", ["kriging", "patching"])
 def test_portions_come_close_to_the_offline_result(
-    desk, settings, documents, stack, angles, gap, method
+    catalogs, settings, documents, stack, angles, gap, method
 ):
     settings = replace(settings, method=method, portion=8, margin=8)
-    node = Measured(desk, settings, documents(stack, angles)).run.finish()
+    node = Measured(catalogs, settings, documents(stack, angles)).run.finish()
     offline = inpaint(stack, gap, method).intensity
     live = node["intensity"].read()
     np.testing.assert_array_equal(live[:, ~gap], offline[:, ~gap])
@@ -80,7 +80,7 @@ def test_portions_come_close_to_the_offline_result(
 
 
 def test_where_the_network_loses_at_the_peak_kriging_fills_every_portion(
-    desk, settings, documents, stack, angles, tmp_path
+    catalogs, settings, documents, stack, angles, tmp_path
 ):
     torch.manual_seed(1)
     network = PatchingNetwork((8, 8))
@@ -88,7 +88,7 @@ def test_where_the_network_loses_at_the_peak_kriging_fills_every_portion(
     save_model(network, tmp_path / "bad.safetensors", {})
     options = {"model": str(tmp_path / "bad.safetensors")}
     bad, kriging = (
-        Measured(desk, how, documents(stack, angles)).run.finish()
+        Measured(catalogs, how, documents(stack, angles)).run.finish()
         for how in (
             replace(settings, method="patching", options=options),
             replace(settings, method="kriging"),
@@ -100,36 +100,36 @@ def test_where_the_network_loses_at_the_peak_kriging_fills_every_portion(
 
 
 def test_with_time_enough_the_result_is_the_offline_one(
-    desk, settings, documents, stack, angles, gap
+    catalogs, settings, documents, stack, angles, gap
 ):
     settings = replace(settings, method="kriging", final_seconds=np.inf)
-    node = Measured(desk, settings, documents(stack, angles)).run.finish()
+    node = Measured(catalogs, settings, documents(stack, angles)).run.finish()
     offline = inpaint(stack, gap, "kriging")
     np.testing.assert_array_equal(node["intensity"].read(), offline.intensity)
     np.testing.assert_array_equal(node["sigma"].read(), offline.sigma)
 
 
 def test_portions_are_filled_as_soon_as_their_window_is_there(
-    desk, settings, documents, stack, angles
+    catalogs, settings, documents, stack, angles
 ):
     seen = []
 
     def look():
-        seen.append([node.metadata["complete"] for node in desk.processed.values()])
+        seen.append([node.metadata["complete"] for node in catalogs.processed.values()])
 
-    measured = Measured(desk, settings, documents(stack, angles), after_each=look)
+    measured = Measured(catalogs, settings, documents(stack, angles), after_each=look)
     filled = {news.frames: news.filled for news in measured.progress}
     assert filled == {n: 0 if n < 10 else 8 if n < 18 else 16 for n in range(1, 20)} | {20: 20}
     assert seen == [[False]] * 20
 
 
 def test_the_region_around_the_peak_is_the_same_live_and_later(
-    desk, settings, documents, stack, angles, gap
+    catalogs, settings, documents, stack, angles, gap
 ):
     settings = replace(settings, region=AroundPeak(9, 13))
-    measured = Measured(desk, settings, documents(stack, angles))
+    measured = Measured(catalogs, settings, documents(stack, angles))
     node = measured.run.finish()
-    later = read_finished(desk, measured.uid, settings)
+    later = read_finished(catalogs, measured.uid, settings)
     (row0, row1), (col0, col1) = node.metadata["roi"]
     assert (row1 - row0, col1 - col0) == (9, 13)
     assert later.metadata.roi == ((row0, row1), (col0, col1))
@@ -141,49 +141,49 @@ def test_the_region_around_the_peak_is_the_same_live_and_later(
     assert col0 <= 16 < col1
 
 
-def test_a_given_region_must_be_within_the_frames(desk, settings, documents, stack, angles):
+def test_a_given_region_must_be_within_the_frames(catalogs, settings, documents, stack, angles):
     settings = replace(settings, region=((0, 24), (20, 40)))
     with pytest.raises(ValueError, match="cols 20:40 are not within frames of 32 cols"):
-        Measured(desk, settings, documents(stack, angles))
+        Measured(catalogs, settings, documents(stack, angles))
 
 
 def test_a_point_that_is_taken_again_replaces_what_was_made_of_it(
-    desk, settings, documents, stack, angles, gap
+    catalogs, settings, documents, stack, angles, gap
 ):
     start, descriptor, *events, stop = documents(stack, angles)
     wrong = {**events[2][1], "uid": "wrong", "data": {"det": stack[2] + 9, "eta": angles[2]}}
     repeated = [*events[:2], ("event", wrong), *events[3:9], events[2], *events[9:]]
-    node = Measured(desk, settings, [start, descriptor, *repeated, stop]).run.finish()
+    node = Measured(catalogs, settings, [start, descriptor, *repeated, stop]).run.finish()
     np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
 
 
 def test_the_number_of_points_may_be_unknown_or_wrong(
-    desk, settings, documents, stack, angles, gap
+    catalogs, settings, documents, stack, angles, gap
 ):
     for announced in (None, 13, 40):
         run = documents(stack, angles, num_points=announced)
-        node = Measured(desk, settings, run).run.finish()
+        node = Measured(catalogs, settings, run).run.finish()
         assert node.metadata["frames"] == len(stack)
         np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
 
 
-def test_several_frames_a_point(desk, settings, documents, stack, angles, gap):
+def test_several_frames_a_point(catalogs, settings, documents, stack, angles, gap):
     pairs = np.stack([stack, stack[::-1]], axis=1)
     for rule, frames in (("sum", pairs.sum(axis=1)), ("separate", pairs.reshape(40, 24, 32))):
         settings = replace(settings, frames_per_point=rule)
-        node = Measured(desk, settings, documents(pairs, angles)).run.finish()
+        node = Measured(catalogs, settings, documents(pairs, angles)).run.finish()
         np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], frames[:, ~gap])
 
 
-def test_live_and_later_metadata_agree(desk, settings, documents, stack, angles):
+def test_live_and_later_metadata_agree(catalogs, settings, documents, stack, angles):
     settings = replace(settings, final_seconds=np.inf)
-    measured = Measured(desk, settings, documents(stack, angles, sample_name="Pt"))
+    measured = Measured(catalogs, settings, documents(stack, angles, sample_name="Pt"))
     live = dict(measured.run.finish().metadata)
-    later = fill_finished(desk, measured.uid, settings, again=True, heard=lambda *_: None)
+    later = fill_finished(catalogs, measured.uid, settings, again=True, progress=lambda *_: None)
     changing = {"attempt", "claim_expires", "created", "finished", "seconds"}
     differing = {k for k in live if live[k] != later.metadata.get(k)} - changing
     assert not differing
-    assert desk.complete_node(measured.uid, settings).uri == later.uri
+    assert catalogs.complete_node(measured.uid, settings).uri == later.uri
 
 
 def test_frames_of_another_dtype_are_never_cut_to_the_first_one(settings):

@@ -15,7 +15,7 @@ from tiled.queries import Key
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.live import InpaintCallback, Limits
-from bcdi_inpaint.live.worker.pipeline import Desk
+from bcdi_inpaint.live.worker.pipeline import Catalogs
 from bcdi_inpaint.scans import ScanMetadata
 from bcdi_inpaint.service import catch_up, left_over
 from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
@@ -132,8 +132,10 @@ def test_catching_up_fills_what_was_missed(server, settings, documents, stack, a
     feed(documents(stack, angles, plan_name="count"), writer)
     unfinished = documents(stack, angles)
     feed(unfinished[:-1], writer)
-    desk = Desk(raw, processed)
-    half_written = desk.claim(ScanMetadata(raw_uid=runs[1], data_key="det"), settings, again=False)
+    catalogs = Catalogs(raw, processed)
+    half_written = catalogs.claim(
+        ScanMetadata(raw_uid=runs[1], data_key="det"), settings, again=False
+    )
     processed[half_written.key].update_metadata({"claim_expires": time.time() + 3})
     assert left_over(raw, processed) == runs
     assert left_over(raw, processed, newest_first=True) == runs[::-1]

@@ -1,4 +1,4 @@
-"""The service: its configuration, its doors, and what it tells about itself."""
+"""The service: its configuration, its sources, and what it tells about itself."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_runs_are_filled_without_a_stream_those_from_before_too(
     write_run: Callable[..., str],
     running: Callable[[str], httpx.Response],
 ) -> None:
-    # In this process websockets' deprecated call is an error: the server's stream can't be heard.
+    # In this process websockets' deprecated call is an error: the server's stream can't be followed.
     _, processed = places
     before, no_scan = write_run(), write_run(plan_name="count")
     until(lambda: catalog.find(processed, before))
@@ -262,7 +262,7 @@ def test_runs_are_filled_without_a_stream_those_from_before_too(
     for line in (
         "bcdi_inpaint_scans_failed_total 0.0",
         "bcdi_inpaint_scans_waiting 0.0",
-        'bcdi_inpaint_door_open{door="tiled"} 1.0',
+        'bcdi_inpaint_source_open{source="tiled"} 1.0',
         "bcdi_inpaint_worker_up 1.0",
         "bcdi_inpaint_seconds_behind 0.0",
     ):

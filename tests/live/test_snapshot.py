@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from collections import OrderedDict, UserDict
 from types import MappingProxyType
 
@@ -191,3 +192,9 @@ class TestBuffers:
 def copy_for_pipe(array):
     sent = []
     return pickle.dumps(array, protocol=5, buffer_callback=sent.append), sent
+
+
+def test_what_can_not_be_copied_stays() -> None:
+    lock = threading.Lock()
+    copied, _ = snapshot({"operator": lock, "data": {"camera": np.ones(3)}})
+    assert copied["operator"] is lock

@@ -150,7 +150,7 @@ class Fill:
         intensity, sigma, mask
             ``(frame, row, col)``, the intensity of the allocated dtype.
         seconds_behind
-            On the live road: age of the newest frame that is not yet filled.
+            In live filling: age of the newest frame that is not yet filled.
         """
         blocks = self._blocks
         if blocks is None:

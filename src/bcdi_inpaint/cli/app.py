@@ -439,7 +439,7 @@ def catch_up(
         bool, typer.Option("--failed-too", help="Try runs again that were marked failed.")
     ] = False,
 ) -> None:
-    """Fill the runs that the live road has missed."""
+    """Fill the runs that the live pipeline has missed."""
     from bcdi_inpaint.console.printing import count_progress
     from bcdi_inpaint.service import catch_up
     from bcdi_inpaint.service.config import load

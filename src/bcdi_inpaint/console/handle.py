@@ -22,7 +22,7 @@ from bcdi_inpaint.live import InpaintCallback, Settings, wording
 from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger, going_on
 from bcdi_inpaint.live.logs import LogFile
-from bcdi_inpaint.live.worker.pipeline import Desk
+from bcdi_inpaint.live.worker.pipeline import Catalogs
 
 from . import commands, status_lines
 from .commands import command
@@ -372,9 +372,9 @@ class Inpaint:
         model.parent.mkdir(exist_ok=True)
         options = {"model": self._toggles.model or REGISTRY["patching"].options["model"]}
         begin = replace(self.callback.settings, method="patching", options=options)
-        desk = Desk(self._raw, self._processed)
+        catalogs = Catalogs(self._raw, self._processed)
         self._say(f"scan {start.get('scan_id')}: the network is being tuned on it")
-        job = Job(desk, start["uid"], begin, model, self._tuning_seconds)
+        job = Job(catalogs, start["uid"], begin, model, self._tuning_seconds)
         self._tuner.tune(job, self._tuning_done)
 
     def _tuning_done(self, job: Job, outcome: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def install(
     rule
         What makes a run a rocking scan.
     limits
-        Bounds of the live road.
+        Bounds of live filling.
     tuning_seconds
         Time for fine-tuning the network on a scan.
 

@@ -27,7 +27,7 @@ def table(status: Status, toggles: Toggles, where: Mapping[str, str]) -> Group:
     Parameters
     ----------
     status
-        Of the live road.
+        Of live filling.
     toggles
         Of the operator.
     where
@@ -50,7 +50,8 @@ def table(status: Status, toggles: Toggles, where: Mapping[str, str]) -> Group:
         "queue", f"{status.queue_documents} documents, {status.queue_bytes / 2**20:.1f} MiB"
     )
     sheet.add_row(
-        "so far", f"{status.complete} filled, {status.failed} given up, {status.shed} filled late"
+        "so far",
+        f"{status.complete} filled, {status.failed} given up, {status.dropped} filled late",
     )
     if status.last_error:
         sheet.add_row("last error", Text(f"{status.last_error}  (%inpaint log)", style=BAD))

@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _tuned(job: Job) -> dict[str, Any]:
-    scan = read_finished(job.desk, job.uid, job.settings)
+    scan = read_finished(job.catalogs, job.uid, job.settings)
     tuned = finetune(
         scan.frames,
         scan.mask,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bcdi_inpaint.live import Settings
-    from bcdi_inpaint.live.worker.pipeline import Desk
+    from bcdi_inpaint.live.worker.pipeline import Catalogs
 
     Done = Callable[["Job", dict[str, Any]], None]
 
@@ -32,7 +32,7 @@ class Job:
 
     Attributes
     ----------
-    desk
+    catalogs
         Where the run is.
     uid
         The run.
@@ -44,7 +44,7 @@ class Job:
         End after about this time.
     """
 
-    desk: Desk
+    catalogs: Catalogs
     uid: str
     settings: Settings
     model: Path

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from bcdi_inpaint.scans import RockingScanRule, RunStart, is_rocking_scan
 
 from .dispatch.buffers import Buffers
-from .dispatch.document_queue import Backlog
+from .dispatch.document_queue import DocumentQueue
 from .dispatch.routing import Router
-from .dispatch.run_table import Ledger
+from .dispatch.run_table import RunTable
 from .dispatch.snapshot import TooLargeError, snapshot
 from .dispatch.supervision import Supervisor
 from .guard import GuardedLogger, going_on
@@ -56,7 +56,7 @@ class InpaintCallback:
     rule
         What makes a run a rocking scan to be filled; other runs are ignored.
     limits
-        Bounds of the live road.
+        Bounds of live filling.
     owner
         In whose name nodes are claimed; a service that keeps its name takes over at once what it
         had begun before it was restarted.
@@ -93,11 +93,11 @@ class InpaintCallback:
         self.enabled = True
         self.settings = settings or Settings()
         self._router = Router(partial(is_rocking_scan, rule=rule or RockingScanRule()))
-        self._backlog = Backlog(limits.max_documents, limits.max_bytes)
+        self._queue = DocumentQueue(limits.max_documents, limits.max_bytes)
         self._buffers = Buffers()
-        self._ledger = Ledger(limits)
+        self._run_table = RunTable(limits)
         self._supervisor = Supervisor(
-            self._backlog, self._ledger, _pickled(raw, processed), owner or _unique(), limits
+            self._queue, self._run_table, _pickled(raw, processed), owner or _unique(), limits
         )
         atexit.register(self.close, 0.0)
 
@@ -158,8 +158,8 @@ class InpaintCallback:
         """
         if settings is not None:
             check_settings(settings)
-        self._ledger.submit(uid, settings or self.settings, again=again, stopped=stopped)
-        self._backlog.nudge()
+        self._run_table.submit(uid, settings or self.settings, again=again, stopped=stopped)
+        self._queue.nudge()
 
     def pause(self) -> None:
         """Let filling rest. Runs are taken and wait; what is being filled is finished."""
@@ -168,7 +168,7 @@ class InpaintCallback:
     def resume(self) -> None:
         """Go on after `pause`."""
         self._supervisor.paused = False
-        self._backlog.nudge()
+        self._queue.nudge()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until every run that has finished is filled or given up.
@@ -178,24 +178,24 @@ class InpaintCallback:
         bool
             Whether that came within `timeout` seconds.
         """
-        return self._ledger.wait(timeout)
+        return self._run_table.wait(timeout)
 
     def status(self) -> Status:
         """What is going on."""
-        ledger, backlog, supervisor = self._ledger, self._backlog, self._supervisor
+        run_table, queue, supervisor = self._run_table, self._queue, self._supervisor
         return Status(
             enabled=self.enabled,
             paused=supervisor.paused,
             worker=supervisor.pid,
             restarts=supervisor.restarts,
-            queue_documents=backlog.entries,
-            queue_bytes=backlog.bytes,
-            runs=ledger.runs(),
-            last=ledger.last(),
-            complete=ledger.complete,
-            failed=ledger.failed,
-            shed=ledger.shed,
-            last_error=ledger.last_error,
+            queue_documents=queue.entries,
+            queue_bytes=queue.bytes,
+            runs=run_table.runs(),
+            last=run_table.last(),
+            complete=run_table.complete,
+            failed=run_table.failed,
+            dropped=run_table.dropped,
+            last_error=run_table.last_error,
             in_hand=supervisor.in_hand,
         )
 
@@ -236,28 +236,28 @@ class InpaintCallback:
         if name == "start":
             settings = self.settings
             live = not self._supervisor.paused
-            self._ledger.begin(RunStart.of(doc), settings, live=live)
+            self._run_table.begin(RunStart.of(doc), settings, live=live)
             if live:
-                self._backlog.insist(Open(uid, settings))
-        if self._ledger.filled_live(uid):
+                self._queue.insist(Open(uid, settings))
+        if self._run_table.filled_live(uid):
             self._pass_on(Document(uid, name, doc))
         if name == "stop":
-            self._ledger.stop(uid)
-            self._backlog.nudge()
+            self._run_table.stop(uid)
+            self._queue.nudge()
 
     def _pass_on(self, document: Document) -> None:
         """Queue a copy of a document; one that the queue has no room for is not copied."""
         if document.name == "stop":
             doc, _ = snapshot(document.doc)
-            self._backlog.insist(replace(document, doc=doc))
+            self._queue.insist(replace(document, doc=doc))
             return
         try:
-            doc, nbytes = snapshot(document.doc, self._backlog.room, self._buffers)
-            taken = self._backlog.offer(replace(document, doc=doc), nbytes)
+            doc, nbytes = snapshot(document.doc, self._queue.room, self._buffers)
+            taken = self._queue.offer(replace(document, doc=doc), nbytes)
         except TooLargeError:
             taken = False
         if not taken:
-            self._shed(document.uid, "the worker could not keep up; filled after the scan")
+            self._drop(document.uid, "the worker could not keep up; filled after the scan")
 
     def _go_on_without(self, uid: str | None, name: str) -> None:
         """Go on without a document that could not be taken.
@@ -265,20 +265,20 @@ class InpaintCallback:
         Any run that is filled live may lack it if it isn't known whose it was.
         """
         why = f"a {name} document could not be taken"
-        for lacking in self._ledger.live() if uid is None else (uid,):
+        for lacking in self._run_table.live() if uid is None else (uid,):
             try:
-                self._shed(lacking, f"{why}; filled after the scan")
+                self._drop(lacking, f"{why}; filled after the scan")
                 if lacking == uid and name == "stop":
-                    self._ledger.stop(uid)
+                    self._run_table.stop(uid)
             except Exception:
                 logger.exception("run %s is left to catching up", lacking)
-                self._ledger.give_up(lacking, f"{why}; left to catching up")
+                self._run_table.give_up(lacking, f"{why}; left to catching up")
 
-    def _shed(self, uid: str, reason: str) -> None:
+    def _drop(self, uid: str, reason: str) -> None:
         """Give up filling a run live."""
-        self._backlog.discard(uid)
-        self._ledger.shed_run(uid, reason)
-        self._backlog.insist(Leave(uid))
+        self._queue.discard(uid)
+        self._run_table.drop(uid, reason)
+        self._queue.insist(Leave(uid))
 
 
 def _pickled(raw: Container, processed: Container) -> bytes:

@@ -1,4 +1,4 @@
-"""With what a run is filled, and within which bounds the live road works."""
+"""With what a run is filled, and within which bounds live filling works."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Within which bounds the live road works.
+    """Within which bounds live filling works.
 
     Attributes
     ----------
     max_documents, max_bytes
-        What may wait for the worker; beyond, live filling of that run is shed.
+        What may wait for the worker; beyond, live filling of that run is dropped.
     attempts
         Failures after which a run is given up.
     retry_seconds

@@ -1,4 +1,4 @@
-"""What the live road is doing, as plain values that a terminal or a web page can show."""
+"""What live filling is doing, as plain values that a terminal or a web page can show."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the live road is doing.
+    """What live filling is doing.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Status:
         Runs that are not done yet, oldest first.
     last
         Runs that are done, newest first.
-    complete, failed, shed
+    complete, failed, dropped
         How many runs were completed, given up, and left because the worker could not keep up.
     last_error
         The last thing that went wrong, in one line.
@@ -109,7 +109,7 @@ class Status:
     last: tuple[RunStatus, ...]
     complete: int
     failed: int
-    shed: int
+    dropped: int
     last_error: str
     in_hand: str = ""
 

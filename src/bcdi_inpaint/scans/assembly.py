@@ -1,4 +1,4 @@
-"""From what a run recorded to a ``RockingScan``: the one road for finished runs and live ones.
+"""From what a run recorded to a ``RockingScan``: the one way for finished runs and live ones.
 
 The rules, each of which leaves a note in the scan's metadata when it had to be applied:
 

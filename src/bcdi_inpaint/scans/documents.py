@@ -276,7 +276,7 @@ class RunDocuments(DocumentRouter):
 
 
 def _as_declared(array: NDArray[Any], data_key: Document) -> NDArray[Any]:
-    """Frames in the dtype in which ``TiledWriter`` stores them, so that both roads see the same values.
+    """Frames in the dtype in which ``TiledWriter`` stores them, so that live and offline see the same values.
 
     Frames that came as lists, or that the device returns in another dtype than it declares, would
     else have other flags here than when they are read from Tiled. Where it isn't declared,

@@ -15,7 +15,7 @@ from tiled.queries import Key
 from bcdi_inpaint.catalog import AlreadyFilledError, current
 from bcdi_inpaint.catalog.queries import raw_uids
 from bcdi_inpaint.live.errors import Fault, fault, reason
-from bcdi_inpaint.live.worker.pipeline import Desk, fill_finished
+from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished
 from bcdi_inpaint.scans import RunStart, is_rocking_scan
 
 from .connection import connect
@@ -196,8 +196,8 @@ def _fill(
     uid: str, raw: Container, processed: Container, settings: Settings, owner: str
 ) -> Outcome:
     began = time.time()
-    desk = Desk(raw, processed, owner)
-    node = fill_finished(desk, uid, settings, again=False, heard=lambda _done, _total: None)
+    catalogs = Catalogs(raw, processed, owner)
+    node = fill_finished(catalogs, uid, settings, again=False, progress=lambda _done, _total: None)
     known = node.metadata
     outcome = Outcome(
         uid,

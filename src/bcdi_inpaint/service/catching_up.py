@@ -1,4 +1,4 @@
-"""Filling what the live road has missed."""
+"""Filling what the live pipeline has missed."""
 
 from __future__ import annotations
 

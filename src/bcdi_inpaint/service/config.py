@@ -71,7 +71,7 @@ class ZmqSection(Section):
     """Documents from bluesky.callbacks.zmq.Publisher, by way of bluesky-0MQ-proxy."""
 
     address: str = ""
-    """HOST:PORT of the proxy's outgoing side; empty = this door stays shut."""
+    """HOST:PORT of the proxy's outgoing side; empty = this source is off."""
     prefix: str = ""
     """Only documents that were published with this prefix; empty = all."""
     max_bytes: Annotated[int, Field(gt=0)] = 256 * 2**20
@@ -111,7 +111,7 @@ class FillingSection(Section):
     """When a run stops, all of it is filled anew if that takes no longer than this."""
 
     def settings(self) -> Settings:
-        """The same as the live road takes it.
+        """The same as live filling takes it.
 
         Raises
         ------

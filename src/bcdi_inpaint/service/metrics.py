@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.live.status import RunStatus, Status
 
-    from .sources import Door
+    from .sources import Source
 
 ESTIMATES = {"fill": "", "kriging": "_kriging", "linear": "_linear", "ceiling": "_ceiling"}
 """Label -> how the field of the self-check ends."""
@@ -30,25 +30,25 @@ class StatusCollector(Collector):
     ----------
     status
         What is going on; None while the service has not reached Tiled yet.
-    doors
+    sources
         The ways in.
     """
 
-    def __init__(self, status: Callable[[], Status | None], doors: Sequence[Door]) -> None:
+    def __init__(self, status: Callable[[], Status | None], sources: Sequence[Source]) -> None:
         self._status = status
-        self._doors = doors
+        self._sources = sources
 
     def collect(self) -> Iterable[Metric]:
         """Everything, as it is now."""
         from bcdi_inpaint import __version__
 
         yield InfoMetricFamily("bcdi_inpaint", "The service.", {"version": __version__})
-        door_open = GaugeMetricFamily(
-            "bcdi_inpaint_door_open", "1 while runs can come in.", labels=["door"]
+        source_open = GaugeMetricFamily(
+            "bcdi_inpaint_source_open", "1 while runs can come in.", labels=["source"]
         )
-        for door in self._doors:
-            door_open.add_metric([door.name], not door.trouble)
-        yield door_open
+        for source in self._sources:
+            source_open.add_metric([source.name], not source.trouble)
+        yield source_open
         status = self._status()
         if status is not None:
             yield from _counters(status)
@@ -63,7 +63,11 @@ def _counters(status: Status) -> Iterable[Metric]:
         ("scans_seen", seen, "Rocking scans that were taken."),
         ("scans_filled", status.complete, "Scans that have a complete node."),
         ("scans_failed", status.failed, "Scans that were given up."),
-        ("scans_shed", status.shed, "Scans whose filling was put off until they had finished."),
+        (
+            "scans_dropped",
+            status.dropped,
+            "Scans whose filling was put off until they had finished.",
+        ),
         ("worker_restarts", max(status.restarts, 0), "Workers that had to be replaced."),
     ):
         yield CounterMetricFamily(f"bcdi_inpaint_{name}", meaning, value)

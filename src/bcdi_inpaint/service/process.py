@@ -1,4 +1,4 @@
-"""The service: one process beside the beamline that fills what comes through its doors."""
+"""The service: one process beside the beamline that fills what comes from its sources."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from bcdi_inpaint.live.status import FAILED
 from .config import api_key
 from .connection import connect
 from .sources import Intake
-from .tiled_source import TiledDoor
+from .tiled_source import TiledSource
 from .web import WebServer, application
-from .zmq_source import ZmqDoor
+from .zmq_source import ZmqSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bcdi_inpaint.live.status import RunStatus, Status
 
     from .config import ServiceConfig
-    from .sources import Door
+    from .sources import Source
 
 logger = GuardedLogger(__name__)
 
@@ -61,18 +61,18 @@ class Service:
         self._page = page
         self._stopping = threading.Event()
         self._callback: InpaintCallback | None = None
-        self._doors: list[Door] = []
+        self._sources: list[Source] = []
 
     def stop(self) -> None:
         """Have `run` end soon; may be called from a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Open the doors, wait for `stop`, finish what has finished, hand back the rest."""
+        """Start the sources, wait for `stop`, finish what has finished, hand back the rest."""
         config = self._config
         with ExitStack() as stack:
             settings = config.filling.settings()
-            app = application(self._status, self._doors)
+            app = application(self._status, self._sources)
             web = WebServer(app, config.http.host, config.http.port)
             stack.callback(web.close)
             places = self._reach_tiled()
@@ -94,10 +94,10 @@ class Service:
                 sign_in = config.http.host not in LOCAL
                 app.mount("/", self._page(processed, status=callback.status, sign_in=sign_in))
             intake = Intake(callback, processed, config.scans)
-            self._doors += doors(config, raw, intake)
-            for door in self._doors:
-                stack.callback(door.close)
-                door.start()
+            self._sources += configured_sources(config, raw, intake)
+            for source in self._sources:
+                stack.callback(source.close)
+                source.start()
             logger.info("serving as %s: %s -> %s", config.name, raw.uri, processed.uri)
             known: set[tuple[str, float | None]] = set()
             while not self._stopping.wait(LOG_EVERY):
@@ -150,16 +150,16 @@ def serve(config: ServiceConfig, page: Callable[..., Any] | None = None) -> None
         service.run()
 
 
-def doors(config: ServiceConfig, raw: Container, intake: Intake) -> Iterator[Door]:
-    """The doors that the configuration asks for."""
-    yield TiledDoor(
+def configured_sources(config: ServiceConfig, raw: Container, intake: Intake) -> Iterator[Source]:
+    """The sources that the configuration asks for."""
+    yield TiledSource(
         raw,
         intake,
         poll_seconds=config.tiled.poll_seconds,
         look_back=config.tiled.look_back,
     )
     if config.zmq.address:
-        yield ZmqDoor(
+        yield ZmqSource(
             config.zmq.address, intake, prefix=config.zmq.prefix, max_bytes=config.zmq.max_bytes
         )
 

@@ -1,4 +1,4 @@
-"""What the service's doors lead to: documents and finished runs, from wherever they come."""
+"""What the service's sources lead to: documents and finished runs, from wherever they come."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OVERDUE = 30.0
 """Seconds after which a stop document that did not come is taken from Tiled."""
 
 
-class Door(Protocol):
+class Source(Protocol):
     """A way in. Runs in a thread of its own."""
 
     name: str
@@ -42,7 +42,7 @@ class Door(Protocol):
 
 
 class Intake:
-    """Passes on what is to be filled, each run once whichever doors it comes through.
+    """Passes on what is to be filled, each run once whichever sources it comes from.
 
     Parameters
     ----------

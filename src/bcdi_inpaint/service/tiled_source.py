@@ -1,4 +1,4 @@
-"""The door to Tiled: runs are seen when they have finished there.
+"""The source to Tiled: runs are seen when they have finished there.
 
 The stream only says that something has changed; what has, the catalogue says. So nothing depends
 on messages: replayed, lost or reordered ones, or a server without a stream, cost time but no run.
@@ -31,7 +31,7 @@ LONGEST_WAIT = 60.0
 """Seconds between attempts to reach the stream, or Tiled itself."""
 
 
-class TiledDoor:
+class TiledSource:
     """Looks at the latest runs whenever the stream says so, or every few seconds without one.
 
     Parameters
@@ -66,7 +66,7 @@ class TiledDoor:
         self._trouble = "has not looked yet"
         self._failures = 0
         self._pause = poll_seconds
-        self._looker = threading.Thread(target=self._look_on, name="tiled-door", daemon=True)
+        self._looker = threading.Thread(target=self._look_on, name="tiled-source", daemon=True)
         self._listener = threading.Thread(target=self._listen, name="tiled-stream", daemon=True)
 
     @property

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.live.status import Status
 
-    from .sources import Door
+    from .sources import Source
 
 logger = GuardedLogger(__name__)
 
 
 def application(
     status: Callable[[], Status | None],
-    doors: Sequence[Door],
+    sources: Sequence[Source],
 ) -> FastAPI:
     """The web application.
 
@@ -33,17 +33,17 @@ def application(
     ----------
     status
         What is going on; None while the service has not reached Tiled yet.
-    doors
+    sources
         The ways in.
     """
     app = FastAPI(title="bcdi-inpaint", openapi_url=None)
     registry = CollectorRegistry()
-    registry.register(StatusCollector(status, doors))
+    registry.register(StatusCollector(status, sources))
 
     @app.get("/healthz")
     def healthz(response: Response) -> dict[str, Any]:
         """200 while runs can come in and be filled, else 503 and why not."""
-        problems = ailments(status(), doors)
+        problems = ailments(status(), sources)
         response.status_code = 503 if problems else 200
         return {"healthy": not problems, "problems": problems}
 
@@ -54,11 +54,11 @@ def application(
     return app
 
 
-def ailments(status: Status | None, doors: Sequence[Door]) -> list[str]:
+def ailments(status: Status | None, sources: Sequence[Source]) -> list[str]:
     """Why scans are not being filled, if they are not; one line for each reason."""
     if status is None:
         return ["Tiled has not been reached yet"]
-    problems = [f"door {door.name}: {door.trouble}" for door in doors if door.trouble]
+    problems = [f"source {source.name}: {source.trouble}" for source in sources if source.trouble]
     if status.worker is None:
         problems.append("there is no worker process")
     return problems

@@ -1,4 +1,4 @@
-"""The door for documents that a RunEngine publishes over 0MQ."""
+"""The source for documents that a RunEngine publishes over 0MQ."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WAIT = 200
 """Milliseconds between looks whether to close."""
 
 
-class ZmqDoor:
+class ZmqSource:
     """Subscribes to a ``bluesky-0MQ-proxy``.
 
     Parameters
@@ -61,7 +61,7 @@ class ZmqDoor:
         self._max_bytes = max_bytes
         self._closing = threading.Event()
         self._connected = False
-        self._thread = threading.Thread(target=self._run, name="zmq-door", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="zmq-source", daemon=True)
 
     @property
     def trouble(self) -> str:
@@ -82,7 +82,7 @@ class ZmqDoor:
         repeat(self._listen, self._closing, logger, doing, rest=REST)
 
     def _listen(self) -> None:
-        """Listen until the door is shut."""
+        """Listen until the source is closed."""
         import zmq
 
         self._connected = False

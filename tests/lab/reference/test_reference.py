@@ -165,7 +165,7 @@ def test_number_of_windows_is_the_published_one():
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("axis", [1, 2])
 def test_the_gap_is_where_the_network_was_trained(axis, width):
-    """Odd gaps included, which the published road predicts one pixel off."""
+    """Odd gaps included, which the published pipeline predicts one pixel off."""
     stack = _pattern((32, 48, 48)) + 1
     mask = _line(stack.shape, axis, 20, width)
     stub = _Constant(0.5)

@@ -60,6 +60,6 @@ class Config:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def inpaint(self, stack: Counts, mask: Bools, method: str) -> Inpainted:
-        """Fill by the public road, self-check off: it fills other gaps than those that are judged."""
+        """Fill by the public function, self-check off: it fills other gaps than those that are judged."""
         options = self.options.get(method, {})
         return inpaint(stack, mask, method, self.device, self_check=False, **options)

@@ -47,7 +47,7 @@ class Request:
     reference
         Folder of the reference networks' weights; None for the package's own, where none are shipped.
     skip
-        Positions left out between the reference's windows; 4 is the paper's fast road.
+        Positions left out between the reference's windows; 4 is the paper's fast setting.
     device
         For methods with a network.
     out

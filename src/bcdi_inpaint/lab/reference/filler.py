@@ -1,4 +1,4 @@
-"""``method="reference"``: the published patching road around the published network.
+"""``method="reference"``: the published patching pipeline around the published network.
 
 Windows of 32^3 slide along the gap, each is scaled by its own measured voxels, and the predictions
 that overlap in a voxel are averaged as logarithms. What the publication fills wrongly without a word
@@ -30,7 +30,7 @@ PEAK = 1e5
 """Counts to which the brightest measured voxel is scaled before the logarithm."""
 
 SKIP = 4
-"""Positions left out between windows: the paper's fast road, 882 windows for a cross in 128^3."""
+"""Positions left out between windows: the paper's fast setting, 882 windows for a cross in 128^3."""
 
 
 @dataclass(frozen=True, slots=True)

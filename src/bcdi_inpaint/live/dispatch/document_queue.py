@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..messages import Document, Leave, Open
 
 
-class Backlog:
+class DocumentQueue:
     """First in, first out; refuses what would exceed its bounds and never waits to take something.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What is known of every run that was taken: the one place where the live road keeps state."""
+"""What is known of every run that was taken: the one place where live filling keeps state."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Job:
     """Why, if it is not to be filled but marked as failed."""
 
 
-class Ledger:
+class RunTable:
     """Runs and their states. Safe to use from several threads; no method waits but `wait`.
 
     Parameters
@@ -66,7 +66,7 @@ class Ledger:
         self._changed = Condition()
         self.complete = 0
         self.failed = 0
-        self.shed = 0
+        self.dropped = 0
         self.last_error = ""
 
     # What happens to a run, in this order.
@@ -94,12 +94,12 @@ class Ledger:
                 self._open[uid] = _Run(status, settings, live=False, again=again)
                 self._changed.notify_all()
 
-    def shed_run(self, uid: str, reason: str) -> None:
+    def drop(self, uid: str, reason: str) -> None:
         """Live filling of a run ends before the run does."""
         with self._changed:
             run = self._open.get(uid)
             if run is not None and run.live:
-                self.shed += 1
+                self.dropped += 1
                 self._leave(run, reason)
 
     def progress(self, news: Progress) -> None:

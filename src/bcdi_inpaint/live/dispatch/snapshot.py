@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,6 @@ class _Copier:
                 return self._buffers.copy(value)
         else:
             self.take(sys.getsizeof(value))
-        try:
+        with suppress(Exception):
             return copy.deepcopy(value)
-        except Exception:  # a lock, a generator: it is sent as text
-            return value
+        return value  # a lock, a generator: it is sent as text

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from ..messages import Document, News, Open, Order
     from ..settings import Limits
-    from .document_queue import Backlog
-    from .run_table import Job, Ledger
+    from .document_queue import DocumentQueue
+    from .run_table import Job, RunTable
 
 logger = GuardedLogger(__name__)
 
@@ -55,9 +55,9 @@ class Supervisor:
 
     Parameters
     ----------
-    backlog
+    queue
         Where documents come from.
-    ledger
+    run_table
         What is known of the runs; finished ones are taken from there.
     clients
         Pickled Tiled clients of raw and processed data.
@@ -68,12 +68,12 @@ class Supervisor:
     """
 
     def __init__(
-        self, backlog: Backlog, ledger: Ledger, clients: bytes, owner: str, limits: Limits
+        self, queue: DocumentQueue, run_table: RunTable, clients: bytes, owner: str, limits: Limits
     ) -> None:
         self.paused = False
         self.restarts = -1
-        self._backlog = backlog
-        self._ledger = ledger
+        self._queue = queue
+        self._run_table = run_table
         self._hello = Hello(clients, owner, limits.lease_seconds)
         self._limits = limits
         self._worker: _Worker | None = None
@@ -96,7 +96,7 @@ class Supervisor:
     def close(self, timeout: float) -> None:
         """Let the worker finish what it has in hand, or end it after `timeout` seconds."""
         self._closing.set()
-        self._backlog.nudge()
+        self._queue.nudge()
         deadline = time.monotonic() + timeout
         self._thread.join(timeout)
         worker = self._worker
@@ -117,18 +117,18 @@ class Supervisor:
         if worker is None or not worker.alive:
             self._replace(worker)
             return
-        entry = self._backlog.take(self._ledger.seconds_to_next() if not self.paused else None)
+        entry = self._queue.take(self._run_table.seconds_to_next() if not self.paused else None)
         if entry is not None:
-            with self._one_run(entry.uid, self._shed):
+            with self._one_run(entry.uid, self._drop):
                 self._pass_on(worker, entry)
         elif not self.paused:
-            job = self._ledger.next_job()
+            job = self._run_table.next_job()
             if job is not None:
-                with self._one_run(job.uid, self._ledger.give_up):
+                with self._one_run(job.uid, self._run_table.give_up):
                     worker.tell(_order(job))
 
     def _pass_on(self, worker: _Worker, entry: Open | Document | Leave) -> None:
-        if isinstance(entry, Leave) or self._ledger.filled_live(entry.uid):
+        if isinstance(entry, Leave) or self._run_table.filled_live(entry.uid):
             worker.tell(entry)
 
     @contextmanager
@@ -145,12 +145,12 @@ class Supervisor:
                 let_go(uid, why)
             except Exception:
                 logger.exception("run %s could not be let go", uid)
-                self._ledger.give_up(uid, why)
+                self._run_table.give_up(uid, why)
 
-    def _shed(self, uid: str, why: str) -> None:
+    def _drop(self, uid: str, why: str) -> None:
         """End live filling of a run, of which the worker has not all documents."""
-        self._ledger.shed_run(uid, why)
-        self._backlog.discard(uid)
+        self._run_table.drop(uid, why)
+        self._queue.discard(uid)
         worker = self._worker
         if worker is not None:
             with suppress(_WorkerLostError):
@@ -162,15 +162,15 @@ class Supervisor:
             how = lost.how_it_ended()
             logger.warning("the worker was lost: %s; it is replaced", how)
             # The run that it had in hand has failed, others are only late.
-            for uid in self._ledger.with_worker():
-                with self._one_run(uid, self._ledger.give_up):
+            for uid in self._run_table.with_worker():
+                with self._one_run(uid, self._run_table.give_up):
                     whose = Fault.RUN if uid == lost.in_hand else Fault.OUTAGE
-                    self._ledger.trouble(uid, how, whose)
+                    self._run_table.trouble(uid, how, whose)
             self._worker = None
             lost.end(0.0)
             if not lost.was_useful:
                 self._closing.wait(_rest(self.restarts))
-        worker = _Worker(self._ledger, self._backlog, self._limits)
+        worker = _Worker(self._run_table, self._queue, self._limits)
         try:
             with suppress(_WorkerLostError):  # the next step replaces it
                 worker.tell(self._hello)
@@ -227,7 +227,7 @@ class _WorkerLostError(RuntimeError):
 class _Worker:
     """One worker process and the thread that listens to it."""
 
-    def __init__(self, ledger: Ledger, backlog: Backlog, limits: Limits) -> None:
+    def __init__(self, run_table: RunTable, queue: DocumentQueue, limits: Limits) -> None:
         ours, theirs = Pipe()
         try:
             self.process = start_process(theirs, limits)
@@ -239,8 +239,8 @@ class _Worker:
         self.in_hand = ""
         self.was_useful = False
         self._connection: Connection = ours
-        self._ledger = ledger
-        self._backlog = backlog
+        self._run_table = run_table
+        self._queue = queue
         self._stall_seconds = limits.stall_seconds
         self._stalled = False
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -290,9 +290,9 @@ class _Worker:
                         self.process.kill()
                     continue
                 self._take_news()
-                self._backlog.nudge()
+                self._queue.nudge()
         with going_on(logger, "the supervisor could not be woken up"):
-            self._backlog.nudge()
+            self._queue.nudge()
 
     def _take_news(self) -> None:
         """Take what the worker says; what can't be taken costs the run that it is about."""
@@ -310,19 +310,19 @@ class _Worker:
             logger.exception("run %s: news of it could not be taken", news.uid)
             if not isinstance(news, InHand | Progress):  # it would wait for ever for what is known
                 with going_on(logger, "the run could not be let go"):
-                    self._ledger.give_up(news.uid, f"news of it were lost: {reason(error)}")
+                    self._run_table.give_up(news.uid, f"news of it were lost: {reason(error)}")
 
     def _hear(self, news: News) -> None:
-        ledger = self._ledger
+        run_table = self._run_table
         match news:
             case InHand(uid):
                 self.in_hand = uid
                 self.was_useful = True
             case Progress():
-                ledger.progress(news)
+                run_table.progress(news)
             case Done(uid, path, metadata):
-                ledger.complete_run(uid, path, metadata)
+                run_table.complete_run(uid, path, metadata)
             case Failed(uid, reason, fault):
-                ledger.trouble(uid, reason, fault)
+                run_table.trouble(uid, reason, fault)
             case GivenUp(uid):
-                ledger.give_up(uid)
+                run_table.give_up(uid)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bcdi_inpaint.filling import Inpainted
 
     from ..settings import Settings
-    from .pipeline import Desk
+    from .pipeline import Catalogs
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Comparison:
 
     Parameters
     ----------
-    desk, uid, settings
+    catalogs, uid, settings
         The run, and with what it is filled. Reading begins at once.
 
     Attributes
@@ -86,16 +86,16 @@ class Comparison:
         What a difference consists in.
     """
 
-    def __init__(self, desk: Desk, uid: str, settings: Settings) -> None:
+    def __init__(self, catalogs: Catalogs, uid: str, settings: Settings) -> None:
         self.note = ""
-        self._desk = desk
+        self._catalogs = catalogs
         self._uid = uid
         self._settings = settings
         self._filled: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._wait = FIRST_PAUSE
         self._next = 0.0
         self._until = time.monotonic() + PATIENCE
-        self._reading = _Reading(desk, uid, settings)
+        self._reading = _Reading(catalogs, uid, settings)
 
     @property
     def due(self) -> bool:
@@ -131,7 +131,7 @@ class Comparison:
             logger.warning("run %s is not compared with Tiled: %s", self._uid, reason(error))
             return Verdict.IMPOSSIBLE
         if self._next:
-            self._reading = _Reading(self._desk, self._uid, self._settings)
+            self._reading = _Reading(self._catalogs, self._uid, self._settings)
             self._next = 0.0
         else:
             self._next = now + self._wait
@@ -142,11 +142,11 @@ class Comparison:
 class _Reading(threading.Thread):
     """Reads a finished run; keeps its checksums only."""
 
-    def __init__(self, desk: Desk, uid: str, settings: Settings) -> None:
+    def __init__(self, catalogs: Catalogs, uid: str, settings: Settings) -> None:
         super().__init__(name="raw-run", daemon=True)
         self.sums: NDArray[np.uint32] = np.empty(0, np.uint32)
         self.error: Exception | None = None
-        self._run = desk, uid, settings
+        self._run = catalogs, uid, settings
         self.start()
 
     def run(self) -> None:

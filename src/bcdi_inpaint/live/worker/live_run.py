@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bcdi_inpaint.scans import RockingScan, Span
 
     from ..settings import Settings
-    from .pipeline import Desk
+    from .pipeline import Catalogs
 
 logger = GuardedLogger(__name__)
 
@@ -44,20 +44,20 @@ LONGER = 0.5
 """Seconds by which comparing with the raw run may make a node later."""
 
 
-class GrowingRun:
+class LiveRun:
     """Collects frames, fills portions whose window is there, writes them.
 
     Frames are kept whatever becomes of Tiled: without it, portions are filled and wait for a node.
 
     Parameters
     ----------
-    desk
+    catalogs
         Where runs come from and filled scans go.
     uid
         The run's.
     settings
         With what it is filled.
-    heard
+    progress
         Told how far it is.
 
     Attributes
@@ -67,13 +67,13 @@ class GrowingRun:
     """
 
     def __init__(
-        self, desk: Desk, uid: str, settings: Settings, heard: Callable[[Progress], None]
+        self, catalogs: Catalogs, uid: str, settings: Settings, progress: Callable[[Progress], None]
     ) -> None:
         self.settings = settings
         self.comparison: Comparison | None = None
-        self._desk = desk
+        self._catalogs = catalogs
         self._uid = uid
-        self._heard = heard
+        self._notify = progress
         self._collector = Collector(settings)
         self._region: tuple[Span, Span] | None = None
         self._finder = (
@@ -129,14 +129,14 @@ class GrowingRun:
         whole = self._with_provenance(self._collector.whole())
         self._region = self._region or region_of(whole, self.settings.region)
         if self._collector.in_events:
-            self.comparison = Comparison(self._desk, self._uid, self.settings)
+            self.comparison = Comparison(self._catalogs, self._uid, self.settings)
         scan, settings = crop(whole, self._region), self.settings
         filled = self._fill_rest(scan)
-        fill = self._fill or self._desk.claim(scan.metadata, settings, again=False)
+        fill = self._fill or self._catalogs.claim(scan.metadata, settings, again=False)
         write(fill, filled, settings, self._wrote)
         if note := self._difference(filled):
             logger.warning("run %s: %s", self._uid, note)
-            scan = read_finished(self._desk, self._uid, settings)
+            scan = read_finished(self._catalogs, self._uid, settings)
             filled = fill_whole(scan, settings)
             settings = replace(settings, notes=(*settings.notes, note))
             write(fill, filled, settings, self._wrote)
@@ -298,7 +298,7 @@ class GrowingRun:
             scan = self._with_provenance(self._collector.part(0, 1))
             assert self._region is not None
             scan = crop(scan, self._region)
-            self._fill = self._desk.claim(scan.metadata, self.settings, again=False)
+            self._fill = self._catalogs.claim(scan.metadata, self.settings, again=False)
             n, rows, cols = scan.frames.shape
             self._fill.allocate((n * expected, rows, cols), frames_per_block=self.settings.portion)
         for window, part in self._portions.items():
@@ -319,7 +319,7 @@ class GrowingRun:
     @cached_property
     def _provenance(self) -> tuple[str, tuple[str, ...]]:
         """Path and access tags of the run, which must be in Tiled before anything is made of it."""
-        return self._desk.provenance(self._uid)
+        return self._catalogs.provenance(self._uid)
 
     def _with_provenance(self, scan: RockingScan) -> RockingScan:
         path, access_tags = self._provenance
@@ -336,7 +336,7 @@ class GrowingRun:
         return time.monotonic() - self._collector.arrived(filled)
 
     def _report(self) -> None:
-        self._heard(
+        self._notify(
             Progress(
                 self._uid,
                 self._collector.points,
@@ -347,4 +347,4 @@ class GrowingRun:
         )
 
     def _wrote(self, frames: int, total: int) -> None:
-        self._heard(Progress(self._uid, total, frames, total, 0.0))
+        self._notify(Progress(self._uid, total, frames, total, 0.0))

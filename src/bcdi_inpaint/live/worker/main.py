@@ -40,8 +40,8 @@ from ..messages import (
     send,
 )
 from .comparison import Comparison, Verdict
-from .live_run import GrowingRun
-from .pipeline import Desk, fill_finished, give_up, warm_up
+from .live_run import LiveRun
+from .pipeline import Catalogs, fill_finished, give_up, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,10 +62,10 @@ NICENESS = 5
 class Worker:
     """Fills runs; a fault of one never reaches another."""
 
-    def __init__(self, connection: Connection, desk: Desk) -> None:
+    def __init__(self, connection: Connection, catalogs: Catalogs) -> None:
         self._connection = connection
-        self._desk = desk
-        self._live: dict[str, GrowingRun] = {}
+        self._catalogs = catalogs
+        self._live: dict[str, LiveRun] = {}
         self._to_compare: dict[str, tuple[Comparison, Settings]] = {}
         """Complete runs that are yet to be compared with the raw run."""
 
@@ -112,7 +112,7 @@ class Worker:
     def _do(self, order: RunOrder) -> None:
         match order:
             case Open(uid, settings):
-                self._live[uid] = GrowingRun(self._desk, uid, settings, self._tell)
+                self._live[uid] = LiveRun(self._catalogs, uid, settings, self._tell)
                 warm_up(settings.method, settings.device)
             case Document(uid, "stop", doc) if uid in self._live:
                 self._live[uid].take("stop", doc)
@@ -124,7 +124,7 @@ class Worker:
             case Fill(uid, settings, again):
                 self._done(uid, self._fill(uid, settings, again=again))
             case GiveUp(uid, settings, why):
-                give_up(self._desk, uid, settings, why)
+                give_up(self._catalogs, uid, settings, why)
                 self._tell(GivenUp(uid))
 
     def _finish(self, uid: str) -> None:
@@ -152,10 +152,10 @@ class Worker:
             self._done(uid, self._fill(uid, settings, again=True))
 
     def _fill(self, uid: str, settings: Settings, *, again: bool) -> Container:
-        def heard(done: int, total: int) -> None:
+        def progress(done: int, total: int) -> None:
             self._tell(Progress(uid, total, done, total, 0.0))
 
-        return fill_finished(self._desk, uid, settings, again=again, heard=heard)
+        return fill_finished(self._catalogs, uid, settings, again=again, progress=progress)
 
     def _done(self, uid: str, node: Container) -> None:
         self._tell(Done(uid, "/".join(node.path_parts), dict(node.metadata)))
@@ -210,7 +210,7 @@ def main(descriptor: int) -> None:
         hello: Hello = receive(connection)
         raw, processed = pickle.loads(hello.clients)  # noqa: S301 (made by the process that started us)
         logs.set_up_worker(raw.context.api_key or "")
-        Worker(connection, Desk(raw, processed, hello.owner, hello.lease_seconds)).serve()
+        Worker(connection, Catalogs(raw, processed, hello.owner, hello.lease_seconds)).serve()
     gc.freeze()  # whoever closed waits for us, and needs no search through all that is loaded
 
 

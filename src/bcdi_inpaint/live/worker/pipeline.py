@@ -1,4 +1,4 @@
-"""The road of a finished run: read it from Tiled, fill it, write it. Live runs end in it too."""
+"""The pipeline of a finished run: read it from Tiled, fill it, write it. Live runs end in it too."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from ..settings import Settings
 
-Heard = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with how many frames are written, of how many."""
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Catalogs:
     """Where runs come from, where filled scans go, and in whose name.
 
     Attributes
@@ -111,7 +111,7 @@ class Desk:
 
 
 def fill_finished(
-    desk: Desk, uid: str, settings: Settings, *, again: bool, heard: Heard
+    catalogs: Catalogs, uid: str, settings: Settings, *, again: bool, progress: OnProgress
 ) -> Container:
     """Fill a finished run, unless there is a complete node and `again` is false.
 
@@ -120,23 +120,23 @@ def fill_finished(
     Container
         The complete node.
     """
-    if not again and (node := desk.complete_node(uid, settings)) is not None:
+    if not again and (node := catalogs.complete_node(uid, settings)) is not None:
         return node
-    scan = read_finished(desk, uid, settings)
-    fill = desk.claim(scan.metadata, settings, again=again)
+    scan = read_finished(catalogs, uid, settings)
+    fill = catalogs.claim(scan.metadata, settings, again=again)
     try:
-        node = complete(fill, scan, fill_whole(scan, settings), settings, heard)
+        node = complete(fill, scan, fill_whole(scan, settings), settings, progress)
     except BaseException:
         fill.abandon()
         raise
-    desk.remove_failed(uid)
+    catalogs.remove_failed(uid)
     return node
 
 
-def read_finished(desk: Desk, uid: str, settings: Settings) -> RockingScan:
+def read_finished(catalogs: Catalogs, uid: str, settings: Settings) -> RockingScan:
     """The scan of a finished run, cut to the region that is to be filled."""
     scan = from_run(
-        desk.finished_run(uid),
+        catalogs.finished_run(uid),
         data_key=settings.data_key,
         detector=settings.detector,
         roi=settings.roi,
@@ -174,7 +174,11 @@ def fill_whole(
 
 
 def complete(
-    fill: catalog.Fill, scan: RockingScan, filled: Inpainted, settings: Settings, heard: Heard
+    fill: catalog.Fill,
+    scan: RockingScan,
+    filled: Inpainted,
+    settings: Settings,
+    progress: OnProgress,
 ) -> Container:
     """Write a filled scan and finish its node.
 
@@ -186,7 +190,7 @@ def complete(
         All of it.
     settings
         With what it was filled.
-    heard
+    progress
         Told how many frames are written.
 
     Returns
@@ -194,11 +198,11 @@ def complete(
     Container
         The complete node.
     """
-    write(fill, filled, settings, heard)
+    write(fill, filled, settings, progress)
     return finish(fill, scan, filled, settings)
 
 
-def write(fill: catalog.Fill, filled: Inpainted, settings: Settings, heard: Heard) -> None:
+def write(fill: catalog.Fill, filled: Inpainted, settings: Settings, progress: OnProgress) -> None:
     """Write all of a filled scan; blocks that are there already are not sent again."""
     total = len(filled.intensity)
     blocks = fill.allocate(
@@ -207,7 +211,7 @@ def write(fill: catalog.Fill, filled: Inpainted, settings: Settings, heard: Hear
     for start in range(0, total, blocks.frames):
         part = slice(start, min(start + blocks.frames, total))
         fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
-        heard(part.stop, total)
+        progress(part.stop, total)
 
 
 def finish(
@@ -219,7 +223,7 @@ def finish(
     return fill.finish(report, picture, angles=scan.angles, scan=scan.metadata)
 
 
-def give_up(desk: Desk, uid: str, settings: Settings, why: str) -> None:
+def give_up(catalogs: Catalogs, uid: str, settings: Settings, why: str) -> None:
     """Leave a node that says that, and why, a run could not be filled."""
     scan = ScanMetadata(raw_uid=uid, data_key=settings.data_key or "")
-    desk.claim(scan, settings, again=False).fail(why)
+    catalogs.claim(scan, settings, again=False).fail(why)
