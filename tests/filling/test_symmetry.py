@@ -82,6 +82,11 @@ def test_halves_that_belong_to_different_patterns_are_not_believed() -> None:
     assert symmetry(joined).correlation < 0.6 * symmetry(scan.counts).correlation
 
 
+@pytest.mark.parametrize("shape", [(1, 40, 40), (3, 9, 200), (20, 64, 64), (60, 5, 5)])
+def test_stacks_of_any_shape_are_looked_at(shape: tuple[int, int, int]) -> None:
+    assert symmetry(np.random.default_rng(0).poisson(5.0, shape)).correlation <= 1
+
+
 def test_stronger_strain_means_less_symmetry() -> None:
     weak = symmetry(weakly_strained(9).counts)
     strong = symmetry(weakly_strained(9, strain="smooth", strain_strength=0.9).counts)

@@ -53,7 +53,9 @@ def lags(periodic: Tensor, at: Shape, reach: int, extent: Shape) -> Tensor:
     extent
         Size of the box that was correlated: it has no lags beyond, they are 0.
     """
-    within = [min(reach, n - 1) for n in extent]
+    within = [
+        min(reach, n - 1, (size - 1) // 2) for n, size in zip(extent, periodic.shape, strict=True)
+    ]
     shifts = [w - a for w, a in zip(within, at, strict=True)]
     centred = torch.roll(periodic, shifts, (0, 1, 2))
     found = periodic.new_zeros([2 * reach + 1] * 3)
