@@ -16,7 +16,7 @@ from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Settings
 from bcdi_inpaint.live.errors import NotThereYetError
-from bcdi_inpaint.live.worker import comparison
+from bcdi_inpaint.live.worker import comparison, live_run
 from bcdi_inpaint.live.worker.comparison import Comparison, Verdict, checksums
 from bcdi_inpaint.live.worker.live_run import LiveRun
 from bcdi_inpaint.live.worker.pipeline import Catalogs
@@ -187,6 +187,13 @@ def measure(catalogs, settings, documents):
     return run
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """A node that waits for the comparison, however slow the machine is."""
+    monkeypatch.setattr(live_run, "LONGER", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("final_seconds", [0, np.inf])
 def test_frames_that_differ_are_taken_from_the_raw_run(
     catalogs, settings, documents, stack, angles, gap, caplog, final_seconds
@@ -204,6 +211,7 @@ def test_frames_that_differ_are_taken_from_the_raw_run(
     assert len(catalogs.processed) == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_frames_that_were_lost_are_taken_from_the_raw_run(
     catalogs, settings, documents, stack, angles, gap
 ):
@@ -214,6 +222,7 @@ def test_frames_that_were_lost_are_taken_from_the_raw_run(
     np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_same_frames_need_nothing(catalogs, settings, documents, stack, angles):
     there = documents(stack, angles)
     feed(TiledWriter(catalogs.raw), there)
