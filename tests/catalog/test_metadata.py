@@ -143,5 +143,5 @@ def test_the_documentation_lists_the_fields_as_they_are() -> None:
         r"<!-- fields -->\n(.*?)\n<!-- /fields -->", DOCS.read_text(), re.DOTALL
     )
     assert documented == metadata.table(), (
-        "docs/tiled.md is behind: put bcdi_inpaint.catalog.metadata.table() between its marks"
+        "docs/tiled.md is behind: put bcdi_inpaint.export.metadata.table() between its marks"
     )

@@ -26,7 +26,7 @@ class Fill(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way of filling; an entry in ``bcdi_inpaint.filling.registry.REGISTRY``.
+    """One way of filling; an entry in ``bcdi_inpaint.filling.methods.REGISTRY``.
 
     Attributes
     ----------

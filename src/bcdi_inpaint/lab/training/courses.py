@@ -138,7 +138,7 @@ _USUAL = -1.2
 
 @dataclass(frozen=True)
 class _Reference:
-    """As published, see `reference_network`, on the volumes of the patching network's course."""
+    """As published, see `lab.reference.network`, on the volumes of the patching network's course."""
 
     width: int
     shown = "published loss"
