@@ -7,13 +7,14 @@ STAMP := $(VENV)/.installed
 # Many small processes on few cores: threads that spin for work would starve each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow lint types docs benchmarks clean
+.PHONY: help demo test test-slow lint types counts docs benchmarks clean
 
 help:
 	@echo "make demo        a simulated rocking scan, filled while it is measured, in a real Tiled server"
 	@echo "make test        the tests, but for those that take whole services or minutes"
 	@echo "make test-slow   those"
 	@echo "make lint types  ruff, the layers, mypy"
+	@echo "make counts      how large the source is, and how much of it is long or complex"
 	@echo "make docs        the documentation, in site/"
 	@echo "make benchmarks  figures of speed, as ratios in one run"
 
@@ -40,6 +41,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(RUN)/mypy
+
+counts: $(STAMP)
+	@$(RUN)/python .ci/counts.py
 
 docs: $(STAMP)
 	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'

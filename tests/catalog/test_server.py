@@ -153,7 +153,7 @@ def test_exporting_leaves_nothing_behind(
 
 def test_curl_downloads_as_documented(node: Container, scan_and_fill: Pair, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+        pytest.skip("no curl (Debian package curl)")
     path = tmp_path / "scan.cxi"
     url = f"{node.item['links']['full']}?format=cxi"
     command = ["curl", "-sf", "-H", f"Authorization: Apikey {KEY}", "-o", str(path), url]
@@ -197,7 +197,7 @@ def test_the_quicklook_comes_out_of_the_server_as_drawn(
 def test_a_browser_shows_the_quicklook(node: Container, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        pytest.skip("no Chromium is installed")
+        pytest.skip("no Chromium (Debian package chromium)")
     picture = np.asarray(node["quicklook"].read())
     height, width = picture.shape[:2]
     screenshot = tmp_path / "screenshot.png"

@@ -100,7 +100,7 @@ def until(condition: Any) -> None:
 @pytest.fixture
 def browser(tmp_path):
     if PROGRAM is None:
-        pytest.skip("there is no Chromium (Debian package chromium)")
+        pytest.skip("no Chromium (Debian package chromium)")
     command = [PROGRAM, *FLAGS, f"--user-data-dir={tmp_path}", "about:blank"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
