@@ -1,4 +1,4 @@
-"""Kriging without and with the Friedel twin, in artificial gaps of a measured scan.
+"""Fills without and with the Friedel twin, in artificial gaps of a measured scan.
 
 python benchmarks/twin_measured.py scan.npz --avoid 60,100
 """
@@ -18,12 +18,12 @@ from bcdi_inpaint.lab.evaluate.cases import Gap, measured_gaps
 WIDTHS = (3, 6, 9, 12, 38)
 
 
-def figures(pattern: patterns.Pattern, gap: Gap, *, twin: bool) -> list[float]:
+def figures(pattern: patterns.Pattern, gap: Gap, method: str, *, twin: bool) -> list[float]:
     """PCC, R_amp, filled over measured counts, and what the 68 % and 95 % intervals cover."""
     mask = gap.mask(pattern.plane)
     where = np.broadcast_to(mask, pattern.counts.shape) & pattern.judged
     stack = np.where(mask, 0, pattern.counts)
-    out = bi.inpaint(stack, mask, "kriging", self_check=False, twin=twin)
+    out = bi.inpaint(stack, mask, method, self_check=False, twin=twin)
     fill, counts = out.intensity[where], pattern.counts[where]
     ratio = fill.sum(dtype=float) / counts.sum(dtype=float)
     covered = metrics.coverage_of_counts(fill, out.sigma[where], counts)
@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scan", type=Path)
     parser.add_argument("--avoid", default="", help="ROW,COL of another crystal's peak")
+    parser.add_argument("--method", default="kriging", choices=("kriging", "patching"))
     arguments = parser.parse_args()
     avoid: Any = [tuple(map(int, arguments.avoid.split(",")))] if arguments.avoid else []
     scan = patterns.read_scan(arguments.scan, avoid)
@@ -49,7 +50,9 @@ def main() -> None:
     for width in WIDTHS:
         for twin in (False, True):
             gaps = measured_gaps("anchors", width, pattern.peak[1:], pattern.plane)
-            means = np.mean([figures(pattern, gap, twin=twin) for gap in gaps], axis=0)
+            means = np.mean(
+                [figures(pattern, gap, arguments.method, twin=twin) for gap in gaps], axis=0
+            )
             row = " | ".join(f"{value:.3f}" for value in means)
             print(f"| {width} | {'with' if twin else 'without'} | {row} |", flush=True)
 
