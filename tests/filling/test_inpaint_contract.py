@@ -305,6 +305,9 @@ REFUSALS = [
     (lambda: inpaint(np.where(counts() > 900, np.nan, counts()), ONE), "NaN or inf in measured"),
     (lambda: inpaint(counts() - 1, ONE), "negative counts .*flagged"),
     (lambda: inpaint(np.full((3, 24, 22), 2**64 - 1, np.uint64), ONE), "which no count is"),
+    (lambda: inpaint(counts() * 1e36, ONE), "which no count is"),
+    (lambda: inpaint(np.full((3, 24, 22), np.finfo(np.float32).max), ONE), "which no count is"),
+    (lambda: inpaint(counts().astype(np.longdouble), ONE), "longdouble|float128"),
     (lambda: inpaint(counts(), ONE, method="krigging"), "did you mean kriging|there are"),
     (lambda: inpaint(counts(), ONE, method="lineer"), "did you mean linear"),
     (lambda: inpaint(counts(), ONE, method=None), "method=None is unknown"),
@@ -361,3 +364,15 @@ def test_inpaint_is_at_the_top_of_the_package() -> None:
     import bcdi_inpaint
 
     assert bcdi_inpaint.inpaint is inpaint_function
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_fill_that_is_not_finite_is_never_returned(
+    monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    def broken(stack: np.ndarray, mask: np.ndarray) -> Fill:
+        return Fill(np.where(mask, np.float32(value), stack), np.ones_like(stack))
+
+    monkeypatch.setitem(REGISTRY, "broken", Method(broken, margin=4))
+    with pytest.raises(ArithmeticError, match="broken is not finite"):
+        inpaint(counts(), ONE, method="broken", self_check=False)

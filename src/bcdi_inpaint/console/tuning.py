@@ -103,7 +103,7 @@ class Tuner:
         self.uid, self.share = job.uid, 0.0
         outcome = {"error": "the process that tunes was lost"}
         with subprocess.Popen(
-            [sys.executable, "-m", "bcdi_inpaint.console.tune"],
+            [sys.executable, "-P", "-m", "bcdi_inpaint.console.tune"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from .layout import Blocks, motor_key
+from .layout import Blocks, motor_key, path_segment
 from .metadata import from_report, from_scan
 from .treatment import Gaps, recommended
 
@@ -139,8 +139,10 @@ def cdiutils(
     """
     gaps = gaps or recommended(scan.filled)
     data, mask = pynx_arrays(np.asarray(scan.filled.intensity), np.asarray(scan.filled.mask), gaps)
-    name = scan.metadata.scan_id
-    stem = f"S{scan.metadata.raw_uid[:8] if name is None else name}_pynx_input"
+    number = scan.metadata.scan_id
+    # A server's nodes may hold anything in the place of a number.
+    name = path_segment(scan.metadata.raw_uid[:8] if number is None else str(number))
+    stem = f"S{name}_pynx_input"
     paths = Path(folder, f"{stem}_data.npz"), Path(folder, f"{stem}_mask.npz")
     _save(paths[0], data=data)
     _save(paths[1], data=mask)

@@ -20,6 +20,8 @@ UNITS = {INTENSITY: "counts", SIGMA: "counts", MASK: ""}
 
 MAX_BLOCK = 100_000_000
 """Bytes; servers and proxies dislike larger requests."""
+LONGEST_NAME = 100
+"""Characters of a name that becomes part of a path; file systems take 255 bytes."""
 GOOD_BLOCK = 16_000_000
 """Bytes; large enough to write fast, small enough that one frame is read without much waste."""
 
@@ -31,8 +33,8 @@ def motor_key(motor: str) -> str:
 
 
 def path_segment(name: str) -> str:
-    """`name` as it may stand in a path."""
-    return re.sub(r"[^\w.-]", "_", name)
+    """`name` as it may stand in a path: one part, of plain characters, that can't leave its folder."""
+    return re.sub(r"[^\w.-]|^\.", "_", name)[:LONGEST_NAME] or "_"
 
 
 @dataclass(frozen=True, slots=True)

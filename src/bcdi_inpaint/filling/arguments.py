@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 LARGEST_MISSING_SHARE = 0.9
 """A mask that marks more than this as missing has almost surely the other polarity."""
 
+LARGEST_COUNT = 2**53
+"""Up to here float64 holds every whole number; no detector counts that far."""
+
 
 def read_device(device: str, method: str, *, learned: bool) -> tuple[str, list[str]]:
     """Where a method runs, and what is to be said of it."""
@@ -40,8 +43,10 @@ def read_stack(stack: ArrayLike) -> NDArray[Any]:
             "merged into the argument mask"
         )
     array = np.asarray(stack)
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"stack has dtype {array.dtype}: takes real numbers (counts)")
+    if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
+        raise ValueError(
+            f"stack has dtype {array.dtype}: takes real numbers (counts) of at most 64 bits"
+        )
     if array.ndim != 3:
         hint = "; a single image is stack[numpy.newaxis]" if array.ndim == 2 else ""
         raise ValueError(
@@ -100,7 +105,7 @@ def measured_counts(
         negative += int(np.count_nonzero(values < 0))
         flagged += int(np.count_nonzero(values == flag)) if integer else 0
         peak = values.max(initial=0).item()
-        if integer and peak > 2**53:
+        if peak > LARGEST_COUNT:
             raise ValueError(
                 f"stack holds {peak} in a measured voxel, which no count is: add such flags to the mask, "
                 "e.g. mask | bcdi_inpaint.geometry.flagged(stack)"

@@ -109,6 +109,11 @@ def inpaint(
         if estimate is None:
             estimate = estimated(method_named(method), intensity, missing, twin=twin)
         _fill(intensity, sigma, missing, method_named(method), settings, estimate)
+        if not all(np.isfinite(values[missing]).all() for values in (intensity, sigma)):
+            raise ArithmeticError(
+                f"the fill by {method} is not finite, so nothing is returned: take other weights "
+                "(model=) or another method"
+            )
     name, sha256 = _model(settings)
     report = Report(
         method=method,

@@ -204,7 +204,8 @@ def start_process(connection: Connection, limits: Limits) -> subprocess.Popen[by
         How many threads it may have.
     """
     return subprocess.Popen(  # noqa: S603 (this interpreter, our own module)
-        [sys.executable, "-m", "bcdi_inpaint.live.worker.main", str(connection.fileno())],
+        # -P: what lies in the working directory is not ours to import.
+        [sys.executable, "-P", "-m", "bcdi_inpaint.live.worker.main", str(connection.fileno())],
         pass_fds=[connection.fileno()],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
