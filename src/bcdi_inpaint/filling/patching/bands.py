@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from ..kriging import gap_depth, krige
 from ..method import Fill
+from .devices import autocast
 from .network import SOFTENING, STRIDE, expectation, features
 from .weights import load_model
 
@@ -106,6 +107,6 @@ def _predict(network: nn.Module, seen: Tensor) -> Tensor:
     shape = seen.shape[1:]
     padding = [(0, -n % STRIDE) for n in reversed(shape)]
     padded = functional.pad(seen[None], [p for pair in padding for p in pair], mode="replicate")
-    with torch.autocast(seen.device.type, torch.bfloat16):
+    with autocast(seen.device):
         output = network(padded.contiguous(memory_format=torch.channels_last_3d))
     return output[0, :, : shape[0], : shape[1], : shape[2]].float()  # type: ignore[no-any-return]
