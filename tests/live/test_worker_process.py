@@ -5,7 +5,8 @@ from __future__ import annotations
 from multiprocessing.connection import Pipe
 from typing import TYPE_CHECKING
 
-from bcdi_inpaint.live.dispatch.supervision import Limits, start_process
+from bcdi_inpaint.live import Limits
+from bcdi_inpaint.live.dispatch.supervision import start_process
 
 if TYPE_CHECKING:
     from pathlib import Path
