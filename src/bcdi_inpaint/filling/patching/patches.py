@@ -55,7 +55,7 @@ class Portions:
 
     def to(self, device: torch.device | str) -> Portions:
         """On another device."""
-        return Portions(*(getattr(self, f.name).to(device) for f in fields(self)))
+        return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
 
     def turned(self, rng: np.random.Generator) -> Portions:
         """Flipped and with axes swapped, at random: the physics has no preferred direction."""

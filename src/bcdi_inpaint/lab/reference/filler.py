@@ -225,6 +225,7 @@ def _overlapping_means(
     slab: Floats, mask: Bools, width: int, network: ReferenceNetwork, skip: int
 ) -> tuple[Floats, Floats]:
     """Mean and mean square over all windows of the gap's scaled logarithms, ``(n, width, m)``."""
+    device = next(network.parameters()).device
     import torch
 
     own = gap_in_portion(width)
@@ -241,8 +242,8 @@ def _overlapping_means(
                 if high > low:
                     scaled = np.where(hidden, 0, (slab[window] - low) / (high - low))
                     # One portion a call, as published.
-                    portion = torch.from_numpy(scaled.astype(np.float32))[None, None]
-                    predicted += network(portion)[0, 0].numpy() * (high - low)
+                    portion = torch.from_numpy(scaled.astype(np.float32))[None, None].to(device)
+                    predicted += network(portion)[0, 0].cpu().numpy() * (high - low)
                 total[window] += predicted[:, own]
                 square[window] += predicted[:, own] ** 2
                 visits[window] += 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from bcdi_inpaint.filling.patching.patches import Portions
 
@@ -37,8 +39,15 @@ class Volumes(Dataset[Portions]):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(78,)))
         real = self.recipe.real
         if real and rng.random() < self.recipe.real_share:
-            return real_portions(rng, real[int(rng.integers(len(real)))], self.device)
-        return course(self.recipe).training(seed, self.device)
+            made = real_portions(rng, real[int(rng.integers(len(real)))], self.device)
+        else:
+            made = course(self.recipe).training(seed, self.device)
+        return _carried(made) if get_worker_info() and self.device != "cpu" else made
+
+
+def _carried(made: Portions) -> Portions:
+    """From a worker's GPU memory to shared memory; features in half, which convolutions round anyway."""
+    return replace(made, features=made.features.half()).to("cpu")
 
 
 def real_portions(rng: np.random.Generator, path: Path, device: str) -> Portions:
@@ -73,15 +82,14 @@ def blocks(
     start
         First block.
     device
-        Where simulation and kriging run. On a GPU they run in this process; on the CPU in
-        `recipe.workers` processes.
+        Where simulation and kriging run, in `recipe.workers` processes, and where batches are.
     rank, world
         This process and how many there are.
     """
     size = recipe.mixing
     volumes = range((start * world + rank) * size, SEEDS_A_RUN)
     own = Volumes(recipe, device, volumes)
-    workers = recipe.workers if device == "cpu" else 0
+    workers = recipe.workers
     order = _order(size, world)
     loader = DataLoader(
         own,
@@ -89,18 +97,20 @@ def blocks(
         sampler=order,
         num_workers=workers,
         # The next block is made while this one is learned.
-        prefetch_factor=size if workers else None,
+        prefetch_factor=-(-size // workers) if workers else None,
         worker_init_fn=_one_thread,
         multiprocessing_context="forkserver" if workers else None,
     )
     stream = iter(loader)
     block = start
     while True:
-        drawn = [next(stream) for _ in range(size)]
+        drawn = [next(stream).to(device) for _ in range(size)]
         rng = np.random.default_rng(
             np.random.SeedSequence(recipe.seed, spawn_key=(79, block, rank))
         )
-        yield _shuffle(rng, drawn, recipe.batch)
+        # Learned again they are turned and mixed anew; to make them takes longer than to learn them.
+        passes = [_shuffle(rng, drawn, recipe.batch) for _ in range(recipe.passes)]
+        yield chain.from_iterable(passes)
         block += 1
 
 
@@ -137,4 +147,4 @@ def _stack(members: list[tuple[Portions, int]]) -> Portions:
         return torch.stack([getattr(portions, name)[index] for portions, index in members])
 
     kind = type(members[0][0])
-    return kind(gather("features"), gather("start"), gather("truth"), gather("weight"))
+    return kind(gather("features").float(), gather("start"), gather("truth"), gather("weight"))

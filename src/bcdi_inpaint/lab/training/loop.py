@@ -129,6 +129,7 @@ def train(
     target = choose_device(device)
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if target.type == "cuda" else "gloo")
+    torch.backends.cudnn.benchmark = target.type == "cuda"
     folder.mkdir(parents=True, exist_ok=True)
     _keep_recipe(recipe, folder)
     taught = course(recipe)

@@ -45,7 +45,8 @@ class TrainingRecipe(BaseModel):
     )
     precision: Literal["bf16", "fp32"] = Field("bf16", description="Of convolutions")
     mixing: int = Field(16, ge=1, description="Volumes whose portions are shuffled together")
-    workers: int = Field(1, ge=0, description="Processes that make data on the CPU")
+    passes: int = Field(1, ge=1, description="How often a portion is learned, each time turned")
+    workers: int = Field(1, ge=0, description="Processes that make data")
     validate_every: int = Field(500, ge=1, description="Steps between validations and checkpoints")
     validation_volumes: int = Field(24, ge=1, description="Held-out volumes, of all families")
     patience: int = Field(
