@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -216,6 +217,17 @@ class TestFiles:
         for document in run:
             collector.take(*document)
         with pytest.raises(CannotFollowError, match="may not be read"):
+            collector.look()
+
+    @pytest.mark.timeout(60)
+    def test_that_are_pipes_leave_the_run_to_tiled(self, settings, run, detector_files):
+        collector = Collector(replace(settings, file_roots=(detector_files,)))
+        (path,) = detector_files.glob("*.h5")
+        path.unlink()
+        os.mkfifo(path)
+        for document in run:
+            collector.take(*document)
+        with pytest.raises(CannotFollowError, match=f"^{path} is not a regular file$"):
             collector.look()
 
     def test_that_would_take_too_much_memory_leave_the_run_to_tiled(

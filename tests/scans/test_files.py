@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import h5py
@@ -151,6 +152,20 @@ class TestLayouts:
         path.write_bytes(path.read_bytes()[:1000])
         with pytest.raises(OSError, match=r"scan\.h5 can't be read as HDF5"):
             read_frames(str(path), "entry/data", roots=[folder])
+
+
+class TestWhatIsNoFile:
+    @pytest.mark.timeout(20)
+    @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+    def test_is_refused_and_not_waited_for(self, make, path, folder):
+        make(path)
+        with pytest.raises(ValueError, match=r"^\S*/scan\.h5 is not a regular file$"):
+            read_frames(str(path), "entry/data", roots=[folder], retry=Retry(attempts=3))
+
+    @pytest.mark.parametrize("device", ["/dev/zero", "/dev/full"])
+    def test_devices(self, device):
+        with pytest.raises(ValueError, match=f"^{device} is not a regular file$"):
+            read_frames(device, "entry/data", roots=["/dev"])
 
 
 class TestRoots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -102,6 +103,14 @@ def test_no_scan_at_all(tmp_path):
     text.write_text("nothing")
     with pytest.raises(OSError, match=r"notes\.txt can't be read as HDF5"):
         from_file(text)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["scan.h5", "scan.npz", "scan.npy", "scan.tif"])
+def test_a_pipe_is_not_waited_for(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"^\S*/{name} is not a regular file$"):
+        from_file(tmp_path / name)
 
 
 def test_a_broken_npz_is_called_broken(tmp_path):

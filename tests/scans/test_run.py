@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
@@ -180,6 +182,19 @@ class TestAborted:
         run = record(plan).run
         scan = from_run(run, mask=False, frames_per_point="sum", file_roots=[detector_files])
         np.testing.assert_array_equal(scan.frames, 2 * stack[:4])
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_place_of_a_file_is_not_shown_to_tiled(
+    area_detector, rock, record, detector_files
+):
+    """It would wait for somebody who writes into it, and the whole server with it."""
+    run = record(rock(area_detector)).run
+    (path,) = detector_files.glob("*.h5")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=rf"^\S*/{path.name} is not a regular file$"):
+        from_run(run, mask=False, file_roots=[detector_files])
 
 
 class TestRepeatedPoint:

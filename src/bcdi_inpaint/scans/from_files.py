@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from .assembly import Choices, FramesPerPoint, assemble
-from .hdf5 import open_hdf5
+from .hdf5 import check_regular, open_hdf5
 from .streams import PointFrames, RunRecord, Stream
 
 if TYPE_CHECKING:
@@ -64,12 +64,13 @@ def from_file(
     OSError
         If the file can't be read.
     ValueError
-        If it doesn't hold such arrays, or a choice is missing or doesn't fit.
+        If it is not a regular file or doesn't hold such arrays, or a choice is missing or doesn't fit.
     """
     choices = Choices(detector, roi, mask, frames_per_point)
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
+    check_regular(path)
     other = _NOT_HDF5.get(path.suffix.lower(), _read_hdf5)
     read = _read_npz if zipfile.is_zipfile(path) else other
     frames, positions, meta = read(path, dataset, angles)

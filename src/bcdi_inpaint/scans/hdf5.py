@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,6 +80,20 @@ def allowed_path(uri: str, roots: Sequence[str | Path]) -> Path:
     return real
 
 
+def check_regular(path: Path) -> None:
+    """Refuse what opening may wait for without end, as for somebody who writes into a pipe.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    ValueError
+        If it is a pipe, a device or a folder.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path} is not a regular file")
+
+
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, whether or not it is being written, with any known filter.
@@ -89,9 +104,12 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         If who writes it must close it first.
     OSError
         If it can't be opened for another reason.
+    ValueError
+        If it is a pipe, a device or a folder.
     """
     import hdf5plugin  # noqa: F401 (registers the filters)
 
+    check_regular(path)
     options = {"libver": "latest", "swmr": True} if _is_written_for_swmr(path) else {}
     with _open(path, **options) as file:
         yield file
@@ -173,7 +191,7 @@ def read_frames(
     OSError
         If the file can't be opened, or has no such dataset, at the last attempt.
     ValueError
-        If the dataset doesn't hold frames.
+        If it is not a regular file, or the dataset doesn't hold frames.
     """
     start, stop = frames
     failure: OSError | None = None

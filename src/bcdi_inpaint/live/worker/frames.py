@@ -174,7 +174,7 @@ class Collector:
                 roots=self._settings.file_roots,
                 retry=LAST_LOOKS if last else ONCE,
             )
-        except PermissionError as error:  # outside of the allowed folders, or not ours to read
+        except (PermissionError, ValueError) as error:  # not ours to read, or no frames
             raise CannotFollowError(str(error)) from error
         except OSError:  # not written yet, or locked by its writer
             return location
