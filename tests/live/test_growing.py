@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from bluesky.plans import scan
 from bluesky_tiled_plugins import TiledWriter
+from event_model import compose_run
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.filling.patching.network import PatchingNetwork
@@ -194,6 +196,59 @@ def test_frames_of_another_dtype_are_never_cut_to_the_first_one(settings):
     collector._put(3, np.ones((1, 1, 4, 5), np.uint8))
     with pytest.raises(CannotFollowError, match="frames of uint32 came after some of uint16"):
         collector._put(4, np.full((1, 1, 4, 5), 70_000, np.uint32))
+
+
+class TestPointsThatCanNotBe:
+    @pytest.fixture
+    def run(self):
+        """A collector that has seen the beginning of a run."""
+
+        def begun(**start):
+            run = compose_run(metadata=start)
+            image = {"source": "", "dtype": "array", "dtype_numpy": "|u1", "shape": [2, 2]}
+            stream = run.compose_descriptor(name="primary", data_keys={"det": image})
+            collector = Collector(Settings(method="linear"))
+            collector.take("start", run.start_doc)
+            collector.take("descriptor", stream.descriptor_doc)
+            return collector, stream
+
+        return begun
+
+    def event(self, stream, seq_num):
+        frame = np.ones((2, 2), np.uint8)
+        return stream.compose_event(data={"det": frame}, timestamps={"det": 0}, seq_num=seq_num)
+
+    def test_numbered_beyond_any_scan(self, run):
+        collector, stream = run()
+        tracemalloc.start()
+        with pytest.raises(
+            CannotFollowError, match=r"^a scan has at most 1000000 points, not 2000000$"
+        ):
+            collector.take("event", self.event(stream, 2_000_000))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 2**20
+
+    def test_as_many_as_no_scan_has(self, run):
+        collector, stream = run(num_points=2_000_000)
+        collector.take("event", self.event(stream, 1))
+        with pytest.raises(CannotFollowError, match="at most 1000000 points"):
+            collector.look()
+
+    def test_numbered_from_zero(self, run):
+        collector, stream = run()
+        collector.take("event", self.event(stream, 0))
+        with pytest.raises(CannotFollowError, match="count from 1, and frames came of point 0"):
+            collector.look()
+
+    def test_as_many_as_there_is_room_for(self, settings):
+        frames = np.ones((1, 1, 4, 5), np.uint16)
+        collector = Collector(replace(settings, largest_stack=5 * frames.nbytes))
+        for number in range(1, 6):
+            collector._put(number, frames)
+        assert collector.points == 5
+        with pytest.raises(CannotFollowError, match="more than largest_stack allows"):
+            collector._put(6, frames)
 
 
 class TestFiles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import tracemalloc
 
 import event_model
 import numpy as np
@@ -104,6 +105,64 @@ class TestStreamDatum:
             in_file((3, 4), (3, 4)),
             in_file((5, 8), (5, 8)),
         )
+
+    @given(
+        spans=st.lists(
+            st.tuples(st.integers(0, 20), st.integers(0, 8), st.integers(-3, 3)), max_size=12
+        ),
+        per_point=st.sampled_from([1, 3]),
+    )
+    def test_the_last_announcement_of_a_point_counts(self, spans, per_point):
+        documents, _, stream, resource = stream_run((per_point, 4, 5))
+        documents("stream_resource", resource.stream_resource_doc)
+        last = {}
+        for start, length, shift in spans:
+            stop, seq_num = start + length, max(1 + start + shift, 1)
+            feed(documents, stream_datum(resource, stream, start, stop, seq_num))
+            last.update(zip(range(seq_num, seq_num + length), range(start, stop), strict=True))
+        pieces = documents.located("primary", "det")
+        told = {}
+        for piece in pieces:
+            frames = range(*piece.frames, per_point)
+            told.update(zip(range(*piece.seq_nums), frames, strict=True))
+        assert [*told.items()] == [
+            (number, index * per_point) for number, index in sorted(last.items())
+        ]
+        assert not any(one.joined(next_one) for one, next_one in itertools.pairwise(pieces))
+
+    def test_a_document_costs_the_same_however_many_points_it_announces(self):
+        documents, _, stream, resource = stream_run()
+        documents("stream_resource", resource.stream_resource_doc)
+        many = stream_datum(resource, stream, 0, 500_000)
+        tracemalloc.start()
+        feed(documents, many)
+        located = documents.located("primary", "det")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert located == (in_file((1, 500_001), (0, 500_000)),)
+        assert peak < 100_000
+
+    @pytest.mark.parametrize(
+        ("indices", "seq_nums", "said"),
+        [
+            ((0, 10**9), (1, 1 + 10**9), "at most 1000000 points, not 1000000000"),
+            ((0, 1), (2_000_000, 2_000_001), "at most 1000000 points"),
+            ((5, 3), (6, 4), r"has the indices \(5, 3\)"),
+            ((-2, 0), (1, 3), r"has the indices \(-2, 0\)"),
+            ((0, 3), (4, 1), r"has the seq_nums \(4, 1\)"),
+            ((0, 3), (1, 3), r"has the indices \(0, 3\) for the points \(1, 3\)"),
+        ],
+    )
+    def test_points_that_can_not_be_are_refused(self, indices, seq_nums, said):
+        documents, _, stream, resource = stream_run()
+        documents("stream_resource", resource.stream_resource_doc)
+        name, datum = stream_datum(resource, stream, 0, 2)
+        datum["indices"] = dict(zip(("start", "stop"), indices, strict=True))
+        datum["seq_nums"] = dict(zip(("start", "stop"), seq_nums, strict=True))
+        with pytest.raises(ValueError, match=said):
+            documents(name, datum)
+        assert documents.take() == ()
+        assert documents.located("primary", "det") == ()
 
     def test_files_that_follow_each_other(self):
         documents, run, stream, first = stream_run()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from .announced import from_documents, read_points
 from .assembly import Choices
-from .documents import FramesInEvent, FramesInFile, RunDocuments
+from .documents import RunDocuments
 from .from_files import from_file
 from .hdf5 import OutsideRootsError, Retry, allowed_path, read_frames
+from .locations import FramesInEvent, FramesInFile
 from .recognition import RockingScanRule, is_rocking_scan
 from .rocking_scan import RockingScan, ScanMetadata, Span
 from .runs import from_run
-from .sizes import LARGEST_STACK, check_size
+from .sizes import LARGEST_STACK, MOST_POINTS, check_points, check_size
 from .start_stop import RunStart, RunStop
 
 __all__ = [
     "LARGEST_STACK",
+    "MOST_POINTS",
     "Choices",
     "FramesInEvent",
     "FramesInFile",
@@ -28,6 +30,7 @@ __all__ = [
     "ScanMetadata",
     "Span",
     "allowed_path",
+    "check_points",
     "check_size",
     "from_documents",
     "from_file",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .assembly import NO_CHOICES, Choices, assemble, count
-from .documents import FramesInEvent
 from .hdf5 import ONCE, read_frames
+from .locations import FramesInEvent
 from .streams import PointFrames, choose_image
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .documents import Location, RunDocuments
+    from .documents import RunDocuments
     from .hdf5 import Retry
+    from .locations import Location
     from .rocking_scan import RockingScan
 
 

@@ -11,20 +11,22 @@ documents with fields that they don't know. ``event_model.Filler`` reads while i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from event_model import DocumentRouter
 
+from .locations import FramesInEvent, FramesInFile, Locations
+from .sizes import check_points
 from .streams import RunRecord, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from event_model import Datum, Event
     from numpy.typing import NDArray
 
+    from .locations import Location
     from .rocking_scan import Span
     from .streams import Document
 
@@ -39,82 +41,13 @@ DATASETS = {
 """Where files announced by a Resource of this spec have their frames, unless it says so itself."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FramesInEvent:
-    """The frames of one point that were in an Event, ``([frame,] row, col)``, of the declared dtype."""
-
-    stream: str
-    data_key: str
-    seq_num: int
-    array: NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class FramesInFile:
-    """The frames of consecutive points in an HDF5 file.
-
-    Attributes
-    ----------
-    stream, data_key
-        Where they were recorded.
-    seq_nums
-        Half-open interval of points.
-    uri
-        The file.
-    dataset
-        Path of the dataset; empty if the frames can't be read along (another kind of file).
-    frames
-        Half-open interval of frames in the dataset, ``per_point`` for each point.
-    per_point
-        Frames of a point.
-    """
-
-    stream: str
-    data_key: str
-    seq_nums: Span
-    uri: str
-    dataset: str
-    frames: Span
-    per_point: int = 1
-
-    def points(self) -> Iterator[FramesInFile]:
-        """Split into single points."""
-        for offset, seq_num in enumerate(range(*self.seq_nums)):
-            first = self.frames[0] + offset * self.per_point
-            yield replace(
-                self, seq_nums=(seq_num, seq_num + 1), frames=(first, first + self.per_point)
-            )
-
-    def after(self, n_points: int) -> FramesInFile:
-        """Those without the first points."""
-        return replace(
-            self,
-            seq_nums=(self.seq_nums[0] + n_points, self.seq_nums[1]),
-            frames=(self.frames[0] + n_points * self.per_point, self.frames[1]),
-        )
-
-    def joined(self, following: FramesInFile) -> FramesInFile | None:
-        """One with the points after these, if they follow in the same file."""
-        if (following.seq_nums[0], following.frames[0]) != (self.seq_nums[1], self.frames[1]):
-            return None
-        longer = replace(
-            self,
-            seq_nums=(self.seq_nums[0], following.seq_nums[1]),
-            frames=(self.frames[0], following.frames[1]),
-        )
-        same = replace(following, seq_nums=longer.seq_nums, frames=longer.frames) == longer
-        return longer if same else None
-
-
-Location = FramesInEvent | FramesInFile
-
-
 class RunDocuments(DocumentRouter):
     """What the documents of one run have said so far.
 
     Call it with each document; :meth:`take` gives the frames that were announced since it was last
     called, :meth:`located` all of them. Frames are data of two or three axes, ``([frame,] row, col)``.
     Documents are not changed, and arrays not copied unless their dtype isn't the declared one.
+    Those that announce more points than a scan may have raise a `ValueError`.
     """
 
     def __init__(self) -> None:
@@ -127,7 +60,7 @@ class RunDocuments(DocumentRouter):
         self._datums: dict[str, Datum] = {}
         self._waiting: dict[str, list[tuple[str, str, int]]] = {}
         self._early: dict[str, list[Any]] = {}
-        self._points: dict[tuple[str, str], dict[int, Location]] = {}
+        self._points: dict[tuple[str, str], Locations] = {}
         self._news: list[Location] = []
 
     @property
@@ -158,25 +91,15 @@ class RunDocuments(DocumentRouter):
 
     def forget(self, location: FramesInEvent) -> None:
         """Let go of frames that the caller keeps itself: they are located no more."""
-        del self._points[location.stream, location.data_key][location.seq_num]
+        self._points[location.stream, location.data_key].remove(*location.seq_nums)
 
     def located(self, stream: str, data_key: str) -> tuple[Location, ...]:
         """Where all frames of a data key are, by ``seq_num``; neighbours in a file in one piece.
 
         Of points that were announced repeatedly, the last announcement counts.
         """
-        pieces: list[Location] = []
-        for _, point in sorted(self._points.get((stream, data_key), {}).items()):
-            if (
-                pieces
-                and isinstance(point, FramesInFile)
-                and isinstance(last := pieces[-1], FramesInFile)
-                and (longer := last.joined(point))
-            ):
-                pieces[-1] = longer
-            else:
-                pieces.append(point)
-        return tuple(pieces)
+        points = self._points.get((stream, data_key))
+        return points.pieces if points else ()
 
     def start(self, doc: Document) -> None:
         self._start = doc
@@ -227,7 +150,9 @@ class RunDocuments(DocumentRouter):
         if resource is None:
             self._early.setdefault(doc["stream_resource"], []).append(doc)
             return
-        indices, seq_nums = _span(doc["indices"]), _span(doc["seq_nums"])
+        indices, seq_nums = _span(doc, "indices"), _span(doc, "seq_nums")
+        if indices[1] - indices[0] != seq_nums[1] - seq_nums[0]:
+            raise ValueError(f"a stream_datum has the indices {indices} for the points {seq_nums}")
         self._locate(resource, doc["descriptor"], resource["data_key"], indices, seq_nums)
 
     def _refer(self, datum_id: str, reference: tuple[str, str, int]) -> None:
@@ -267,11 +192,8 @@ class RunDocuments(DocumentRouter):
         )
 
     def _found(self, location: Location) -> None:
-        known = self._points.setdefault((location.stream, location.data_key), {})
-        if isinstance(location, FramesInFile):
-            known.update((point.seq_nums[0], point) for point in location.points())
-        else:
-            known[location.seq_num] = location
+        check_points(location.seq_nums[1] - 1)
+        self._points.setdefault((location.stream, location.data_key), Locations()).put(location)
         self._news.append(location)
 
 
@@ -297,8 +219,11 @@ def _are_frames(shape: Sequence[int]) -> bool:
     return len(shape) in (2, 3) and min(shape[-2:]) > 1
 
 
-def _span(range_: Mapping[str, int]) -> Span:
-    return range_["start"], range_["stop"]
+def _span(doc: Document, field: str) -> Span:
+    start, stop = doc[field]["start"], doc[field]["stop"]
+    if not 0 <= start <= stop:
+        raise ValueError(f"a stream_datum has the {field} {(start, stop)}")
+    return start, stop
 
 
 def _file(resource: Document) -> tuple[str, str, Mapping[str, Any]]:

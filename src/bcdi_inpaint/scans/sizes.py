@@ -1,4 +1,4 @@
-"""How large a stack may be; asked before memory is taken for it."""
+"""How large a scan may be; asked before memory is taken for it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,25 @@ if TYPE_CHECKING:
 
 LARGEST_STACK = 64 * 2**30
 """Bytes of the frames of one scan, unless another bound is given: far beyond any rocking scan."""
+MOST_POINTS = 1_000_000
+"""Points of one scan: far beyond any rocking scan too."""
+
+
+def check_points(number: int) -> None:
+    """Refuse points beyond `MOST_POINTS`.
+
+    Parameters
+    ----------
+    number
+        Of points, or of the last one.
+
+    Raises
+    ------
+    ValueError
+        If there are more.
+    """
+    if number > MOST_POINTS:
+        raise ValueError(f"a scan has at most {MOST_POINTS} points, not {number}")
 
 
 def check_size(shape: Sequence[int], dtype: Any, largest: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,13 @@ import numpy as np
 from event_model import DocumentNames
 
 from bcdi_inpaint.scans import (
+    MOST_POINTS,
     FramesInEvent,
     FramesInFile,
     Retry,
     RunDocuments,
     RunStart,
+    check_points,
     check_size,
     read_points,
 )
@@ -94,11 +97,14 @@ class Collector:
         Raises
         ------
         CannotFollowError
-            If its frames can't be read while the run goes on.
+            If its frames can't be read while the run goes on, or there can't be such.
         """
         if name not in DocumentNames.__members__:  # of a schema newer than ours
             return
-        self._documents(name, dict(doc))
+        try:
+            self._documents(name, dict(doc))
+        except ValueError as error:  # they announce what can't be
+            raise CannotFollowError(str(error)) from error
         if name == "start":
             self.expected = RunStart.of(doc).num_points
         self._announced.extend(self._documents.take())
@@ -189,6 +195,8 @@ class Collector:
     def _put(self, seq_num: int, frames: NDArray[Any]) -> None:
         """Keep the frames ``(point, frame of the point, row, col)`` of points from `seq_num` on."""
         start, stop = seq_num - 1, seq_num - 1 + len(frames)
+        if start < 0:
+            raise CannotFollowError(f"points count from 1, and frames came of point {seq_num}")
         if self._array.shape[1:] != frames.shape[1:]:
             if len(self._arrived):
                 raise CannotFollowError(
@@ -200,7 +208,7 @@ class Collector:
                 f"frames of {frames.dtype} came after some of {self._array.dtype}"
             )
         if stop > len(self._array):
-            more = self._room(2 * stop, self._array)
+            more = self._room(stop, self._array, spare=True)
             more[: len(self._array)] = self._array
             self._array = more
         if stop > len(self._arrived):
@@ -211,11 +219,15 @@ class Collector:
         self._array[start:stop] = frames
         self._arrived[start:stop] = time.monotonic()
 
-    def _room(self, points: int, like: NDArray[Any]) -> NDArray[Any]:
-        """Memory for the frames of so many points."""
-        shape = (points, *like.shape[1:])
+    def _room(self, points: int, like: NDArray[Any], *, spare: bool = False) -> NDArray[Any]:
+        """Memory for the frames of so many points, for as many again if there may be `spare` ones."""
+        largest, frames = self._settings.largest_stack, like.shape[1:]
         try:
-            check_size(shape, like.dtype, self._settings.largest_stack)
+            check_points(points)
+            check_size((points, *frames), like.dtype, largest)
         except ValueError as error:
             raise CannotFollowError(str(error)) from error
-        return np.empty(shape, like.dtype)
+        if spare:
+            point = max(math.prod(frames) * like.dtype.itemsize, 1)
+            points = min(2 * points, largest // point, MOST_POINTS)
+        return np.empty((points, *frames), like.dtype)
