@@ -344,6 +344,26 @@ def test_a_document_that_can_not_be_sent_costs_its_run_no_more_than_live_filling
     assert "could not be passed to the worker" in callback.status().last_error
 
 
+@pytest.mark.parametrize("which", [0, 1, 5, -1], ids=["start", "descriptor", "event", "stop"])
+def test_a_document_nested_beyond_measure_costs_its_run_no_more_than_live_filling(
+    which: int, callback: InpaintCallback, caplog: pytest.LogCaptureFixture
+) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    documents = run_of(BAD)
+    documents[which][1]["note"] = deep
+    good = run_of("good")
+    for one, other in zip(documents, good, strict=True):
+        feed(callback, [one, other])
+    until(lambda: fate(callback, BAD) == "complete" and fate(callback, "good") == "complete")
+    assert callback.status().dropped == 1
+    assert callback.status().last_error.endswith(
+        ": a document is nested in more than 100 levels; filled after the scan"
+    )
+    assert not [line for line in caplog.records if line.exc_info]
+
+
 def test_settings_that_can_not_be_sent_are_refused(callback: InpaintCallback) -> None:
     impossible = Settings(options={"lock": threading.Lock()})
     before = callback.settings

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcdi_inpaint.live.dispatch.buffers import KEPT, SMALL, Buffers
-from bcdi_inpaint.live.dispatch.snapshot import TooLargeError, snapshot
+from bcdi_inpaint.live.dispatch.snapshot import TooDeepError, TooLargeError, snapshot
 
 
 def arrays():
@@ -111,6 +111,36 @@ def test_a_list_within_itself():
     assert copied[1] is copied
 
 
+def nested(wrap, levels):
+    inner = None
+    for _ in range(levels):
+        inner = wrap(inner)
+    return inner
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda inner: [inner],
+        lambda inner: (inner,),
+        lambda inner: {"a": inner},
+        lambda inner: [{"a": (inner,)}],
+        lambda inner: [MappingProxyType({"a": 1, "b": inner})],
+    ],
+    ids=["lists", "tuples", "dicts", "mixed", "mappings"],
+)
+def test_what_is_nested_too_deeply_is_refused(wrap):
+    with pytest.raises(TooDeepError, match=r"^a document is nested in more than 100 levels$"):
+        snapshot({"data": nested(wrap, 100_000)})
+    deep = {"data": nested(wrap, 30)}
+    assert snapshot(deep)[0] == deep
+
+
+def test_levels_count_and_not_neighbours():
+    beside = {"data": [[[]] for _ in range(1000)] + [nested(lambda inner: [inner], 99)]}
+    assert snapshot(beside)[0] == beside
+
+
 @pytest.mark.parametrize(
     "large",
     [
@@ -119,10 +149,32 @@ def test_a_list_within_itself():
         [[0] * 100] * 20 + [[1.0] * 1200],
         "x" * 10_000,
         b"x" * 10_000,
+        "\N{GRINNING FACE}" * 2_500,
         {str(number): None for number in range(100)},
+        {"x" * 10_000: None},
+        {("x", "y" * 10_000): None},
+        1 << 80_000,
+        [0, 1 << 80_000],
+        (None, -1 << 80_000),
+        {1 << 80_000: None},
         np.broadcast_to(np.uint8(0), (10**6, 10**9)),
     ],
-    ids=["array", "nested", "lists", "text", "bytes", "dict", "broadcast"],
+    ids=[
+        "array",
+        "nested",
+        "lists",
+        "text",
+        "bytes",
+        "wide text",
+        "dict",
+        "text as a key",
+        "tuple as a key",
+        "integer",
+        "list of integers",
+        "tuple of integers",
+        "integer as a key",
+        "broadcast",
+    ],
 )
 def test_what_there_is_no_room_for_is_refused(large):
     doc = {"data": {"det": large}}

@@ -18,7 +18,7 @@ from .dispatch.buffers import Buffers
 from .dispatch.document_queue import DocumentQueue
 from .dispatch.routing import Router
 from .dispatch.run_table import RunTable
-from .dispatch.snapshot import TooLargeError, snapshot
+from .dispatch.snapshot import TooDeepError, TooLargeError, snapshot
 from .dispatch.supervision import Supervisor
 from .guard import GuardedLogger, going_on
 from .messages import Document, Leave, Open, check_settings
@@ -247,15 +247,21 @@ class InpaintCallback:
 
     def _pass_on(self, document: Document) -> None:
         """Queue a copy of a document; one that the queue has no room for is not copied."""
-        if document.name == "stop":
-            doc, _ = snapshot(document.doc)
-            self._queue.insist(replace(document, doc=doc))
-            return
+        last = document.name == "stop"
+        most = self._queue.max_bytes if last else self._queue.room
         try:
-            doc, nbytes = snapshot(document.doc, self._queue.room, self._buffers)
-            taken = self._queue.offer(replace(document, doc=doc), nbytes)
+            doc, nbytes = snapshot(document.doc, most, self._buffers)
+        except TooDeepError as error:
+            self._drop(document.uid, f"{error}; filled after the scan")
+            return
         except TooLargeError:
             taken = False
+        else:
+            copied = replace(document, doc=doc)
+            if last:  # small, and without it the worker would wait for it
+                self._queue.insist(copied)
+                return
+            taken = self._queue.offer(copied, nbytes)
         if not taken:
             self._drop(document.uid, "the worker could not keep up; filled after the scan")
 

@@ -25,14 +25,20 @@ NUMBERS = frozenset({bool, int, float, complex, NoneType})
 """Types of which a list needs no look into."""
 POINTER = 8
 """Bytes that an element takes in a list."""
-ENTRY = 100
-"""Bytes that an entry takes in a dict, with its key."""
+ENTRY = 50
+"""Bytes that an entry takes in a dict, beside its key and its value."""
 DOCUMENT = 1000
 """Bytes that a document takes beside what is in it."""
+DEEPEST = 100
+"""Lists and the like within each other. What goes on with a copy calls itself for each, as this does."""
 
 
 class TooLargeError(ValueError):
     """A document takes more memory than there is for it."""
+
+
+class TooDeepError(ValueError):
+    """A document holds lists and the like in more than `DEEPEST` levels."""
 
 
 def snapshot(
@@ -60,6 +66,8 @@ def snapshot(
     ------
     TooLargeError
         If it would take more than `most`.
+    TooDeepError
+        If it is nested in more than `DEEPEST` levels.
     """
     copier = _Copier(most, buffers or Buffers())
     copier.take(DOCUMENT)
@@ -71,6 +79,7 @@ class _Copier:
 
     def __init__(self, most: int, buffers: Buffers) -> None:
         self.left = most
+        self._depth = 0
         self._buffers = buffers
         self._copies: dict[int, tuple[Any, Any]] = {}
         """Original and copy by the original's id, which is its own as long as it is kept here."""
@@ -84,18 +93,30 @@ class _Copier:
         self.take(ENTRY * len(value))
         copied: dict[Any, Any] = {}
         self._copies[id(value)] = value, copied
-        copied.update((key, self.value(item)) for key, item in value.items())
+        for key, item in value.items():
+            self.value(key)  # counts it; a key doesn't change
+            copied[key] = self.value(item)
         return copied
 
     def value(self, value: Any) -> Any:
         kind = type(value)
         if kind in NUMBERS:
+            if kind is int:  # alone among numbers it may be of any size
+                self.take(value.__sizeof__())
             return value
         if kind is str or kind is bytes:
-            self.take(len(value))
+            self.take(value.__sizeof__())
             return value
         if (known := self._copies.get(id(value))) is not None:
             return known[1]
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise TooDeepError(f"a document is nested in more than {DEEPEST} levels")
+        copied = self._container(value)
+        self._depth -= 1
+        return copied
+
+    def _container(self, value: Any) -> Any:
         if isinstance(value, Mapping):
             return self.mapping(value)
         if isinstance(value, list):
@@ -109,7 +130,11 @@ class _Copier:
         return copied
 
     def _elements(self, values: list[Any] | tuple[Any, ...]) -> Iterable[Any]:
-        if NUMBERS.issuperset(map(type, values)):  # a frame that became lists has many of them
+        kinds = set(map(type, values))
+        if NUMBERS.issuperset(kinds):  # a frame that became lists has many of them
+            if int in kinds:
+                whole = values if kinds == {int} else [v for v in values if type(v) is int]
+                self.take(sum(map(int.__sizeof__, whole)))
             return values
         return map(self.value, values)
 
