@@ -6,6 +6,7 @@ import os
 import tracemalloc
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -294,6 +295,25 @@ class TestFiles:
             collector.take(*document)
         with pytest.raises(CannotFollowError, match="more than largest_stack allows"):
             collector.look()
+
+    def test_are_not_read_beyond_what_a_stack_may_have(
+        self, settings, run, detector_files, monkeypatch
+    ):
+        read = []
+        getitem = h5py.Dataset.__getitem__
+
+        def counted(dataset, *args):
+            got = getitem(dataset, *args)
+            read.append(got.nbytes)
+            return got
+
+        monkeypatch.setattr(h5py.Dataset, "__getitem__", counted)
+        collector = Collector(replace(settings, file_roots=(detector_files,), largest_stack=100))
+        for document in run:
+            collector.take(*document)
+        with pytest.raises(CannotFollowError, match="more than largest_stack allows"):
+            collector.look()
+        assert not read
 
     def test_that_never_come_leave_the_run_to_tiled(self, settings, run, detector_files):
         collector = Collector(replace(settings, file_roots=(detector_files,)))

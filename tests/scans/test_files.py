@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import tracemalloc
 
 import h5py
 import hdf5plugin
@@ -151,6 +152,41 @@ class TestLayouts:
         write(path, frames)
         path.write_bytes(path.read_bytes()[:1000])
         with pytest.raises(OSError, match=r"scan\.h5 can't be read as HDF5"):
+            read_frames(str(path), "entry/data", roots=[folder])
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("shape", "chunks"),
+        [
+            ((512, 1000, 1000), (1, 1000, 1000)),
+            ((4, 128, 1000, 1000), (1, 1, 1000, 1000)),
+            ((10**7, 10**6, 10**6), (1, 100, 100)),
+            ((1, 4, 5), (1, 2000, 2000)),
+        ],
+    )
+    def test_no_memory_is_taken_beyond(self, shape, chunks, path, folder):
+        with h5py.File(path, "w") as file:
+            file.create_dataset(
+                "entry/data", shape, "u1", chunks=chunks, maxshape=[None] * len(shape)
+            )
+        tracemalloc.start()
+        with pytest.raises(ValueError, match="more than largest_stack allows"):
+            read_frames(str(path), "entry/data", roots=[folder], largest=2**20)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 2**20
+
+    def test_a_part_of_a_large_dataset(self, path, folder):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("entry/data", (10**6, 100, 100), "u1", chunks=(1, 100, 100))
+        read = read_frames(str(path), "entry/data", (5, 9), roots=[folder], largest=40_000)
+        assert read.shape == (4, 100, 100)
+
+    def test_objects_are_no_frames(self, path, folder):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("entry/data", (2, 4, 5), h5py.string_dtype())
+        with pytest.raises(ValueError, match="is not a dataset of frames"):
             read_frames(str(path), "entry/data", roots=[folder])
 
 

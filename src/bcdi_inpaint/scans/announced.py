@@ -10,6 +10,7 @@ import numpy as np
 from .assembly import NO_CHOICES, Choices, assemble, count
 from .hdf5 import ONCE, read_frames
 from .locations import FramesInEvent
+from .sizes import LARGEST_STACK
 from .streams import PointFrames, choose_image
 
 if TYPE_CHECKING:
@@ -79,11 +80,16 @@ def from_documents(
 
 
 def read_points(
-    location: Location, *, roots: Sequence[str | Path], retry: Retry = ONCE
+    location: Location,
+    *,
+    roots: Sequence[str | Path],
+    retry: Retry = ONCE,
+    largest: int = LARGEST_STACK,
 ) -> tuple[NDArray[Any], range]:
     """Frames ``(point, frame of the point, row, col)`` at a location, and the points' ``seq_num``.
 
     There are fewer points than numbers if a file doesn't have them all at the last attempt.
+    The parameters are those of `bcdi_inpaint.scans.read_frames`.
 
     Raises
     ------
@@ -91,6 +97,8 @@ def read_points(
         If the file lies outside ``roots``.
     OSError
         If the file can't be read, or only through Tiled.
+    ValueError
+        If it doesn't hold frames, or too large ones.
     """
     if isinstance(location, FramesInEvent):
         rows, cols = location.array.shape[-2:]
@@ -99,7 +107,14 @@ def read_points(
         )
     if not location.dataset:
         raise OSError(f"{location.uri} is not a plain HDF5 dataset; read the finished run")
-    frames = read_frames(location.uri, location.dataset, location.frames, roots=roots, retry=retry)
+    frames = read_frames(
+        location.uri,
+        location.dataset,
+        location.frames,
+        roots=roots,
+        retry=retry,
+        largest=largest,
+    )
     n_points = len(frames) // location.per_point
     points = frames[: n_points * location.per_point].reshape(
         n_points, location.per_point, *frames.shape[1:]

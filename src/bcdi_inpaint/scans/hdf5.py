@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlparse
 import h5py
 import numpy as np
 
+from .sizes import LARGEST_STACK, check_size
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -159,6 +161,7 @@ def read_frames(
     *,
     roots: Sequence[str | Path],
     retry: Retry = ONCE,
+    largest: int = LARGEST_STACK,
 ) -> NDArray[Any]:
     """Read frames ``[start, stop)`` of a dataset, or as many of them as are there.
 
@@ -178,6 +181,8 @@ def read_frames(
         Folders outside of which nothing is read, through links and virtual datasets neither.
     retry
         Attempts while the file, the dataset or frames are not there.
+    largest
+        Bytes that the frames may take, and a chunk that they must be unpacked from.
 
     Returns
     -------
@@ -191,7 +196,7 @@ def read_frames(
     OSError
         If the file can't be opened, or has no such dataset, at the last attempt.
     ValueError
-        If it is not a regular file, or the dataset doesn't hold frames.
+        If it is not a regular file, or the dataset doesn't hold frames or too large ones.
     """
     start, stop = frames
     failure: OSError | None = None
@@ -200,7 +205,7 @@ def read_frames(
         path = allowed_path(uri, roots)
         try:
             with open_hdf5(path) as file:
-                read = _frames(_dataset(file, dataset, roots), start, stop)
+                read = _frames(_dataset(file, dataset, roots), start, stop, largest)
         except OutsideRootsError:
             raise
         except OSError as error:
@@ -218,7 +223,7 @@ def _dataset(file: h5py.File, name: str, roots: Sequence[str | Path]) -> h5py.Da
         dataset = file[name]
     except KeyError as error:
         raise OSError(f"{file.filename} has no dataset {name!r}: {error}") from error
-    if not isinstance(dataset, h5py.Dataset) or dataset.ndim < 2:
+    if not isinstance(dataset, h5py.Dataset) or dataset.ndim < 2 or dataset.dtype.hasobject:
         raise ValueError(f"{name!r} in {file.filename} is not a dataset of frames")
     home = Path(dataset.file.filename)
     elsewhere = (
@@ -230,15 +235,17 @@ def _dataset(file: h5py.File, name: str, roots: Sequence[str | Path]) -> h5py.Da
     return dataset
 
 
-def _frames(dataset: h5py.Dataset, start: int, stop: int | None) -> NDArray[Any]:
+def _frames(dataset: h5py.Dataset, start: int, stop: int | None, largest: int) -> NDArray[Any]:
     *leading, rows, cols = dataset.shape
     per_entry = int(np.prod(leading[1:], dtype=int))
     there = _whole_entries(dataset) * per_entry if leading else 1
     stop = there if stop is None else min(stop, there)
     if stop <= start:
         return np.empty((0, rows, cols), dtype=dataset.dtype)
-    first = start // per_entry
-    entries = dataset[first : -(-stop // per_entry)] if leading else dataset[()]
+    first, last = start // per_entry, -(-stop // per_entry)
+    check_size(((last - first) * per_entry, rows, cols), dataset.dtype, largest)
+    check_size(dataset.chunks or (), dataset.dtype, largest)
+    entries = dataset[first:last] if leading else dataset[()]
     flat: NDArray[Any] = entries.reshape(-1, rows, cols)
     return flat[start - first * per_entry : stop - first * per_entry]
 

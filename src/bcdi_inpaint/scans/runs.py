@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
@@ -14,7 +15,7 @@ from .sizes import LARGEST_STACK, check_size
 from .streams import PointFrames, RunRecord, Stream, choose_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def from_run(
         path="/".join(run.path_parts),
         access_tags=_access_tags(run),
     )
-    array, notes = _read(chosen, file_roots, retry)
+    array, notes = _read(chosen, file_roots, retry, largest_stack)
     return assemble(record, PointFrames(stream, key, array, notes=notes), choices)
 
 
@@ -167,7 +168,7 @@ def _access_tags(run: Container) -> tuple[str, ...]:
 
 
 def _read(
-    node: ArrayClient, roots: Sequence[str | Path], retry: Retry
+    node: ArrayClient, roots: Sequence[str | Path], retry: Retry, largest: int
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Frames ``(point, frame, row, col)``, from Tiled or else from the file; and notes."""
     n_points, *per_point, rows, cols = node.shape
@@ -185,7 +186,8 @@ def _read(
             raise
         reason = str(error).splitlines()[0]
         why = f"read from the file, since Tiled can't serve it ({reason})"
-        frames = _read_files(sources[0], n_points * shape[0], roots, retry, reason)
+        reader = partial(read_frames, roots=roots, retry=retry, largest=largest)
+        frames = _read_files(sources[0], n_points * shape[0], reader, reason)
     there = len(frames) // shape[0]
     notes = (why,) if there == n_points else (why, f"the file has {there} of {n_points} points")
     return frames[: there * shape[0]].reshape(there, *shape), notes
@@ -215,7 +217,7 @@ def _refuse_broken_files(node: ArrayClient, roots: Sequence[str | Path]) -> None
 
 
 def _read_files(
-    source: Any, n_frames: int, roots: Sequence[str | Path], retry: Retry, reason: str
+    source: Any, n_frames: int, reader: Callable[..., NDArray[Any]], reason: str
 ) -> NDArray[Any]:
     """The first ``n_frames`` of a data source's files; what they have beyond is ignored."""
     parts: list[NDArray[Any]] = []
@@ -223,15 +225,7 @@ def _read_files(
         wanted = n_frames - sum(map(len, parts))
         if wanted:
             try:
-                parts.append(
-                    read_frames(
-                        asset.data_uri,
-                        source.parameters["dataset"],
-                        (0, wanted),
-                        roots=roots,
-                        retry=retry,
-                    )
-                )
+                parts.append(reader(asset.data_uri, source.parameters["dataset"], (0, wanted)))
             except OSError as error:
                 raise type(error)(
                     f"Tiled can't serve the frames ({reason}), and {error}"

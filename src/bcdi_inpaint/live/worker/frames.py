@@ -179,6 +179,7 @@ class Collector:
                 location,
                 roots=self._settings.file_roots,
                 retry=LAST_LOOKS if last else ONCE,
+                largest=self._settings.largest_stack,
             )
         except (PermissionError, ValueError) as error:  # not ours to read, or no frames
             raise CannotFollowError(str(error)) from error
