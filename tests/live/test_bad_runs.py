@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
+from tiled.structures.core import Spec
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
@@ -34,11 +35,14 @@ from bcdi_inpaint.live.dispatch.routing import Router
 from bcdi_inpaint.live.dispatch.run_table import RunTable
 from bcdi_inpaint.live.messages import receive
 from bcdi_inpaint.live.worker import main as worker
+from bcdi_inpaint.live.worker import pipeline
 from bcdi_inpaint.live.worker.main import Worker
 from bcdi_inpaint.scans import RockingScanRule
 from bcdi_inpaint.service import catching_up as catchup
+from bcdi_inpaint.service import seen_runs, tiled_source, zmq_source
 from bcdi_inpaint.service import sources as intake
-from bcdi_inpaint.service import tiled_source, zmq_source
+from bcdi_inpaint.service.backfill import Query, matching
+from bcdi_inpaint.service.config import ServiceConfig
 from bcdi_inpaint.service.sources import Intake
 from bcdi_inpaint.service.tiled_source import TiledSource
 from bcdi_inpaint.service.zmq_source import ZmqSource
@@ -581,6 +585,10 @@ ODD_NODES: dict[str, dict[str, Any]] = {
     "start is a list": {"start": [1], "stop": {"time": 1.0}},
     "no uid": {"start": {"plan_name": "scan"}, "stop": {"time": 1.0}},
     "uid is a list": {"start": {"uid": [1], "plan_name": "scan"}, "stop": {"time": 1.0}},
+    "num_points is null": {
+        "start": {"uid": "e", "plan_name": "scan", "num_points": None},
+        "stop": {"time": 1.0},
+    },
     "num_points is text": {
         "start": {"uid": "a", "plan_name": "scan", "num_points": "many"},
         "stop": {"time": 1.0},
@@ -591,35 +599,104 @@ ODD_NODES: dict[str, dict[str, Any]] = {
 }
 
 
+NO_RUNS = {"nothing", "no start", "start is a list", "no uid", "uid is a list", "stop is text"}
+"""Of these; from the others an odd field is taken for none."""
+
+
 @pytest.fixture
-def odd_nodes(raw: Any) -> None:
-    for metadata in ODD_NODES.values():
-        raw.create_container(str(uuid.uuid4()), metadata=metadata)
+def odd_nodes(raw: Any) -> set[str]:
+    """Puts nodes of all kinds into the catalogue; keys of those that are no runs."""
+    keys = {name: str(uuid.uuid4()) for name in ODD_NODES}
+    for name, metadata in ODD_NODES.items():
+        raw.create_container(keys[name], metadata=metadata)
     raw.write_array(np.arange(3), key="an-array")
+    with suppress(AttributeError):  # its client can't be made, but it is there
+        raw.create_container("no-version", specs=[Spec("BlueskyRun")])
+    return {"an-array", "no-version", *(keys[name] for name in NO_RUNS)}
 
 
-@pytest.mark.usefixtures("odd_nodes")
 def test_odd_nodes_do_not_stand_before_runs(
-    callback: InpaintCallback, raw: Any, processed: Any, written: Callable[..., str]
+    callback: InpaintCallback,
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    odd_nodes: set[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     good = written()
     source = TiledSource(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
     source.start()
     try:
         until(lambda: fate(callback, good) == "complete")
+        for uid in "abce":
+            until(lambda uid=uid: fate(callback, uid) == "complete")
+        later = written()
+        until(lambda: fate(callback, later) == "complete")
         until(lambda: not source.trouble)
     finally:
         source.close()
-    uids = catchup.left_over(raw, processed)
-    assert good in uids
-    assert set(uids) <= {good, "a", "b", "c", "d"}
+    said = [line for line in caplog.messages if "passed over" in line]
+    assert len(said) == len(odd_nodes)
+    assert all(any(key in line for line in said) for key in odd_nodes)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_odd_nodes_are_passed_over_when_catching_up_and_said_once(
+    newest_first: bool,
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    odd_nodes: set[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = written()
+    uids = catchup.left_over(raw, processed, newest_first=newest_first)
+    assert sorted(uids) == sorted([good, "a", "b", "c", "e"])
+    (line,) = [line for line in caplog.messages if "passed over" in line]
+    assert sum(key in line for key in odd_nodes) == seen_runs.NAMED
+    assert f"and {len(odd_nodes) - seen_runs.NAMED} more" in line
+
+
+def test_odd_nodes_are_passed_over_in_an_archive_and_said_once(
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    odd_nodes: set[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = written(sample_name="Pt", detectors=["det"])
+    config = ServiceConfig()
+    assert sorted(matching(raw, processed, Query(), config)) == sorted([good, "a", "b", "c", "e"])
+    assert matching(raw, processed, Query(sample="Pt", detector="det"), config) == [good]
+    said = [line for line in caplog.messages if "passed over" in line]
+    assert len(said) == 2
+    assert any(key in said[0] for key in odd_nodes)
+
+
+def test_a_run_with_odd_fields_is_filled(
+    raw: Any, processed: Any, settings: Settings, documents: Any, stack: Any, angles: Any
+) -> None:
+    made = documents(stack, angles)
+    feed(TiledWriter(raw), made)
+    uid = made[0][1]["uid"]
+    run = raw[uid]
+    start = {**run.metadata["start"], "hints": None, "num_points": "many", "time": None}
+    stop = {"exit_status": "success", "run_start": uid}
+    run.replace_metadata({**run.metadata, "start": start, "stop": stop})
+    assert catchup.left_over(raw, processed) == [uid]
+    catalogs = pipeline.Catalogs(raw, processed)
+    node = pipeline.fill_finished(
+        catalogs, uid, settings, again=False, progress=lambda _done, _total: None
+    )
+    filled = inpaint(stack, settings.mask, settings.method)
+    np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
 
 
 @pytest.mark.usefixtures("in_threads", "odd_nodes")
 @pytest.mark.parametrize(
     ("place", "name", "which"),
     [
-        (catchup, "is_rocking_scan", "bad"),
+        (seen_runs, "is_rocking_scan", "bad"),
         (InpaintCallback, "submit", "bad"),
         (RunTable, "submit", "bad"),
         (RunTable, "complete_run", "bad"),

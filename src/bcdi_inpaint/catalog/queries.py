@@ -10,6 +10,8 @@ from tiled.client import from_context
 from tiled.client.utils import ClientError
 from tiled.queries import Key
 
+from .listing import listing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,13 +65,18 @@ def unfilled(raw: Container, processed: Container, *, max_failures: int = 3) -> 
     Runs that were given up `max_failures` times are left out. Any run counts, whether or not it
     is a rocking scan.
     """
-    done = set(raw_uids(current(processed)))
-    given_up = set(raw_uids(processed.search(Key("failures") >= max_failures)))
-    for key, run in raw.sort(("start.time", -1)).items():
-        start = run.metadata.get("start")
+    settled = settled_uids(processed, max_failures=max_failures)
+    for node in listing(raw.sort(("start.time", -1))):
+        start = node.metadata.get("start")
         uid = start.get("uid") if isinstance(start, Mapping) else None
-        if isinstance(uid, str) and uid not in done | given_up:  # whatever has none is no run
-            yield key
+        if isinstance(uid, str) and uid not in settled:  # whatever has none is no run
+            yield node.key
+
+
+def settled_uids(processed: Container, *, max_failures: int = 3) -> set[str]:
+    """Uids of the runs that have a current filled scan, or were given up `max_failures` times."""
+    given_up = processed.search(Key("failures") >= max_failures)
+    return {*raw_uids(current(processed)), *raw_uids(given_up)}
 
 
 def raw_uids(found: Container) -> list[str]:

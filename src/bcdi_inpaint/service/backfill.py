@@ -16,9 +16,10 @@ from bcdi_inpaint.catalog import AlreadyFilledError, current
 from bcdi_inpaint.catalog.queries import raw_uids
 from bcdi_inpaint.live.errors import Fault, fault, reason
 from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished
-from bcdi_inpaint.scans import RunStart, is_rocking_scan
+from bcdi_inpaint.scans import RunStart
 
 from .connection import connect
+from .seen_runs import finished_scans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,20 +104,18 @@ def matching(
     if query.plan is not None:
         found = found.search(Key("start.plan_name") == query.plan)
     done = set(raw_uids(current(processed).search(Key("method") == config.filling.method)))
-    uids = []
-    for run in found.sort(("start.time", 1)).values():
-        start = run.metadata.get("start")
-        known = RunStart.of(start)
-        if (
-            run.metadata.get("stop")
-            and known.uid
-            and known.uid not in done
-            and is_rocking_scan(start, config.scans)
-            and query.sample in (None, known.sample)
-            and (query.detector is None or query.detector in known.detectors)
-        ):
-            uids.append(known.uid)
-    return uids
+    return [
+        run.uid
+        for run in finished_scans(found.sort(("start.time", 1)), config.scans)
+        if run.uid not in done and _took_part(RunStart.of(run.start), query)
+    ]
+
+
+def _took_part(run: RunStart, query: Query) -> bool:
+    """Whether the sample and the detector are those that a query means."""
+    return query.sample in (None, run.sample) and (
+        query.detector is None or query.detector in run.detectors
+    )
 
 
 def backfill(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from bcdi_inpaint.catalog import unfilled
+from bcdi_inpaint.catalog.queries import settled_uids
 from bcdi_inpaint.live.callback import InpaintCallback
-from bcdi_inpaint.live.errors import Fault, fault, reason
+from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger
 from bcdi_inpaint.live.status import FAILED, RunStatus
-from bcdi_inpaint.scans import RockingScanRule, RunStart, is_rocking_scan
+from bcdi_inpaint.scans import RockingScanRule
+
+from .seen_runs import finished_scans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +27,7 @@ LOOK_EVERY = 0.2
 """Seconds between looks at what is done."""
 EVER = 10**9
 """More failures than a run can have."""
+NEWEST_FIRST = ("start.time", -1)
 
 
 def left_over(
@@ -48,20 +51,9 @@ def left_over(
     failed_too
         Also those that were given up.
     """
-    rule = rule or RockingScanRule()
-    found = []
-    for key in unfilled(raw, processed, max_failures=EVER if failed_too else 1):
-        try:
-            metadata = raw[key].metadata
-            start = metadata.get("start")
-            uid = RunStart.of(start).uid
-            if uid and metadata.get("stop") and is_rocking_scan(start, rule):
-                found.append(uid)
-        except Exception as error:
-            if fault(error) is Fault.OUTAGE:
-                raise
-            # One run with which something is wrong must not stand before the others.
-            logger.warning("run %s is passed over: %s", key, reason(error))
+    settled = settled_uids(processed, max_failures=EVER if failed_too else 1)
+    scans = finished_scans(raw.sort(NEWEST_FIRST), rule or RockingScanRule())
+    found = [run.uid for run in scans if run.uid not in settled]
     return found if newest_first else found[::-1]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tiled.queries import Key
 
+from bcdi_inpaint.catalog.listing import listing
 from bcdi_inpaint.live.guard import GuardedLogger
 from bcdi_inpaint.live.status import GOING_ON
 from bcdi_inpaint.scans import RunStart, RunStop, is_rocking_scan
@@ -95,9 +96,8 @@ class Intake:
 
     def _is_settled(self, uid: str) -> bool:
         """Whether there is a complete node, or one that says why there is none."""
-        nodes = self._processed.search(Key("raw_uid") == uid).values()
+        nodes = listing(self._processed.search(Key("raw_uid") == uid))
         return any(
-            (node.metadata["complete"] and not node.metadata["superseded_by"])
-            or node.metadata["failed"]
-            for node in nodes
+            (known.get("complete") and not known.get("superseded_by")) or known.get("failed")
+            for known in (node.metadata for node in nodes)
         )

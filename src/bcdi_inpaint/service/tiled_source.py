@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from bcdi_inpaint.catalog.listing import look_up
 from bcdi_inpaint.live.errors import Fault, fault, reason
 from bcdi_inpaint.live.guard import GuardedLogger, repeat
+
+from .seen_runs import NoRunError, seen_run
 
 if TYPE_CHECKING:
     from tiled.client.container import Container
@@ -147,9 +150,12 @@ class TiledSource:
             If Tiled is away: then there is no use in asking for the others.
         """
         try:
-            known = self._raw[key].metadata
-            if self._intake.run(known.get("start") or {}, known.get("stop")):
+            run = seen_run(look_up(self._raw, key))
+            if self._intake.run(run.start, run.stop):
                 self._done.add(key)
+        except NoRunError as error:
+            self._done.add(key)
+            logger.warning("node %s is passed over, which is no run: %s", key, error)
         except Exception as error:
             if fault(error) is Fault.OUTAGE:
                 raise

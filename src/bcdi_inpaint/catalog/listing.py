@@ -1,0 +1,69 @@
+"""Nodes as a catalogue lists them, without a client for each.
+
+Tiled's client chooses a class for each node by its specs. Some of these classes raise over a node that is
+not quite what its spec says, and an iteration over clients would end there, before all nodes behind it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tiled.client.container import Container
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A node.
+
+    Attributes
+    ----------
+    key
+        Its key in its container.
+    family
+        ``"container"``, ``"array"``, ``"table"`` or another structure family.
+    metadata
+        Its metadata.
+    """
+
+    key: str
+    family: str
+    metadata: Mapping[str, Any]
+
+
+def listing(found: Container) -> Iterator[Listed]:
+    """All nodes of a container or of what a search has found, in its order, a page at a time."""
+    yield from _plainly(found).values()
+
+
+def look_up(parent: Container, key: str) -> Listed:
+    """The node of exactly this key.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    """
+    # A catalogue of runs would look for a uid that begins so.
+    node: Listed = Container.__getitem__(_plainly(parent), key)
+    return node
+
+
+def _plainly(found: Container) -> Any:
+    return found.new_variation(structure_clients=defaultdict(lambda: _listed))
+
+
+def _listed(*, item: Mapping[str, Any], **_: Any) -> Listed:
+    """What takes the place of a client class."""
+    attributes = item["attributes"]
+    metadata = attributes.get("metadata")
+    return Listed(
+        item["id"],
+        str(attributes.get("structure_family")),
+        metadata if isinstance(metadata, Mapping) else {},
+    )

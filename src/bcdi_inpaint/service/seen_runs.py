@@ -1,0 +1,96 @@
+"""Runs as they are seen in a catalogue, where there may also be nodes that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bcdi_inpaint.catalog.listing import listing
+from bcdi_inpaint.live.errors import reason
+from bcdi_inpaint.live.guard import GuardedLogger
+from bcdi_inpaint.scans import RunStart, is_rocking_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tiled.client.container import Container
+
+    from bcdi_inpaint.catalog.listing import Listed
+    from bcdi_inpaint.scans import RockingScanRule
+
+logger = GuardedLogger(__name__)
+
+NAMED = 5
+"""Nodes that a line names of those that are passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRun:
+    """A run in a catalogue.
+
+    Attributes
+    ----------
+    uid
+        By which it is found again.
+    start, stop
+        Its documents; `stop` is empty while it goes on.
+    """
+
+    uid: str
+    start: Mapping[str, Any]
+    stop: Mapping[str, Any]
+
+
+class NoRunError(ValueError):
+    """A node is no run, or none that could be filled; the message says why."""
+
+
+def seen_run(node: Listed) -> SeenRun:
+    """The run that a node is.
+
+    Raises
+    ------
+    NoRunError
+        If it is none.
+    """
+    if node.family != "container":
+        raise NoRunError(f"no container, but of the family {node.family!r}")
+    start, stop = node.metadata.get("start"), node.metadata.get("stop") or {}
+    if not isinstance(start, Mapping):
+        raise NoRunError("no start document")
+    uid = RunStart.of(start).uid
+    if not uid:
+        raise NoRunError("no uid in its start document")
+    if not isinstance(stop, Mapping):
+        raise NoRunError("its stop document is no document")
+    return SeenRun(uid, start, stop)
+
+
+def finished_scans(found: Container, rule: RockingScanRule) -> Iterator[SeenRun]:
+    """Finished rocking scans among nodes, in their order.
+
+    Nodes with which something is wrong don't stand before others. They are passed over, and in the
+    end one line says which ones, and why.
+    """
+    passed_over: dict[str, str] = {}
+    for node in listing(found):
+        try:
+            run = seen_run(node)
+            wanted = bool(run.stop) and is_rocking_scan(run.start, rule)
+        except NoRunError as error:
+            passed_over[node.key] = str(error)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is this node's)
+            passed_over[node.key] = reason(error)
+        else:
+            if wanted:
+                yield run
+    if passed_over:
+        named = [f"{key} ({why})" for key, why in list(passed_over.items())[:NAMED]]
+        more = len(passed_over) - len(named)
+        logger.warning(
+            "nodes of %s are passed over, which are no runs: %s%s",
+            found.uri,
+            ", ".join(named),
+            f" and {more} more" if more else "",
+        )
