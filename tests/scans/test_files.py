@@ -37,6 +37,16 @@ def write(path, frames, **options):
         file.create_dataset("entry/data", data=frames, **options)
 
 
+def virtual(path, source, frames, name="entry/data", *, twice=False):
+    """A virtual dataset of frames in another file."""
+    layout = h5py.VirtualLayout(frames.shape, frames.dtype)
+    layout[:] = h5py.VirtualSource(source, name, frames.shape)
+    if twice:
+        layout[1:] = h5py.VirtualSource(f"./{source}", f"/{name}", frames.shape)[1:]
+    with h5py.File(path, "w", libver="latest") as file:
+        file.create_virtual_dataset("entry/data", layout)
+
+
 class TestWhileAnotherProcessWrites:
     def test_flushed_frames_are_there(self, path, folder, frames):
         with FrameWriter() as writer:
@@ -234,23 +244,138 @@ class TestRoots:
         assert len(read_frames(str(linked / "fine.h5"), "entry/data", roots=[folder])) == 5
         assert len(read_frames(str(folder / "fine.h5"), "entry/data", roots=[linked])) == 5
 
-    def test_external_link(self, secret, folder, path):
-        with h5py.File(path, "w") as file:
-            file["entry/data"] = h5py.ExternalLink("../secret.h5", "entry/data")
-        self.refused(path, folder)
+    @pytest.fixture(params=["next to it", "named in full", "in the working directory"])
+    def secrets_name(self, request, secret, folder, monkeypatch):
+        """A name under which HDF5 finds the secret from within the folder."""
+        match request.param:
+            case "next to it":
+                return "../secret.h5"
+            case "named in full":
+                return str(secret)
+            case "in the working directory":
+                monkeypatch.chdir(secret.parent)
+                return "secret.h5"
 
-    def test_virtual_dataset(self, secret, folder, path, frames):
+    def test_external_link(self, secrets_name, folder, path):
+        with h5py.File(path, "w") as file:
+            file["entry/data"] = h5py.ExternalLink(secrets_name, "entry/data")
+            file["soft"] = h5py.SoftLink("/entry/data")
+            file["group"] = h5py.ExternalLink(secrets_name, "entry")
+        for name in ("entry/data", "soft", "group/data"):
+            self.refused(path, folder, name)
+
+    def test_virtual_dataset(self, secrets_name, folder, path, frames):
+        virtual(path, secrets_name, frames)
+        self.refused(path, folder)
+        if secrets_name.startswith("/"):
+            assert len(read_frames(str(path), "entry/data", roots=[folder.parent])) == 5
+
+    def test_behind_other_files(self, secrets_name, folder, path, frames):
+        """Virtual datasets of virtual datasets, links in a source, and links to links."""
+        with h5py.File(folder / "link.h5", "w") as file:
+            file["entry/data"] = h5py.ExternalLink(secrets_name, "entry/data")
+        virtual(folder / "virtual.h5", secrets_name, frames)
+        for between in ("link.h5", "virtual.h5"):
+            virtual(path, between, frames)
+            self.refused(path, folder)
+            with h5py.File(path, "w") as file:
+                file["entry/data"] = h5py.ExternalLink(between, "entry/data")
+            self.refused(path, folder)
+
+    def test_a_virtual_dataset_of_the_same_file(self, secrets_name, folder, path, frames):
         layout = h5py.VirtualLayout(frames.shape, frames.dtype)
-        layout[:] = h5py.VirtualSource(secret, "entry/data", frames.shape)
+        layout[:] = h5py.VirtualSource(".", "link", frames.shape)
         with h5py.File(path, "w", libver="latest") as file:
             file.create_virtual_dataset("entry/data", layout)
+            file["link"] = h5py.ExternalLink(secrets_name, "entry/data")
         self.refused(path, folder)
-        assert len(read_frames(str(path), "entry/data", roots=[folder.parent])) == 5
 
-    def test_raw_bytes_elsewhere(self, secret, folder, path):
-        with h5py.File(path, "w") as file:
-            file.create_dataset("entry/data", (5, 4, 4), "u1", external=[(secret, 0, 80)])
+    @pytest.mark.parametrize("name", ["../secret.raw", "secret.raw"])
+    def test_raw_bytes_elsewhere(self, name, folder, path, monkeypatch):
+        """HDF5 takes their names from the working directory on, not from the file."""
+        (folder.parent / "secret.raw").write_bytes(bytes(100))
+        monkeypatch.chdir(folder if name.startswith("..") else folder.parent)
+        with h5py.File(folder / "raw.h5", "w") as file:
+            file.create_dataset("entry/data", (5, 4, 4), "u1", external=[(name, 0, 80)])
+        self.refused(folder / "raw.h5", folder)
+        virtual(path, "raw.h5", np.zeros((5, 4, 4), "u1"))
         self.refused(path, folder)
+        assert read_frames(str(path), "entry/data", roots=[folder.parent]).shape == (5, 4, 4)
+
+    def test_a_name_that_looks_like_a_uri(self, folder, secret, path, frames):
+        """All of a name in a file is a path, whatever is in it."""
+        (folder / "a#b").mkdir()
+        virtual(path, "a#b/../../secret.h5", frames)
+        self.refused(path, folder)
+
+    def test_sources_that_are_named_by_a_pattern(self, folder, path, frames):
+        endless, block = h5py.h5s.UNLIMITED, (1, *frames.shape[1:])
+        space = h5py.h5s.create_simple((0, *block[1:]), (endless, *block[1:]))
+        space.select_hyperslab((0, 0, 0), (endless, 1, 1), block, block)
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_virtual(space, b"data-%b.h5", b"entry/data", h5py.h5s.create_simple(block))
+        with h5py.File(path, "w", libver="latest") as file:
+            group = file.create_group("entry").id
+            h5py.h5d.create(group, b"data", h5py.h5t.STD_U32LE, space, plist)
+        with pytest.raises(OutsideRootsError, match="names the sources of its data by a pattern"):
+            read_frames(str(path), "entry/data", roots=[folder])
+
+
+class TestSources:
+    """Files that HDF5 puts together, all below the root."""
+
+    @pytest.fixture(autouse=True)
+    def _elsewhere(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+    def test_all_that_lie_below_are_read(self, folder, path, frames):
+        write(folder / "one.h5", frames)
+        (folder / "deep").mkdir()
+        virtual(folder / "deep" / "two.h5", "../one.h5", frames)
+        with h5py.File(folder / "three.h5", "w") as file:
+            file["entry"] = h5py.ExternalLink("deep/two.h5", "/entry")
+            file["entries"] = h5py.SoftLink("entry/data")
+        virtual(path, str(folder / "three.h5"), frames, "entries")
+        np.testing.assert_array_equal(
+            read_frames(str(path), "entry/data", (1, 4), roots=[folder]), frames[1:4]
+        )
+
+    def test_one_that_is_not_there_is_filled_in_for(self, folder, path, frames):
+        virtual(path, "later.h5", frames)
+        assert not read_frames(str(path), "entry/data", roots=[folder]).any()
+
+    @pytest.mark.timeout(20)
+    def test_a_pipe_is_not_waited_for(self, folder, path, frames):
+        os.mkfifo(folder / "pipe.h5")
+        virtual(path, "pipe.h5", frames)
+        with h5py.File(path, "a") as file:
+            file["link"] = h5py.ExternalLink("pipe.h5", "entry/data")
+        for name in ("entry/data", "link"):
+            with pytest.raises(ValueError, match=r"/pipe\.h5 is not a regular file$"):
+                read_frames(str(path), name, roots=[folder])
+
+    @pytest.mark.timeout(20)
+    @pytest.mark.parametrize("name", [".", "scan.h5", "other.h5"])
+    def test_a_dataset_made_of_itself(self, name, folder, path, frames):
+        virtual(path, name, frames)
+        virtual(folder / "other.h5", "scan.h5", frames)
+        with pytest.raises(ValueError, match="is made of itself"):
+            read_frames(str(path), "entry/data", roots=[folder])
+
+    def test_one_that_many_share_is_looked_into_once(self, folder, path, frames):
+        """Each level has two ways to the one below."""
+        write(folder / "0.h5", frames)
+        for level in range(1, 9):
+            virtual(folder / f"{level}.h5", f"{level - 1}.h5", frames, twice=True)
+        read = read_frames(str(folder / "8.h5"), "entry/data", roots=[folder])
+        np.testing.assert_array_equal(read, frames)
+
+    def test_links_in_a_circle(self, folder, path):
+        with h5py.File(path, "w") as file:
+            file["a"] = h5py.SoftLink("/b")
+            file["b"] = h5py.ExternalLink("scan.h5", "a")
+        with pytest.raises(OSError, match="leads over more than 16 links"):
+            read_frames(str(path), "a", roots=[folder])
 
 
 class TestUris:

@@ -6,7 +6,8 @@ from .announced import from_documents, read_points
 from .assembly import Choices
 from .documents import RunDocuments
 from .from_files import from_file
-from .hdf5 import OutsideRootsError, Retry, allowed_path, read_frames
+from .hdf5 import Retry, read_frames
+from .local_files import OutsideRootsError, allowed_path
 from .locations import FramesInEvent, FramesInFile
 from .recognition import RockingScanRule, is_rocking_scan
 from .rocking_scan import RockingScan, ScanMetadata, Span

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from .assembly import Choices, FramesPerPoint, assemble
-from .hdf5 import check_regular, open_hdf5
+from .local_files import check_regular, open_hdf5
 from .streams import PointFrames, RunRecord, Stream
 
 if TYPE_CHECKING:

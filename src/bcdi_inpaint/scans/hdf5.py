@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import stat
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
 
-import h5py
 import numpy as np
 
+from .linked_files import find_dataset
+from .local_files import OutsideRootsError, allowed_path, open_hdf5
 from .sizes import LARGEST_STACK, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import h5py
     from numpy.typing import NDArray
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-OPEN_FOR_SWMR = 0b100
-"""Of the consistency flags in a superblock of version 3."""
-
-
-class OutsideRootsError(PermissionError):
-    """A document or a file names a file that is not below an allowed folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,105 +45,6 @@ class Retry:
 
 
 ONCE = Retry()
-
-
-def allowed_path(uri: str, roots: Sequence[str | Path]) -> Path:
-    """Turn a ``file:`` URI or a path into the real path of a file below one of ``roots``.
-
-    Symbolic links are followed on both sides before they are compared.
-
-    Raises
-    ------
-    ValueError
-        If the URI is not one of a local file.
-    OutsideRootsError
-        If the file is not below any of the roots.
-    """
-    parsed = urlparse(uri)
-    if parsed.scheme not in ("", "file") or parsed.netloc not in ("", "localhost"):
-        raise ValueError(f"{uri} is not a local file")
-    path = Path(parsed.path)
-    if not path.exists():  # writers differ in whether they quote
-        path = Path(unquote(parsed.path))
-    real = path.resolve()
-    if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
-        listed = ", ".join(map(str, roots)) or "none is configured"
-        raise OutsideRootsError(
-            f"{real} may not be read: it is not below an allowed folder (file_roots: {listed})"
-        )
-    return real
-
-
-def check_regular(path: Path) -> None:
-    """Refuse what opening may wait for without end, as for somebody who writes into a pipe.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing.
-    ValueError
-        If it is a pipe, a device or a folder.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError(f"{path} is not a regular file")
-
-
-@contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading, whether or not it is being written, with any known filter.
-
-    Raises
-    ------
-    BlockingIOError
-        If who writes it must close it first.
-    OSError
-        If it can't be opened for another reason.
-    ValueError
-        If it is a pipe, a device or a folder.
-    """
-    import hdf5plugin  # noqa: F401 (registers the filters)
-
-    check_regular(path)
-    options = {"libver": "latest", "swmr": True} if _is_written_for_swmr(path) else {}
-    with _open(path, **options) as file:
-        yield file
-
-
-def _open(path: Path, **options: Any) -> h5py.File:
-    try:
-        return h5py.File(path, "r", **options)
-    except (OSError, RuntimeError) as error:  # h5py has both
-        text = str(error)
-        if isinstance(error, BlockingIOError) or "already open for write" in text:
-            kind: type[OSError] = BlockingIOError
-        elif "lock file" in text and "locking" not in options:  # a file system that can't lock
-            return _open(path, **options, locking=False)
-        else:
-            kind = OSError
-        raise kind(f"{path} can't be read as HDF5: {error}") from error
-
-
-def _is_written_for_swmr(path: Path) -> bool:
-    """Whether a writer has a file open to which it may be read along.
-
-    Only then it is opened for SWMR: where a checksum is wrong, HDF5 believes in a writer who is
-    just at it and looks again for ever, holding all of its locks and Python's.
-
-    Raises
-    ------
-    OSError
-        If the file is not there or is shorter than it says.
-    """
-    with path.open("rb") as file:
-        block = file.read(48)
-    if len(block) < 48 or block[:8] != SIGNATURE or block[8] < 3 or not block[11] & OPEN_FOR_SWMR:
-        return False
-    width = block[9]  # of an offset; the base's, the extension's and the end's follow
-    end = int.from_bytes(block[12 + 2 * width : 12 + 3 * width], "little")
-    size = path.stat().st_size
-    if end > size:
-        raise OSError(f"{path} can't be read as HDF5: it ends after {size} of {end} bytes")
-    return True
 
 
 def read_frames(
@@ -204,8 +97,9 @@ def read_frames(
     for _ in retry:
         path = allowed_path(uri, roots)
         try:
-            with open_hdf5(path) as file:
-                read = _frames(_dataset(file, dataset, roots), start, stop, largest)
+            with ExitStack() as opened:
+                file = opened.enter_context(open_hdf5(path))
+                read = _frames(find_dataset(file, dataset, roots, opened), start, stop, largest)
         except OutsideRootsError:
             raise
         except OSError as error:
@@ -216,23 +110,6 @@ def read_frames(
     if read is None:
         raise failure or OSError(f"{uri} was not looked for")
     return read
-
-
-def _dataset(file: h5py.File, name: str, roots: Sequence[str | Path]) -> h5py.Dataset:
-    try:
-        dataset = file[name]
-    except KeyError as error:
-        raise OSError(f"{file.filename} has no dataset {name!r}: {error}") from error
-    if not isinstance(dataset, h5py.Dataset) or dataset.ndim < 2 or dataset.dtype.hasobject:
-        raise ValueError(f"{name!r} in {file.filename} is not a dataset of frames")
-    home = Path(dataset.file.filename)
-    elsewhere = (
-        [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
-    )
-    elsewhere += [name for name, _, _ in dataset.external or ()]
-    for other in (home, *(home if source == "." else home.parent / source for source in elsewhere)):
-        allowed_path(str(other), roots)
-    return dataset
 
 
 def _frames(dataset: h5py.Dataset, start: int, stop: int | None, largest: int) -> NDArray[Any]:

@@ -10,7 +10,8 @@ import httpx
 import numpy as np
 
 from .assembly import Choices, FramesPerPoint, assemble
-from .hdf5 import ONCE, OutsideRootsError, allowed_path, open_hdf5, read_frames
+from .hdf5 import ONCE, read_frames
+from .local_files import OutsideRootsError, allowed_path, open_hdf5
 from .sizes import LARGEST_STACK, check_size
 from .streams import PointFrames, RunRecord, Stream, choose_image
 

@@ -1,0 +1,132 @@
+"""Files that may be read: below the allowed folders, regular, and whole."""
+
+from __future__ import annotations
+
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+import h5py
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+OPEN_FOR_SWMR = 0b100
+"""Of the consistency flags in a superblock of version 3."""
+
+
+class OutsideRootsError(PermissionError):
+    """A document or a file names a file that is not below an allowed folder."""
+
+
+def allowed_path(uri: str, roots: Sequence[str | Path]) -> Path:
+    """Turn a ``file:`` URI or a path into the real path of a file below one of ``roots``.
+
+    Symbolic links are followed on both sides before they are compared.
+
+    Raises
+    ------
+    ValueError
+        If the URI is not one of a local file.
+    OutsideRootsError
+        If the file is not below any of the roots.
+    """
+    parsed = urlparse(uri)
+    if parsed.scheme not in ("", "file") or parsed.netloc not in ("", "localhost"):
+        raise ValueError(f"{uri} is not a local file")
+    path = Path(parsed.path)
+    if not path.exists():  # writers differ in whether they quote
+        path = Path(unquote(parsed.path))
+    return below(path, roots)
+
+
+def below(path: Path, roots: Sequence[str | Path]) -> Path:
+    """The real path of a file below one of ``roots``.
+
+    Raises
+    ------
+    OutsideRootsError
+        If it is not below any of them.
+    """
+    real = path.resolve()
+    if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
+        listed = ", ".join(map(str, roots)) or "none is configured"
+        raise OutsideRootsError(
+            f"{real} may not be read: it is not below an allowed folder (file_roots: {listed})"
+        )
+    return real
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what opening may wait for without end, as for somebody who writes into a pipe.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    ValueError
+        If it is a pipe, a device or a folder.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path} is not a regular file")
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, whether or not it is being written, with any known filter.
+
+    Raises
+    ------
+    BlockingIOError
+        If who writes it must close it first.
+    OSError
+        If it can't be opened for another reason.
+    ValueError
+        If it is a pipe, a device or a folder.
+    """
+    import hdf5plugin  # noqa: F401 (registers the filters)
+
+    check_regular(path)
+    options = {"libver": "latest", "swmr": True} if _is_written_for_swmr(path) else {}
+    with _open(path, **options) as file:
+        yield file
+
+
+def _open(path: Path, **options: Any) -> h5py.File:
+    try:
+        return h5py.File(path, "r", **options)
+    except (OSError, RuntimeError) as error:  # h5py has both
+        text = str(error)
+        if isinstance(error, BlockingIOError) or "already open for write" in text:
+            kind: type[OSError] = BlockingIOError
+        elif "lock file" in text and "locking" not in options:  # a file system that can't lock
+            return _open(path, **options, locking=False)
+        else:
+            kind = OSError
+        raise kind(f"{path} can't be read as HDF5: {error}") from error
+
+
+def _is_written_for_swmr(path: Path) -> bool:
+    """Whether a writer has a file open to which it may be read along.
+
+    Only then it is opened for SWMR: where a checksum is wrong, HDF5 believes in a writer who is
+    just at it and looks again for ever, holding all of its locks and Python's.
+
+    Raises
+    ------
+    OSError
+        If the file is not there or is shorter than it says.
+    """
+    with path.open("rb") as file:
+        block = file.read(48)
+    if len(block) < 48 or block[:8] != SIGNATURE or block[8] < 3 or not block[11] & OPEN_FOR_SWMR:
+        return False
+    width = block[9]  # of an offset; the base's, the extension's and the end's follow
+    end = int.from_bytes(block[12 + 2 * width : 12 + 3 * width], "little")
+    size = path.stat().st_size
+    if end > size:
+        raise OSError(f"{path} can't be read as HDF5: it ends after {size} of {end} bytes")
+    return True
