@@ -22,7 +22,7 @@ from bcdi_inpaint.scans import ScanMetadata
 from bcdi_inpaint.service.checks import check
 from bcdi_inpaint.service.config import ServiceConfig, api_key, load, read_secret
 from bcdi_inpaint.service.process import Service, hand_back
-from bcdi_inpaint.service.zmq_source import loads
+from bcdi_inpaint.service.unpickling import loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,6 +158,55 @@ class TestDocumentsFrom0MQ:
         with pytest.raises(pickle.UnpicklingError, match="has no place in a document"):
             loads(pickle.dumps(Trap()))
         assert not (tmp_path / "trapped").exists()
+
+
+class Calling:
+    """Is pickled as a call, and what is set on the result."""
+
+    def __init__(self, *called: Any) -> None:
+        self.called = called
+
+    def __reduce__(self) -> Any:
+        return self.called
+
+
+RECONSTRUCT, EMPTY = np.zeros(0).__reduce__()[:2]
+FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
+SCALAR = np.float64(0).__reduce__()[0]
+OBJECT, NUMBER = np.dtype("O"), np.dtype("u1")
+ADDRESS = b"A" * 8
+FORGED = Calling(
+    np.dtype, ("u1", False, True), (3, "|", None, ("a",), {"a": (OBJECT, 0)}, 8, 1, 27)
+)
+HARMFUL = {
+    "objects from a buffer": Calling(FROM_BUFFER, (ADDRESS, OBJECT, (1,), "C")),
+    "objects as a state": Calling(RECONSTRUCT, EMPTY, (1, (1,), OBJECT, False, ADDRESS)),
+    "objects in a list": Calling(RECONSTRUCT, EMPTY, (1, (1,), OBJECT, False, [1])),
+    "an object as a scalar": Calling(SCALAR, (OBJECT, ADDRESS)),
+    "an array of objects": np.array([{}, None]),
+    "records": np.zeros(1, [("a", "u1")]),
+    "a dtype that lies": FORGED,
+    "an array of a dtype that lies": Calling(FROM_BUFFER, (ADDRESS, FORGED, (1,), "C")),
+    "memory beyond a buffer": Calling(FROM_BUFFER, (ADDRESS, NUMBER, (10**9,), "C")),
+    "memory beyond a state": Calling(RECONSTRUCT, EMPTY, (1, (10**9,), NUMBER, False, ADDRESS)),
+    "memory beyond a scalar": Calling(SCALAR, (np.dtype("U5"), b"A")),
+    "a negative shape": Calling(FROM_BUFFER, (ADDRESS, NUMBER, (-1, -8), "C")),
+    "memory as it is": Calling(np.ndarray, ((100,),)),
+    "dates": np.zeros(1, "M8[s]"),
+}
+
+
+@pytest.mark.parametrize("harmful", HARMFUL.values(), ids=HARMFUL)
+def test_no_array_from_0mq_lies_about_what_it_holds(harmful: Any) -> None:
+    body = pickle.dumps({"data": harmful})
+    with pytest.raises((pickle.UnpicklingError, TypeError, ValueError)):
+        loads(body)
+
+
+@pytest.mark.parametrize("body", [b"\x80\x04Nr\xff\xff\xff\x7f.", b"Np2147483647\n."])
+def test_ten_bytes_from_0mq_take_no_gigabytes(body: bytes) -> None:
+    with pytest.raises(pickle.UnpicklingError, match="memo is out of order"):
+        loads(body)
 
 
 def test_a_log_line_is_json_without_secrets() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,25 +9,14 @@ from typing import TYPE_CHECKING, Any
 from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger, repeat
 
+from .unpickling import loads
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .sources import Intake
 
 logger = GuardedLogger(__name__)
-
-SAFE = {
-    *((module, "_reconstruct") for module in ("numpy.core.multiarray", "numpy._core.multiarray")),
-    *((module, "scalar") for module in ("numpy.core.multiarray", "numpy._core.multiarray")),
-    *((module, "_frombuffer") for module in ("numpy.core.numeric", "numpy._core.numeric")),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("collections", "OrderedDict"),
-    ("builtins", "set"),
-    ("builtins", "frozenset"),
-    ("builtins", "complex"),
-}
-"""All that a document may be made of beside plain values, by module and name."""
 
 REST = 5.0
 """Seconds between attempts to subscribe, when that fails."""
@@ -135,21 +122,3 @@ def zmq_socket(
         finally:
             socket.disable_monitor()
             monitor.close(0)  # the context would wait for it for ever
-
-
-def loads(body: bytes) -> Any:
-    """What ``pickle.loads`` makes of a document; nothing else can be hidden in it.
-
-    Raises
-    ------
-    pickle.UnpicklingError
-        If there is something else in it.
-    """
-    return _Unpickler(io.BytesIO(body)).load()
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in SAFE:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in a document")
-        return super().find_class(module, name)
