@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import bcdi_inpaint as bi
 from bcdi_inpaint.filling.estimation import estimate
@@ -101,6 +103,26 @@ def test_what_is_no_model_is_named(scan: tuple[np.ndarray, np.ndarray], tmp_path
     junk.write_bytes(b"no weights")
     with pytest.raises(ValueError, match="holds no patching network"):
         bi.inpaint(*scan, method="patching", model=str(junk), self_check=False)
+
+
+def peak() -> int:
+    """Bytes that this process has taken at most since it was last asked."""
+    status = Path("/proc/self/status").read_text()
+    Path("/proc/self/clear_refs").write_text("5")
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+@pytest.mark.parametrize("widths", [[1200, 1200], [8] * 100_000, [], [0.5], "wide", {"a": 1}])
+def test_widths_that_the_weights_do_not_have_take_no_memory(
+    widths: object, scan: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    path = tmp_path / "wide.safetensors"
+    save_file({"stem.bias": torch.zeros(8)}, path, {"widths": json.dumps(widths)})
+    peak()
+    before = peak()
+    with pytest.raises(ValueError, match="holds no patching network"):
+        bi.inpaint(*scan, method="patching", model=str(path), self_check=False)
+    assert peak() - before < 100 * 2**20
 
 
 def test_the_network_sees_further_than_the_widest_gap() -> None:

@@ -24,6 +24,8 @@ SHIPPED = Path(__file__).parent / "weights"
 DEFAULT = "patching"
 LARGEST_FILE = 64 * 2**20
 """Bytes; a weights file that is larger is refused before it is read."""
+MOST_WIDTHS = 16
+"""Resolutions of a network; a file that names more is refused before one is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,27 @@ def _load(path: Path, _changed: int, size: int, device: torch.device) -> Model:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-        network = PatchingNetwork(tuple(json.loads(metadata["widths"])))
-        network.load_state_dict(load(content))
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        network = _network(json.loads(metadata["widths"]), load(content))
+    except (SafetensorError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise ValueError(
             f"model {path} holds no patching network (a file made by `bcdi-inpaint train`)"
         ) from error
     network = network.to(device).eval()
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return Model(path.stem, hashlib.sha256(content).hexdigest(), metadata, network)
+
+
+def _network(widths: list[int], weights: dict[str, torch.Tensor]) -> PatchingNetwork:
+    """The network that a file holds.
+
+    It takes no memory beside the file's weights, which must be those of a network of such widths.
+    """
+    if not 0 < len(widths) <= MOST_WIDTHS:
+        raise ValueError(f"a network has up to {MOST_WIDTHS} widths, not {len(widths)}")
+    with torch.device("meta"):
+        network = PatchingNetwork(tuple(widths))
+    network.load_state_dict(weights, assign=True)
+    return network.float()
 
 
 def save_model(network: PatchingNetwork, path: Path, metadata: Mapping[str, Any]) -> None:
