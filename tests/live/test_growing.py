@@ -17,6 +17,7 @@ from event_model import compose_run
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.filling.patching.network import PatchingNetwork
 from bcdi_inpaint.filling.patching.weights import save_model
+from bcdi_inpaint.lab.simulate import simulate_scan
 from bcdi_inpaint.live import AroundPeak, Settings
 from bcdi_inpaint.live.errors import CannotFollowError
 from bcdi_inpaint.live.worker.frames import Collector
@@ -54,7 +55,7 @@ class Measured:
 
 
 def pcc(a, b):
-    return np.corrcoef(np.log1p(a), np.log1p(b))[0, 1]
+    return np.corrcoef(np.log1p(a).ravel(), np.log1p(b).ravel())[0, 1]
 
 
 def test_portions_of_a_local_method_make_up_the_offline_result(
@@ -79,7 +80,8 @@ def test_portions_come_close_to_the_offline_result(
     live = node["intensity"].read()
     np.testing.assert_array_equal(live[:, ~gap], offline[:, ~gap])
     assert pcc(live[:, gap], offline[:, gap]) > 0.99
-    assert live[:, gap].sum() == pytest.approx(offline[:, gap].sum(), rel=0.1)
+    # Where single voxels hold most of the counts, what a window lacks shows.
+    assert live[:, gap].sum() == pytest.approx(offline[:, gap].sum(), rel=0.15)
     assert node.metadata["self_check_verdict"]
 
 
@@ -324,3 +326,57 @@ class TestFiles:
         assert not collector.look(last=True)
         with pytest.raises(CannotFollowError, match="not all announced frames"):
             collector.whole()
+
+
+class TestTwins:
+    """A frame's Friedel twins come after the peak: until then its fill is provisional."""
+
+    @pytest.fixture
+    def crystal(self):
+        return simulate_scan(
+            21, (64, 64, 64), split="evaluation", strain="smooth", strain_strength=0.25,
+            peak_counts=3e5, oversampling=(4.0, 4.0, 4.5), peak_offset=(1.0, -2.0, -8.0),
+            hot_pixels=0, dead_pixels=0, aliens=0, streaks=0,
+        )  # fmt: skip
+
+    @pytest.fixture
+    def wide(self):
+        mask = np.zeros((64, 64), bool)
+        mask[:, 34:50] = True
+        return mask
+
+    def test_provisional_windows_become_final_and_come_close_to_offline(
+        self, catalogs, settings, documents, crystal, wide
+    ):
+        settings = replace(settings, method="kriging", mask=wide, portion=8, margin=4)
+        counts = np.where(wide, 0, crystal.counts).astype(np.int32)
+        measured = Measured(catalogs, settings, documents(counts, crystal.angles))
+        node = measured.run.finish()
+        with_it, without = (inpaint(counts, wide, "kriging", twin=twin) for twin in (True, False))
+        assert with_it.report.twin_share > 0.5
+        live = node["intensity"].read()
+        np.testing.assert_array_equal(live[:, ~wide], counts[:, ~wide])
+        assert pcc(live[:, wide], with_it.intensity[:, wide]) > 0.99
+        away = [
+            1 - pcc(fill[:, wide], crystal.rate[:, wide])
+            for fill in (live, with_it.intensity, without.intensity)
+        ]
+        assert away[0] < away[1] + 0.2 * (away[2] - away[1])
+        assert node.metadata["twin_share"] == pytest.approx(with_it.report.twin_share, abs=0.1)
+        assert node.metadata.get("frames_final") is None
+        final = {news.frames: news.final for news in measured.progress}
+        assert final[24] == 0
+        assert 0 < final[52] < 48
+        assert final[64] == 64
+
+    def test_without_them_nothing_is_filled_twice(
+        self, catalogs, settings, documents, crystal, wide
+    ):
+        settings = replace(
+            settings, method="kriging", mask=wide, options={"twin": False}, portion=8, margin=4
+        )
+        counts = np.where(wide, 0, crystal.counts).astype(np.int32)
+        measured = Measured(catalogs, settings, documents(counts, crystal.angles))
+        node = measured.run.finish()
+        assert node.metadata["twin_share"] == 0
+        assert {news.final for news in measured.progress if news.frames > 48} >= {48}

@@ -76,6 +76,7 @@ class Fill:
         self._arrays: dict[str, ArrayClient] = {}
         self._sent: dict[tuple[str, tuple[int, int, int]], bytes] = {}
         self._written: NDArray[np.bool_] = np.zeros(0, bool)
+        self._final: int | None = None
         self._status_sent = 0.0
 
     @property
@@ -138,6 +139,7 @@ class Fill:
         mask: NDArray[np.bool_],
         *,
         seconds_behind: float | None = None,
+        final: int | None = None,
     ) -> None:
         """Write frames from `start` on; they must make up whole blocks. Renews the claim.
 
@@ -151,6 +153,8 @@ class Fill:
             ``(frame, row, col)``, the intensity of the allocated dtype.
         seconds_behind
             In live filling: age of the newest frame that is not yet filled.
+        final
+            In live filling: how many frames will stay as they are.
         """
         blocks = self._blocks
         if blocks is None:
@@ -170,6 +174,7 @@ class Fill:
                     self._call(array.write_block, block, block=index)
                     self._sent[name, index] = digest
         self._written[start:stop] = True
+        self._final = final
         self.renew_when_due(seconds_behind=seconds_behind)
 
     def register(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -214,6 +219,7 @@ class Fill:
         self._update(
             claim_expires=self._status_sent + self._lease,
             frames=int(self._written.sum()),
+            frames_final=self._final,
             seconds_behind=seconds_behind,
         )
 
@@ -258,6 +264,7 @@ class Fill:
             version_torch=version("torch") if report.model_name else "",
             peak=quicklook.peak,
             frames=self._written.size,
+            frames_final=None,
             seconds_behind=None,
             claimed_by="",
             claim_expires=0.0,
@@ -276,6 +283,7 @@ class Fill:
             failed=reason,
             failures=self._metadata.failures + 1,
             frames=0,
+            frames_final=None,
             seconds_behind=None,
             claimed_by="",
             claim_expires=0.0,

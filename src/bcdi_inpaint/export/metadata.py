@@ -135,6 +135,11 @@ class FillMetadata(BaseModel):
     superseded_by: str = _field("Key of the newer node; empty while this is the current one.", "")
     attempt: int = _field("Counts the nodes of one run, detector and method.", 1)
     frames: int = _field("Frames written so far; all of them once complete.", 0)
+    frames_final: int | None = _field(
+        "While the run goes on: frames whose fill will stay; the others are filled again when what "
+        "lies opposite, through the Bragg peak, has been measured.",
+        None,
+    )
     frames_expected: int | None = _field("Frames that the plan announced.", None)
     seconds_behind: float | None = _field(
         "While the run goes on: age of the oldest frame that is not yet filled.", None, unit="s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .friedel.symmetry import Symmetry, symmetry_of, without_symmetry
 from .friedel.twin import Twin, twin_of, twin_share
@@ -46,6 +46,15 @@ class Surroundings:
         )
 
 
+class Part(NamedTuple):
+    """Some frames of a scan, and those that may hold their twins; see `Estimate.of_part`."""
+
+    first: int
+    stack: NDArray[Any]
+    mask: NDArray[np.bool_]
+    start: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
     """What is found out once of a whole scan.
@@ -54,10 +63,29 @@ class Estimate:
     ----------
     texture, symmetry
         See `Texture` and `Symmetry`.
+    part
+        Where twins are found if only some of the scan's frames are filled.
     """
 
     texture: Texture
     symmetry: Symmetry
+    part: Part | None = None
+
+    def of_part(
+        self, first: int, stack: NDArray[Any], mask: NDArray[np.bool_], start: int
+    ) -> Estimate:
+        """The same for some frames of the scan, whose twins are found in other frames.
+
+        Parameters
+        ----------
+        first
+            Frame of the scan with which the part begins that is to be filled.
+        stack, mask
+            ``(frame, row, col)`` counts and what is missing of the frames that may hold twins.
+        start
+            Frame of the scan with which these begin.
+        """
+        return replace(self, part=Part(first, stack, mask, start))
 
     def around(
         self, stack: NDArray[np.floating], mask: NDArray[np.bool_], box: Box
@@ -72,20 +100,34 @@ class Estimate:
             The band's.
         """
         first, second, third = box
-        return Surroundings(
-            self.texture,
-            self.symmetry,
-            twin_of(stack, mask, box, self.symmetry),
-            (first.start, second.start, third.start),
-        )
+        if (part := self.part) is None:
+            twin = twin_of(stack, mask, box, self.symmetry)
+        else:
+            missing = mask[box]
+            first = slice(first.start + part.first, first.stop + part.first)
+            twin = twin_of(
+                part.stack,
+                part.mask,
+                (first, second, third),
+                self.symmetry,
+                missing=missing,
+                start=part.start,
+            )
+        corner = (first.start, second.start, third.start)
+        return Surroundings(self.texture, self.symmetry, twin, corner)
 
     def reported(self, mask: NDArray[np.bool_]) -> dict[str, Any]:
         """Fields of a `Report` on the symmetry."""
         return {
             "centre": self.symmetry.centre,
             "symmetry": self.symmetry.correlation,
-            "twin_share": twin_share(mask, self.symmetry),
+            "twin_share": self._twin_share(mask),
         }
+
+    def _twin_share(self, mask: NDArray[np.bool_]) -> float:
+        if (part := self.part) is None:
+            return twin_share(mask, self.symmetry)
+        return twin_share(mask, self.symmetry, first=part.first, mask=part.mask, start=part.start)
 
 
 def estimate(

@@ -37,7 +37,7 @@ def inpaint(
     method: str = DEFAULT,
     device: str = "auto",
     *,
-    twin: bool = False,
+    twin: bool = True,
     self_check: bool = True,
     estimate: Estimate | None = None,
     **options: Any,
@@ -131,7 +131,7 @@ def inpaint(
 
 
 def estimate_scan(
-    stack: ArrayLike, mask: ArrayLike, method: str = DEFAULT, *, twin: bool = False
+    stack: ArrayLike, mask: ArrayLike, method: str = DEFAULT, *, twin: bool = True
 ) -> Estimate | None:
     """What a method finds out once of a scan, to fill other parts of it with.
 
@@ -146,6 +146,8 @@ def estimate_scan(
         For the argument `estimate` of `inpaint` with the same method or kriging; None where the
         method needs none.
     """
+    if method_named(method).estimate is None:
+        return None
     counts = read_stack(stack)
     missing = read_mask(mask, counts.shape)
     intensity = measured_counts(counts, missing, [])

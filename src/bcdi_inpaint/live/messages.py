@@ -94,13 +94,18 @@ class InHand:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: frames received, filled and announced, age of the oldest unfilled one."""
+    """How far a run is: frames received, filled and announced, age of the oldest unfilled one.
+
+    Of the filled ones, `final` stay as they are; the others are filled again when their Friedel twins
+    are in.
+    """
 
     uid: str
     frames: int
     filled: int
     expected: int | None
     seconds_behind: float
+    final: int = 0
 
 
 @dataclass(frozen=True, slots=True)

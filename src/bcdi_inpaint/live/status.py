@@ -37,8 +37,9 @@ class RunStatus:
         One of `MEASURING`, `LEFT`, `WAITING`, `FILLING`, `COMPLETE`, `FAILED`.
     method
         What it is filled with.
-    frames, filled, expected
-        Frames received, frames filled, frames that the plan announced.
+    frames, filled, final, expected
+        Frames received, frames filled, those of them that stay as they are, frames that the plan
+        announced.
     seconds_behind
         Age of the oldest frame that is not filled yet.
     failures
@@ -60,6 +61,7 @@ class RunStatus:
     method: str = ""
     frames: int = 0
     filled: int = 0
+    final: int = 0
     expected: int | None = None
     seconds_behind: float = 0.0
     failures: int = 0

@@ -62,6 +62,8 @@ def state(status: Status) -> Text:
 def progress(run: RunStatus) -> str:
     expected = "" if run.expected is None else f" of {run.expected}"
     words = [f"{run.state}: {run.frames}{expected} frames received, {run.filled} filled"]
+    if run.final < run.filled:
+        words.append(f"{run.filled - run.final} of them provisional, until their twins are in")
     if run.seconds_behind:
         words.append(f"{run.seconds_behind:.1f} s behind")
     if run.reason:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -42,7 +42,13 @@ class Twin:
 
 
 def twin_of(
-    stack: NDArray[np.floating], mask: NDArray[np.bool_], box: Box, symmetry: Symmetry
+    stack: NDArray[Any],
+    mask: NDArray[np.bool_],
+    box: Box,
+    symmetry: Symmetry,
+    *,
+    missing: NDArray[np.bool_] | None = None,
+    start: int = 0,
 ) -> Twin | None:
     """Cut the twin of a box out of a stack.
 
@@ -53,9 +59,13 @@ def twin_of(
     mask
         bool, the same shape, True = missing.
     box
-        Of the stack.
+        Of the scan.
     symmetry
         Of the scan.
+    missing
+        bool, what is missing of the box; by default the mask tells.
+    start
+        Frame of the scan with which the stack begins.
 
     Returns
     -------
@@ -64,11 +74,11 @@ def twin_of(
     """
     if not symmetry.believed:
         return None
-    inside = mirrored(np.broadcast_to(True, mask.shape), symmetry.mirror, box)
-    known = inside & ~mirrored(mask, symmetry.mirror, box)
-    if not (known & mask[box]).any():
+    mirror = _mirror(symmetry, start)
+    known = mirrored(~mask, mirror, box)
+    if not (known & (mask[box] if missing is None else missing)).any():
         return None
-    counts = np.where(known, mirrored(stack, symmetry.mirror, box), 0).clip(min=0)
+    counts = np.where(known, mirrored(stack, mirror, box), 0).clip(min=0)
     return Twin(
         torch.from_numpy(counts.astype(np.float32)),
         torch.from_numpy(known.astype(np.float32)),
@@ -76,9 +86,36 @@ def twin_of(
     )
 
 
-def twin_share(mask: NDArray[np.bool_], symmetry: Symmetry) -> float:
-    """Share of missing voxels whose mirror image was measured; 0 where no symmetry is believed."""
-    if not symmetry.believed or not mask.any():
+def twin_share(
+    missing: NDArray[np.bool_],
+    symmetry: Symmetry,
+    *,
+    first: int = 0,
+    mask: NDArray[np.bool_] | None = None,
+    start: int = 0,
+) -> float:
+    """Share of missing voxels whose mirror image was measured; 0 where no symmetry is believed.
+
+    Parameters
+    ----------
+    missing
+        bool ``(frame, row, col)``, True = missing: of the scan, or of its frames from `first` on.
+    symmetry
+        Of the scan.
+    first
+        Frame of the scan with which `missing` begins.
+    mask, start
+        Where mirror images are looked for, and the frame with which that begins; by default `missing`.
+    """
+    if not symmetry.believed or not missing.any():
         return 0.0
-    inside = mirrored(np.broadcast_to(True, mask.shape), symmetry.mirror)
-    return float((inside & ~mirrored(mask, symmetry.mirror))[mask].mean())
+    frames, rows, cols = missing.shape
+    box = (slice(first, first + frames), slice(0, rows), slice(0, cols))
+    known = mirrored(~(missing if mask is None else mask), _mirror(symmetry, start), box)
+    return float(known[missing].mean())
+
+
+def _mirror(symmetry: Symmetry, start: int) -> tuple[int, int, int]:
+    """`Symmetry.mirror` from voxels of the scan to those of a stack that begins with frame `start`."""
+    first, second, third = symmetry.mirror
+    return first - start, second, third

@@ -111,6 +111,7 @@ class RunTable:
                     run,
                     frames=news.frames,
                     filled=news.filled,
+                    final=news.final,
                     expected=news.expected,
                     seconds_behind=news.seconds_behind,
                 )

@@ -13,7 +13,6 @@ import numpy as np
 
 from bcdi_inpaint.catalog import ClaimedError, ClaimLostError
 from bcdi_inpaint.catalog.node import STATUS_EVERY
-from bcdi_inpaint.filling import estimate_scan
 
 from ..errors import NotThereYetError, reason
 from ..guard import GuardedLogger
@@ -21,6 +20,7 @@ from ..messages import Progress
 from ..region import AroundPeak, PeakFinder, crop, region_of
 from .comparison import Comparison, Verdict
 from .frames import LOOK_EVERY, Collector
+from .knowledge import Knowledge
 from .pipeline import fill_whole, finish, read_finished, write
 from .windows import Window, cut, filled_points, join, next_window
 
@@ -82,12 +82,10 @@ class LiveRun:
         self._looked = 0
         self._portions: dict[Window, Inpainted] = {}
         self._filling = settings
-        self._estimate: Estimate | None = None
-        self._estimated_from = 0.0
-        """Counts of the brightest voxel that it was made from."""
+        self._knowledge = Knowledge(settings)
+        self._with_twins: set[Window] = set()
+        """Windows that were filled when all their twins were in."""
         self._check: SelfCheck | None = None
-        self._checked = 0.0
-        """Counts of the brightest voxel that the check has seen."""
         self._seconds_per_frame = float("inf")
         self._fill: Fill | None = None
         self._written: set[Window] = set()
@@ -161,6 +159,7 @@ class LiveRun:
             for window in [w for w in self._portions if w.first <= point < w.last]:
                 del self._portions[window]
                 self._written.discard(window)
+                self._with_twins.discard(window)
         return came
 
     def _find_region(self) -> bool:
@@ -184,8 +183,20 @@ class LiveRun:
         expected, points = self._collector.expected, self._collector.points
         if expected is not None:
             points = min(points, expected)
-        window = self._next(points, expected)
+        window = self._next(points, expected) or self._provisional(points, expected)
         return window is not None and self._fill_window(window)
+
+    def _provisional(self, points: int, total: int | None) -> Window | None:
+        """A window that was filled before its twins came, which are in now; None if there is none."""
+        for window in sorted(self._portions.keys() - self._with_twins):
+            frames = self._frames_per_point(window)
+            so_far, all_of_them = points * frames, None if total is None else total * frames
+            if self._knowledge.twins_are_in(window.first * frames, so_far, all_of_them):
+                return window
+        return None
+
+    def _frames_per_point(self, window: Window) -> int:
+        return len(self._portions[window].intensity) // (window.stop - window.start)
 
     def _next(self, points: int, total: int | None) -> Window | None:
         return next_window(
@@ -202,12 +213,14 @@ class LiveRun:
         per_point, rest = divmod(len(scan.frames), window.last - window.first)
         if rest or not per_point:
             return False
-        check = self._learn(scan, last=last)
+        check, changed = self._knowledge.learn(scan, self._so_far, last=last)
+        if changed:
+            self._with_twins.clear()
         filled = fill_whole(
             scan,
             self.settings if check else self._filling,
             self_check=check,
-            estimate=self._estimate,
+            estimate=self._estimate_for(window, per_point),
         )
         report = filled.report
         if check:
@@ -216,6 +229,16 @@ class LiveRun:
                 self._filling = self._filling_by(report.method)
                 self._portions.clear()
                 self._written.clear()
+                self._with_twins.clear()
+        points = self._collector.points
+        total = points if last else self._collector.expected
+        if self._knowledge.twins_are_in(
+            window.first * per_point,
+            points * per_point,
+            None if total is None else total * per_point,
+        ):
+            self._with_twins.add(window)
+        self._written.discard(window)
         self._portions[window] = cut(
             filled,
             (window.start - window.first) * per_point,
@@ -227,26 +250,22 @@ class LiveRun:
     def _filling_by(self, method: str) -> Settings:
         if method == self.settings.method:
             return self.settings
-        return replace(self.settings, method=method, options={})
+        kept = {name: value for name, value in self.settings.options.items() if name == "twin"}
+        return replace(self.settings, method=method, options=kept)
 
-    def _learn(self, scan: RockingScan, *, last: bool) -> bool:
-        """Learn from these frames if they hold the brightest voxel yet.
+    def _estimate_for(self, window: Window, per_point: int) -> Estimate | None:
+        """What is known of the whole scan, with the frames that hold the window's twins."""
+        first, last = window.first * per_point, window.last * per_point
+        start, stop = self._knowledge.opposite(first, last, self._collector.points * per_point)
+        if start == stop:
+            return self._knowledge.estimate_for(first, None, start)
+        begin, end = start // per_point, -(-stop // per_point)
+        opposite = self._window(Window(begin, end, begin, end))
+        return self._knowledge.estimate_for(first, opposite, begin * per_point)
 
-        Returns
-        -------
-        bool
-            Whether the method is to be checked with them: they are past the Bragg peak too, or the
-            last ones.
-        """
-        brightness = np.where(scan.mask, 0, scan.frames).max(axis=(1, 2))
-        brightest = float(brightness.max())
-        if brightest > self._estimated_from:
-            self._estimate = estimate_scan(scan.frames, scan.mask, self.settings.method)
-            self._estimated_from = brightest
-        check = brightest > self._checked and (last or 2 * brightness[-1] <= brightest)
-        if check:
-            self._checked = brightest
-        return bool(check)
+    def _so_far(self) -> RockingScan:
+        points = self._collector.points
+        return self._window(Window(0, points, 0, points))
 
     def _window(self, window: Window) -> RockingScan:
         assert self._region is not None
@@ -261,7 +280,7 @@ class LiveRun:
             if filled.intensity.shape == scan.frames.shape:
                 return filled
         self._portions.clear()
-        if not self._checked or isinf(self.settings.final_seconds):
+        if not self._knowledge.checked or isinf(self.settings.final_seconds):
             return fill_whole(scan, self.settings)
         filled = fill_whole(scan, self._filling, self_check=False)
         return replace(filled, report=replace(filled.report, self_check=self._check))
@@ -273,6 +292,9 @@ class LiveRun:
             if filled.last < min(filled.stop + margin, total):  # there were to be fewer points
                 del self._portions[filled]
         while (window := self._next(total, total)) is not None:
+            if not self._fill_window(window, last=True):
+                return False
+        while (window := self._provisional(total, total)) is not None:
             if not self._fill_window(window, last=True):
                 return False
         return True
@@ -303,13 +325,14 @@ class LiveRun:
             self._fill.allocate((n * expected, rows, cols), frames_per_block=self.settings.portion)
         for window, part in self._portions.items():
             if window not in self._written:
-                per_point = len(part.intensity) // (window.stop - window.start)
+                per_point = self._frames_per_point(window)
                 self._fill.write_frames(
                     window.start * per_point,
                     part.intensity.astype(np.float32, copy=False),
                     part.sigma,
                     part.mask,
                     seconds_behind=self._seconds_behind(),
+                    final=self._final_points() * per_point,
                 )
                 self._written.add(window)
                 return True
@@ -343,8 +366,16 @@ class LiveRun:
                 filled_points(self._portions),
                 self._collector.expected,
                 self._seconds_behind(),
+                self._final_points(),
             )
         )
 
+    def _final_points(self) -> int:
+        """How many points are filled as they will stay."""
+        if not self._knowledge.checked:
+            return 0
+        windows = self._with_twins if self._knowledge.symmetric else self._portions.keys()
+        return sum(window.stop - window.start for window in windows)
+
     def _wrote(self, frames: int, total: int) -> None:
-        self._notify(Progress(self._uid, total, frames, total, 0.0))
+        self._notify(Progress(self._uid, total, frames, total, 0.0, frames))

@@ -12,7 +12,7 @@ from bcdi_inpaint.filling import Inpainted
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from bcdi_inpaint.filling import SelfCheck
+    from bcdi_inpaint.filling import Report, SelfCheck
 
 
 class Window(NamedTuple):
@@ -98,7 +98,15 @@ def join(parts: Sequence[Inpainted], check: SelfCheck | None) -> Inpainted:
             voxels_missing=int(np.count_nonzero(mask)),
             gap_share=float(mask.mean()),
             seconds=sum(report.seconds for report in reports),
+            twin_share=_mean_share(reports),
             notes=(*notes, f"filled in {len(parts)} portions while it was measured"),
             self_check=check,
         ),
     )
+
+
+def _mean_share(reports: Sequence[Report]) -> float:
+    """Share of all missing voxels that have a measured twin."""
+    voxels = sum(report.voxels_missing for report in reports)
+    shares = sum(report.twin_share * report.voxels_missing for report in reports)
+    return shares / voxels if voxels else 0.0
