@@ -16,10 +16,12 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
@@ -29,6 +31,7 @@ from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Limits, Settings, messages
 from bcdi_inpaint.live import callback as callback_module
+from bcdi_inpaint.live.dispatch import run_table
 from bcdi_inpaint.live.dispatch import supervision as supervisor
 from bcdi_inpaint.live.dispatch.document_queue import DocumentQueue
 from bcdi_inpaint.live.dispatch.routing import Router
@@ -158,6 +161,7 @@ def in_threads(monkeypatch: pytest.MonkeyPatch) -> list[ThreadAsProcess]:
     monkeypatch.setattr(worker, "warm_up", lambda method, device: None)
     monkeypatch.setattr(worker, "fill_finished", fill_finished)
     monkeypatch.setattr(worker, "give_up", lambda catalogs, uid, *_: None)
+    monkeypatch.setattr(worker, "leave", lambda catalogs, uid, *_: None)
     monkeypatch.setattr(callback_module, "_pickled", lambda *_: pickle.dumps(("raw", "processed")))
     return started
 
@@ -238,6 +242,8 @@ STEPS = [
     (RunTable, "filled_live", "bad"),
     (RunTable, "stop", "bad"),
     (RunTable, "live", "first"),
+    (RunTable, "heard", "bad"),
+    (Router, "forget_all_but", "bad"),
     (DocumentQueue, "insist", "bad"),
     (DocumentQueue, "offer", "bad"),
     (DocumentQueue, "nudge", "first"),
@@ -246,6 +252,8 @@ STEPS = [
     (DocumentQueue, "take", "first"),
     (RunTable, "seconds_to_next", "first"),
     (RunTable, "next_job", "first"),
+    (RunTable, "silent", "first"),
+    (RunTable, "seconds_to_silence", "first"),
     (RunTable, "with_worker", "first"),
     (RunTable, "trouble", "bad"),
     (supervisor, "start_process", "first"),
@@ -456,6 +464,87 @@ def test_runs_that_have_odd_fields_are_told_apart_by_their_uids(callback: Inpain
     assert (status.uid, status.scan_id, status.started, status.sample) == (BAD, None, None, "")
     feed(callback, odd[6:])
     until(lambda: fate(callback, BAD) == "complete")
+
+
+@pytest.fixture
+def short_of_time(in_threads: list[ThreadAsProcess]) -> Iterator[InpaintCallback]:
+    """A callback for which runs are silent soon."""
+    raw = SimpleNamespace(uri="raw")
+    limits = replace(LIMITS, silent_seconds=0.3)
+    with InpaintCallback(raw, raw, settings=Settings(method="linear"), limits=limits) as callback:
+        until(lambda: callback.status().worker)
+        yield callback
+
+
+def states(callback: InpaintCallback) -> list[str]:
+    return [run.state for run in callback.status().runs]
+
+
+def test_runs_that_never_stop_are_let_go(
+    short_of_time: InpaintCallback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_table, "KEPT", 3)
+    for number in range(6):
+        feed(short_of_time, run_of(f"silent-{number}")[:6])
+    until(lambda: states(short_of_time) == ["left"] * 3)
+    for number in range(3):
+        until(lambda uid=f"silent-{number}": fate(short_of_time, uid) == "failed")
+    assert short_of_time.status().queue_documents == 0
+    feed(short_of_time, run_of("good"))
+    until(lambda: fate(short_of_time, "good") == "complete")
+    assert set(short_of_time._router._run_of.values()) == {f"silent-{i}" for i in (3, 4, 5)}
+
+
+def test_a_run_that_goes_on_after_a_long_silence_is_filled_when_it_has_stopped(
+    short_of_time: InpaintCallback,
+) -> None:
+    documents = run_of("late")
+    feed(short_of_time, documents[:6])
+    until(lambda: states(short_of_time) == ["left"])
+    (run,) = short_of_time.status().runs
+    assert run.reason.startswith("no document of the run has come for 0.3 s")
+    feed(short_of_time, documents[6:])
+    until(lambda: fate(short_of_time, "late") == "complete")
+
+
+def test_a_run_whose_documents_come_slowly_is_filled_live(short_of_time: InpaintCallback) -> None:
+    for document in run_of("slow"):
+        feed(short_of_time, [document])
+        time.sleep(0.1)
+    until(lambda: fate(short_of_time, "slow") == "complete")
+    assert short_of_time.status().dropped == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    # What could be the node's fault is not tried again: it might fail for ever.
+    [(httpx.ConnectError("down"), 5), (ValueError("odd"), 1), (SystemExit(), 1)],
+    ids=["outage", "odd", "killed"],
+)
+def test_a_silent_run_is_released_although_that_fails_at_first(
+    error: BaseException,
+    times: int,
+    short_of_time: InpaintCallback,
+    in_threads: list[ThreadAsProcess],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def leave(_catalogs: Any, uid: str, _why: str) -> None:
+        asked.append(uid)
+        if len(asked) <= times:
+            if isinstance(error, SystemExit):
+                in_threads[-1].kill()
+            raise error
+
+    monkeypatch.setattr(worker, "leave", leave)
+    documents = run_of("late")
+    feed(short_of_time, documents[:6])
+    until(lambda: short_of_time._run_table._open["late"].released)
+    assert len(asked) == times + (not isinstance(error, ValueError))
+    assert states(short_of_time) == ["left"]
+    feed(short_of_time, documents[6:])
+    until(lambda: fate(short_of_time, "late") == "complete")
 
 
 # Sources.

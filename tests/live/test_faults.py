@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import time
 from dataclasses import replace
@@ -429,3 +430,70 @@ def test_a_file_that_comes_late_is_waited_for_and_one_that_is_broken_given_up(
         (node,) = nodes_of(callback, broken)
         assert not node.metadata["complete"]
         assert node.metadata["failed"] == fate(callback, broken).reason
+
+
+# Runs that never stop.
+
+
+def until(done, meanwhile=lambda: None):
+    deadline = time.monotonic() + WAIT
+    while not (result := done()):
+        assert time.monotonic() < deadline
+        meanwhile()
+        time.sleep(0.05)
+    return result
+
+
+def test_a_run_that_never_stops_is_let_go_and_filled_if_it_stops_after_all(
+    server, settings, documents, stack, angles
+):
+    raw, processed = server.beamline()
+    limits = Limits(silent_seconds=1, retry_seconds=0.2)
+    with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:
+        made, writer = documents(stack, angles), TiledWriter(raw)
+        uid = feed(made[:14], writer, callback)
+        (node,) = until(
+            lambda: [node for node in nodes_of(callback, uid) if node.metadata["frames"]],
+            lambda: callback("news", {"run_start": uid}),  # not silent until the worker is there
+        )
+        until(lambda: node.refresh().metadata["left"])
+        known = node.metadata
+        assert known["left"].startswith("no document of the run has come for 1 s")
+        assert (known["claimed_by"], known["claim_expires"]) == ("", 0)
+        assert (known["complete"], known["failed"]) == (False, "")
+        assert "seconds_behind" not in known
+        feed(made[14:], writer, callback)
+        assert callback.wait(WAIT)
+        the_complete_node(callback, uid, stack)
+        assert (callback.status().failed, callback.status().restarts) == (0, 0)
+
+
+def resident(pid):
+    """Memory of a process, MB."""
+    line = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(line[1]) / 1000
+
+
+def test_runs_that_never_stop_give_their_memory_back(server, settings, documents):
+    limits = Limits(silent_seconds=1)
+    settings = replace(
+        settings, mask=False, portion=64
+    )  # nothing is filled before 64 points are there
+    frames = np.ones((64, 512, 512), np.uint16)
+    angles = np.linspace(0, 1, 64)
+    with InpaintCallback(*server.beamline(), settings=settings, limits=limits) as callback:
+
+        def silent_runs(number):
+            for _ in range(number):
+                made = documents(frames, angles)
+                uid = feed(made[:18], callback)
+                until(
+                    lambda uid=uid: any(r.uid == uid and r.frames for r in callback.status().runs),
+                    lambda uid=uid: callback("news", {"run_start": uid}),
+                )
+            until(lambda: {run.state for run in callback.status().runs} == {"left"})
+            until(lambda: not callback._run_table.with_worker())
+            return resident(callback.status().worker)
+
+        before = silent_runs(1)
+        assert silent_runs(12) < before + 40  # they had 100 MB of frames

@@ -152,6 +152,7 @@ class FillMetadata(BaseModel):
     )
     failures: int = _field("How often filling failed, over all attempts.", 0)
     failed: str = _field("Why filling was given up; empty otherwise.", "")
+    left: str = _field("Why it doesn't grow, if that is for now only; empty otherwise.", "")
     created: float | None = _field("When the node was created, since 1970.", None, unit="s")
     finished: float | None = _field("When it became complete, since 1970.", None, unit="s")
     version: str = _field("Version of bcdi-inpaint that wrote it.", "")

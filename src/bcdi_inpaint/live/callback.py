@@ -237,8 +237,10 @@ class InpaintCallback:
             settings = self.settings
             live = not self._supervisor.paused
             self._run_table.begin(RunStart.of(doc), settings, live=live)
+            self._router.forget_all_but({run.uid for run in self._run_table.runs()})
             if live:
                 self._queue.insist(Open(uid, settings))
+        self._run_table.heard(uid)
         if self._run_table.filled_live(uid):
             self._pass_on(Document(uid, name, doc))
         if name == "stop":

@@ -54,9 +54,13 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Forget an open run; it is filled after it has finished."""
+    """Forget an open run; it is filled after it has finished.
+
+    With a reason, its node is released too and says why; that is answered with `Left`.
+    """
 
     uid: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +137,16 @@ class GivenUp:
     uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The node of a run that goes on has been released."""
+
+    uid: str
+
+
 RunOrder = Open | Document | Leave | Fill | GiveUp
 Order = Hello | RunOrder | Close
-News = InHand | Progress | Done | Failed | GivenUp
+News = InHand | Progress | Done | Failed | GivenUp | Left
 
 
 _HEAD = struct.Struct("<II")

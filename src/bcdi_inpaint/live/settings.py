@@ -92,6 +92,9 @@ class Limits:
         For so long a run that has stopped may be missing from Tiled, or its files from the disk.
     stall_seconds
         A worker that is silent for so long over one run is replaced.
+    silent_seconds
+        A run that goes on, of which no document has come for so long, may never stop: its frames and its
+        claim are released. It is filled from Tiled when it has stopped after all.
     lease_seconds
         After this time another service may take over what a vanished one had begun.
     threads
@@ -105,5 +108,6 @@ class Limits:
     retry_seconds: float = 1.0
     absent_seconds: float = 300.0
     stall_seconds: float = 900.0
+    silent_seconds: float = 3600.0
     lease_seconds: float = 120.0
     threads: int = max(2, (os.cpu_count() or 1) // 2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bcdi_inpaint.scans import RunStart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 REFERENCES = ("run_start", "descriptor", "resource", "stream_resource")
 """Fields by which documents refer to earlier ones."""
@@ -45,6 +45,10 @@ class Router:
         elif not name.startswith(("event", "datum")) and isinstance(uid := doc.get("uid"), str):
             self._run_of[uid] = run
         return run
+
+    def forget_all_but(self, runs: Collection[str]) -> None:
+        """Follow none but these runs any longer."""
+        self._run_of = {uid: of for uid, of in self._run_of.items() if of in runs}
 
     def _referred(self, doc: Mapping[str, Any]) -> str | None:
         for field in REFERENCES:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Condition
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ..settings import Limits, Settings
 
 KEPT = 50
-"""Done runs that are remembered."""
+"""Done runs that are remembered, and silent ones that may still stop."""
 PATIENCE = 30.0
 """Seconds for which a finished run makes way for one that is being measured."""
 LONGEST_WAIT = 32
@@ -37,6 +38,17 @@ class _Run:
     due: float = 0.0
     waits: int = 0
     absent_since: float = 0.0
+    heard: float = field(default_factory=time.monotonic)
+    """When the last document came."""
+    leaving: bool = False
+    """Whether the worker has been told to release what it holds of it."""
+    released: bool = False
+    """Whether it has done so."""
+
+    def silent_at(self, silent_seconds: float) -> float:
+        """From when on it counts as silent."""
+        going_on = self.status.state in GOING_ON and not self.leaving and not self.released
+        return max(self.heard + silent_seconds, self.due) if going_on else math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,38 @@ class RunTable:
             if run is not None and run.live:
                 self.dropped += 1
                 self._leave(run, reason)
+
+    def heard(self, uid: str) -> None:
+        """A document of a run has come."""
+        run = self._open.get(uid)
+        if run is not None:
+            run.heard = time.monotonic()
+
+    def let_go(self, uid: str, reason: str) -> bool:
+        """What is held of a silent run is to be released; whether it still goes on."""
+        with self._changed:
+            run = self._open.get(uid)
+            if run is None or run.status.state not in GOING_ON:
+                return False
+            self.dropped += run.live
+            run.leaving = True
+            self._leave(run, reason)
+            return True
+
+    def left(self, uid: str) -> None:
+        """What was held of a silent run is released; the last ones of these are remembered."""
+        with self._changed:
+            run = self._open.get(uid)
+            if run is None:
+                return
+            run.leaving, run.released = False, True
+            silent = [
+                one.status.uid
+                for one in self._open.values()
+                if one.released and one.status.state in GOING_ON
+            ]
+            if len(silent) > KEPT:
+                self.give_up(silent[0], "it never stopped; left to catching up")
 
     def progress(self, news: Progress) -> None:
         """Frames have arrived or have been filled."""
@@ -168,6 +212,7 @@ class RunTable:
             if run is None:
                 return
             now = time.monotonic()
+            run.leaving = False
             failures = run.status.failures
             if fault is Fault.RUN:
                 failures += 1
@@ -212,8 +257,25 @@ class RunTable:
         """Runs that the worker has, live or to be filled."""
         with self._changed:
             return tuple(
-                uid for uid, run in self._open.items() if run.live or run.status.state == FILLING
+                uid
+                for uid, run in self._open.items()
+                if run.live or run.leaving or run.status.state == FILLING
             )
+
+    def silent(self) -> tuple[str, ...]:
+        """Runs that go on, of which no document has come for long, and of which something is held."""
+        now, seconds = time.monotonic(), self._limits.silent_seconds
+        with self._changed:
+            return tuple(uid for uid, run in self._open.items() if run.silent_at(seconds) <= now)
+
+    def seconds_to_silence(self) -> float | None:
+        """Until the next run counts as silent; None if none goes on."""
+        seconds = self._limits.silent_seconds
+        with self._changed:
+            next_one = min(
+                (run.silent_at(seconds) for run in self._open.values()), default=math.inf
+            )
+        return None if math.isinf(next_one) else max(0.0, next_one - time.monotonic())
 
     def seconds_to_next(self) -> float | None:
         """Until a waiting run is due; None if none waits."""

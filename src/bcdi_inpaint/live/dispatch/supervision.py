@@ -23,6 +23,7 @@ from ..messages import (
     Hello,
     InHand,
     Leave,
+    Left,
     Progress,
     UnreadableError,
     receive,
@@ -117,15 +118,36 @@ class Supervisor:
         if worker is None or not worker.alive:
             self._replace(worker)
             return
-        entry = self._queue.take(self._run_table.seconds_to_next() if not self.paused else None)
+        entry = self._queue.take(self._seconds_to_wait())
         if entry is not None:
             with self._one_run(entry.uid, self._drop):
                 self._pass_on(worker, entry)
-        elif not self.paused:
+            return
+        self._let_go_of_silent_runs(worker)
+        if not self.paused:
             job = self._run_table.next_job()
             if job is not None:
                 with self._one_run(job.uid, self._run_table.give_up):
                     worker.tell(_order(job))
+
+    def _seconds_to_wait(self) -> float | None:
+        """Until there is something to do, unless a document comes; None if there is nothing."""
+        table = self._run_table
+        waits = [table.seconds_to_silence(), None if self.paused else table.seconds_to_next()]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _let_go_of_silent_runs(self, worker: _Worker) -> None:
+        """Release what is held of runs that may never stop: whoever published them may be gone."""
+        for uid in self._run_table.silent():
+            with self._one_run(uid, self._run_table.give_up):
+                why = (
+                    f"no document of the run has come for {self._limits.silent_seconds:g} s; "
+                    "it is filled when it has stopped"
+                )
+                if self._run_table.let_go(uid, why):
+                    logger.warning("run %s: %s", uid, why)
+                    self._queue.discard(uid)
+                    worker.tell(Leave(uid, why))
 
     def _pass_on(self, worker: _Worker, entry: Open | Document | Leave) -> None:
         if isinstance(entry, Leave) or self._run_table.filled_live(entry.uid):
@@ -327,3 +349,5 @@ class _Worker:
                 run_table.trouble(uid, reason, fault)
             case GivenUp(uid):
                 run_table.give_up(uid)
+            case Left(uid):
+                run_table.left(uid)

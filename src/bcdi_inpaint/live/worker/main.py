@@ -33,6 +33,7 @@ from ..messages import (
     Hello,
     InHand,
     Leave,
+    Left,
     Open,
     Progress,
     UnreadableError,
@@ -41,7 +42,7 @@ from ..messages import (
 )
 from .comparison import Comparison, Verdict
 from .live_run import LiveRun
-from .pipeline import Catalogs, fill_finished, give_up, warm_up
+from .pipeline import Catalogs, fill_finished, give_up, leave, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,8 +120,10 @@ class Worker:
                 self._finish(uid)
             case Document(uid, name, doc) if uid in self._live:
                 self._live[uid].take(name, doc)
-            case Leave(uid):
+            case Leave(uid, why):
                 self._live.pop(uid, None)
+                if why:
+                    self._release(uid, why)
             case Fill(uid, settings, again):
                 self._done(uid, self._fill(uid, settings, again=again))
             case GiveUp(uid, settings, why):
@@ -139,6 +142,16 @@ class Worker:
             if run.comparison is not None:
                 self._to_compare[uid] = run.comparison, run.settings
         self._done(uid, node)
+
+    def _release(self, uid: str, why: str) -> None:
+        """Release the node of a run that goes on."""
+        try:
+            leave(self._catalogs, uid, why)
+        except Exception as error:
+            if fault(error) is Fault.OUTAGE:
+                raise  # tried again, unlike what would count as the run's failure
+            logger.warning("run %s: its node is left to expire: %s", uid, reason(error))
+        self._tell(Left(uid))
 
     def _compare(self, uid: str) -> None:
         """Fill a complete run again if its frames turn out to differ from the raw run's."""

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tiled.client.metadata_update import DELETE_KEY
 from tiled.queries import Key
 
 from bcdi_inpaint import catalog
@@ -227,3 +228,11 @@ def give_up(catalogs: Catalogs, uid: str, settings: Settings, why: str) -> None:
     """Leave a node that says that, and why, a run could not be filled."""
     scan = ScanMetadata(raw_uid=uid, data_key=settings.data_key or "")
     catalogs.claim(scan, settings, again=False).fail(why)
+
+
+def leave(catalogs: Catalogs, uid: str, why: str) -> None:
+    """Release the nodes that were begun of a run, and have them say why they don't grow any more."""
+    begun = catalogs.processed.search(Key("raw_uid") == uid).search(Key("complete") == False)
+    for node in begun.search(Key("claimed_by") == catalogs.owner).values():
+        released = {"left": why, "claimed_by": "", "claim_expires": 0.0}
+        node.update_metadata({**released, "seconds_behind": DELETE_KEY}, drop_revision=True)
