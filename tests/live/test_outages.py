@@ -20,6 +20,8 @@ from bcdi_inpaint.scans import ScanMetadata
 from bcdi_inpaint.service import catch_up, left_over
 from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
 
+KEY = "secret"
+"""Of the fixtures' servers."""
 WAIT = 200
 
 
@@ -106,6 +108,29 @@ def test_tiled_is_killed_while_a_node_grows(own_server, settings, documents, sta
         feed(after, writer)
         assert callback.wait(WAIT)
         the_complete_node(processed, run[0][1]["uid"], stack, settings)
+
+
+@pytest.mark.slow
+def test_a_key_that_is_refused_for_a_while_costs_no_run(
+    own_server, settings, documents, stack, angles
+):
+    raw, processed = own_server.beamline()
+    limits = Limits(retry_seconds=0.2, attempts=1)
+    config = own_server.config.read_text()
+    with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:
+        callback.pause()
+        uid = feed(documents(stack, angles), TiledWriter(raw), callback)
+        own_server.stop()
+        own_server.config.write_text(config.replace(KEY, "another"))
+        own_server.start()
+        callback.resume()
+        until(lambda: any("401" in run.reason for run in callback.status().runs))
+        assert not callback.wait(2)
+        own_server.stop()
+        own_server.config.write_text(config)
+        own_server.start()
+        assert callback.wait(WAIT)
+        the_complete_node(processed, uid, stack, settings)
 
 
 @pytest.mark.slow

@@ -12,8 +12,10 @@ from bcdi_inpaint.catalog import AlreadyFilledError, ClaimedError, ClaimLostErro
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NOT_NOW = {429, 502, 503, 504}
-"""HTTP statuses of a server, or of the proxy before it, that is starting, stopping or too busy."""
+NOT_NOW = {401, 408, 429, 502, 503, 504}
+"""HTTP statuses of a server, or of the proxy before it, that is starting, stopping, too busy, or without its keys."""
+MAY_PASS = {403, 404, 500}
+"""What a server answers over a run that is broken, but also while its database is locked or it is being set up."""
 
 
 class Fault(enum.Enum):
@@ -25,7 +27,7 @@ class Fault(enum.Enum):
     """Nobody's here: Tiled is down or can't store, or another service is at it. Tried again without
     end."""
     ABSENT = "absent"
-    """The run or its files are not there yet. Tried again for some time."""
+    """The run or its files are not there yet, or Tiled can't or won't read them. Tried again for some time."""
 
 
 class CannotFollowError(RuntimeError):
@@ -51,6 +53,8 @@ def fault(error: Exception) -> Fault:
             return Fault.OUTAGE
         case httpx.HTTPStatusError() if error.response.status_code in NOT_NOW or _storing(error):
             return Fault.OUTAGE
+        case httpx.HTTPStatusError() if error.response.status_code in MAY_PASS:
+            return Fault.ABSENT
         case _:
             return Fault.RUN
 

@@ -89,7 +89,8 @@ class Limits:
     retry_seconds
         Wait before the next attempt; doubles up to 32 times as much.
     absent_seconds
-        For so long a run that has stopped may be missing from Tiled, or its files from the disk.
+        For so long a run that has stopped may be missing from Tiled, or its files from the disk, or
+        Tiled may refuse or fail to read it (answers 403, 404 and 500).
     stall_seconds
         A worker that is silent for so long over one run is replaced.
     silent_seconds

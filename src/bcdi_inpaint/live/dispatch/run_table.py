@@ -216,13 +216,15 @@ class RunTable:
             failures = run.status.failures
             if fault is Fault.RUN:
                 failures += 1
-                if failures > self._limits.attempts:  # not even a node can be made that says so
-                    self.give_up(uid, reason)
-                    return
-            elif fault is Fault.ABSENT:
+            elif fault is Fault.OUTAGE:
+                run.absent_since = 0.0  # whatever was absent may have come meanwhile
+            else:
                 run.absent_since = run.absent_since or now
                 if now - run.absent_since > self._limits.absent_seconds:
-                    failures = self._limits.attempts
+                    failures = max(failures + 1, self._limits.attempts)
+            if failures > self._limits.attempts:  # not even a node can be made that says so
+                self.give_up(uid, reason)
+                return
             run.due = now + self._limits.retry_seconds * min(2**run.waits, LONGEST_WAIT)
             run.waits = min(run.waits + 1, LONGEST_WAIT)
             run.status = replace(run.status, failures=failures)
