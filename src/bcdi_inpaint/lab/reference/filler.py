@@ -225,9 +225,9 @@ def _overlapping_means(
     slab: Floats, mask: Bools, width: int, network: ReferenceNetwork, skip: int
 ) -> tuple[Floats, Floats]:
     """Mean and mean square over all windows of the gap's scaled logarithms, ``(n, width, m)``."""
-    device = next(network.parameters()).device
     import torch
 
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
     own = gap_in_portion(width)
     total = np.zeros((slab.shape[0], width, slab.shape[2]))
     square, visits = np.zeros_like(total), np.zeros_like(total)
