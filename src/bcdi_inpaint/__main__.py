@@ -1,5 +1,5 @@
 """``python -m bcdi_inpaint``, which ``torchrun -m`` needs."""
 
-from bcdi_inpaint.cli.app import app
+from bcdi_inpaint.cli import app
 
 app()

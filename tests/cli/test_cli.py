@@ -13,7 +13,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from bcdi_inpaint import detector, inpaint
-from bcdi_inpaint.cli.app import app
+from bcdi_inpaint.cli import app
 
 ROI = "240:270,244:274"
 MASK = detector("maxipix_2x2").mask(roi=((240, 270), (244, 274)))

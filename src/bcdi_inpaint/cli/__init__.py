@@ -1,5 +1,6 @@
 """The command ``bcdi-inpaint``."""
 
-from .app import app
+from . import beamline, files, lab, overview  # noqa: F401 (each registers its commands)
+from .root import app
 
 __all__ = ["app"]

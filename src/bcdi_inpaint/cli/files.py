@@ -1,0 +1,115 @@
+"""Commands for scans in files: fill, finetune."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (typer looks at annotations)
+from typing import Annotated, Any
+
+import typer
+
+from .options import DetectorKey, Device, Method, parse_options, parse_roi
+from .root import app, console
+
+
+@app.command()
+def fill(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="npz, npy, tif, or HDF5 (NeXus, CXI).")
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="npz, npy, tif, h5 (NeXus) or cxi (PyNX).")
+    ],
+    *,
+    detector: DetectorKey = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="File of missing pixels: npy, npz, tif, edf, HDF5.")
+    ] = None,
+    keep_ones: Annotated[
+        bool, typer.Option("--mask-keeps", help="In the mask, 1 marks pixels to keep.")
+    ] = False,
+    flags_only: Annotated[
+        bool, typer.Option("--flags-only", help="Only NaN, -1, 65535 and the like are missing.")
+    ] = False,
+    dataset: Annotated[str | None, typer.Option(help="Name of the frames in IN.")] = None,
+    angles: Annotated[str | None, typer.Option(help="Name of the rocking angles in IN.")] = None,
+    roi: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_roi,
+            metavar="R0:R1,C0:C1",
+            help="The part of the detector's full frame that IN shows.",
+        ),
+    ] = None,
+    frames_per_point: Annotated[
+        str | None, typer.Option(help="With several frames a point: sum, mean or separate.")
+    ] = None,
+    method: Method = None,
+    device: Device = "auto",
+    option: Annotated[
+        list[str], typer.Option(metavar="NAME=VALUE", help="Option of the method; repeatable.")
+    ] = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
+) -> None:
+    """Fill the scan in a file, without any server."""
+    from bcdi_inpaint.console.printing import say, summary
+    from bcdi_inpaint.export.conversion import fill_file
+    from bcdi_inpaint.geometry import read_mask
+
+    if flags_only and (detector or mask):
+        raise typer.BadParameter("goes without --detector and --mask", param_hint="--flags-only")
+    missing = None
+    if mask is not None:
+        missing = read_mask(mask, missing="zero" if keep_ones else "nonzero")
+    with console.status("") as status:
+        filled = fill_file(
+            source,
+            target,
+            method=method,
+            device=device,
+            options=parse_options(option),
+            force=force,
+            step=lambda word: status.update(f"{word} ..."),
+            dataset=dataset,
+            angles=angles,
+            detector=detector,
+            roi=roi,
+            mask=False if flags_only else missing,
+            frames_per_point=frames_per_point,
+        )
+    console.print(summary(filled))
+    say(console, f"written to {target}")
+
+
+@app.command()
+def finetune(
+    scan: Annotated[Path, typer.Argument(help="npz, npy, tif or HDF5 with the scan's frames.")],
+    weights: Annotated[Path, typer.Argument(help="The tuned weights, .safetensors.")],
+    *,
+    detector: DetectorKey = None,
+    roi: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_roi, metavar="R0:R1,C0:C1", help="The part of the full frame shown."
+        ),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of the frames in SCAN.")] = None,
+    model: Annotated[str, typer.Option(help="What to begin with.")] = "patching",
+    seconds: Annotated[float, typer.Option(min=1, help="End after about this time.")] = 55.0,
+    device: Device = "auto",
+) -> None:
+    """Tune the patching network to one scan; then: fill --option model=WEIGHTS."""
+    from bcdi_inpaint.console.printing import share_progress
+    from bcdi_inpaint.filling.patching import finetune
+    from bcdi_inpaint.scans import from_file
+
+    read = from_file(scan, dataset=dataset, detector=detector, roi=roi)
+    with share_progress(console, "fine-tuning") as progress:
+        tuned = finetune(
+            read.frames, read.mask, model=model, seconds=seconds, device=device, progress=progress
+        )
+    tuned.save(weights, scan=scan.name)
+    verdict = "better than before" if tuned.improved else "no better: the old weights are kept"
+    typer.echo(
+        f"{weights}: deviance {tuned.before:.4f} -> {tuned.after:.4f} on held-out portions, {verdict} "
+        f"({tuned.portions} portions, {tuned.epochs} epochs, {tuned.seconds:.0f} s)"
+    )

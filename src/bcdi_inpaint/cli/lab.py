@@ -1,0 +1,111 @@
+"""Commands for those who train and judge: simulate, train, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (typer looks at annotations)
+from typing import Annotated, Any
+
+import typer
+
+from .options import Device, parse_pixel
+from .root import app, console
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Gets one HDF5 file a scan.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scans.")] = 16,
+    *,
+    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first scan.")] = 0,
+    evaluation: Annotated[
+        bool, typer.Option("--evaluation", help="Draw from the evaluation families and seeds.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="How many work side by side.")] = 2,
+) -> None:
+    """Simulate rocking scans: counts, noise-free rate, truth."""
+    from bcdi_inpaint.lab.simulate.sets import generate
+
+    split: Any = "evaluation" if evaluation else "training"
+    paths = generate(folder, count, first_seed=first_seed, split=split, processes=processes)
+    typer.echo(f"{len(paths)} scans in {folder}")
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Gets checkpoint, curve, weights; resumes there.")],
+    *,
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file; the default recipe without it.")
+    ] = None,
+    real: Annotated[
+        list[Path] | None, typer.Option(help="A measured scan to learn from too; repeatable.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="End after this time at the latest.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Train the patching network (or the published one) on simulated (and measured) portions."""
+    from bcdi_inpaint.lab.training import read_recipe, train, write_outcome
+
+    from .terminal import training_progress
+
+    chosen = read_recipe(recipe, **({"real": real} if real else {}))
+    with training_progress(console, chosen, minutes) as report:
+        network = train(chosen, folder, device=device, minutes=minutes, report=report)
+    typer.echo(f"weights: {write_outcome(network, chosen, folder)}")
+
+
+@app.command()
+def evaluate(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="A few patterns, in minutes.")] = False,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; repeatable.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A measured gapless scan instead of simulated ones.")
+    ] = None,
+    avoid: Annotated[
+        list[str] | None,
+        typer.Option("--avoid", metavar="ROW,COL", help="Another crystal's peak in the data."),
+    ] = None,
+    width: Annotated[list[int] | None, typer.Option(help="Gap width in px; repeatable.")] = None,
+    patterns: Annotated[int | None, typer.Option(min=1, help="Of each simulated set.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Weights of the patching model, if not the shipped ones.")
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Weights of the reference networks, from 'train'."),
+    ] = None,
+    skip: Annotated[
+        int,
+        typer.Option(min=0, help="Positions between the reference's windows; the paper's is 4."),
+    ] = 4,
+    out: Annotated[Path | None, typer.Option(help="Folder for CSV, JSON, tables, figures.")] = None,
+    downstream: Annotated[
+        bool,
+        typer.Option("--downstream", help="Reconstruct the filled scans; go on where OUT stands."),
+    ] = False,
+    device: Device = "auto",
+) -> None:
+    """Judge the methods: tables with noise ceilings and baselines."""
+    from bcdi_inpaint.lab.evaluate import Request, evaluate
+    from bcdi_inpaint.lab.evaluate.downstream.reporting import report
+
+    request = Request(
+        methods=tuple(method or ()),
+        quick=quick,
+        data=data,
+        avoid=tuple(map(parse_pixel, avoid or ())),
+        widths=tuple(width or ()),
+        patterns=patterns,
+        model=model,
+        reference=reference,
+        skip=skip,
+        device=device,
+        out=out,
+    )
+    if downstream:
+        report(request, console)
+    else:
+        evaluate(request, console)
