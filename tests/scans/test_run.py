@@ -287,7 +287,7 @@ class TestChoosing:
     def test_among_several_detectors(self, array_detector, stack, rock, record):
         other = ArrayDetector(in_order(stack[:, :8]), name="camera")
         run = record(rock(array_detector, other)).run
-        with pytest.raises(ValueError, match=r"pass data_key=, one of: (camera, det|det, camera)"):
+        with pytest.raises(ValueError, match=r"set data_key to one of: (camera, det|det, camera)"):
             from_run(run, mask=False)
         assert from_run(run, data_key="camera", mask=False).frames.shape == (6, 8, 24)
         with pytest.raises(ValueError, match="no frames under 'eiger'; there are: "):

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bcdi_inpaint.live.wording import BAD, line, progress, scan_name, state
+from bcdi_inpaint.live.wording import BAD, line, progress, state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def table(status: Status, toggles: Toggles, where: Mapping[str, str]) -> Group:
     if toggles.threshold is not None:
         sheet.add_row("threshold", f"self-check PCC {toggles.threshold:g}")
     for run in status.runs:
-        sheet.add_row(scan_name(run), progress(run))
+        sheet.add_row(run.name, progress(run))
     sheet.add_row(
         "queue", f"{status.queue_documents} documents, {status.queue_bytes / 2**20:.1f} MiB"
     )

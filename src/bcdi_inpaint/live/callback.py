@@ -9,10 +9,9 @@ import socket
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bcdi_inpaint.scans import RockingScanRule, RunStart, is_rocking_scan
+from bcdi_inpaint.scans import RockingScanRule, RunStart, Skip, SkipReason, why_skipped
 
 from .dispatch.buffers import Buffers
 from .dispatch.document_queue import DocumentQueue
@@ -23,7 +22,7 @@ from .dispatch.supervision import Supervisor
 from .guard import GuardedLogger, going_on
 from .messages import Document, Leave, Open, check_settings
 from .settings import Limits, Settings
-from .status import Status
+from .status import DropReason, Status
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -92,7 +91,8 @@ class InpaintCallback:
         self.processed = processed
         self.enabled = True
         self.settings = settings or Settings()
-        self._router = Router(partial(is_rocking_scan, rule=rule or RockingScanRule()))
+        self._rule = rule or RockingScanRule()
+        self._router = Router(self._is_taken)
         self._queue = DocumentQueue(limits.max_documents, limits.max_bytes)
         self._buffers = Buffers()
         self._run_table = RunTable(limits)
@@ -192,9 +192,13 @@ class InpaintCallback:
             queue_bytes=queue.bytes,
             runs=run_table.runs(),
             last=run_table.last(),
+            skipped=run_table.skipped(),
             complete=run_table.complete,
-            failed=run_table.failed,
-            dropped=run_table.dropped,
+            failed=run_table.failed_by.total(),
+            dropped=run_table.dropped_by.total(),
+            failed_by=dict(run_table.failed_by),
+            dropped_by=dict(run_table.dropped_by),
+            skipped_by=dict(run_table.skipped_by),
             last_error=run_table.last_error,
             in_hand=supervisor.in_hand,
         )
@@ -228,9 +232,15 @@ class InpaintCallback:
         """Uid of the run that a document belongs to, if that is followed."""
         if not isinstance(name, str) or not isinstance(doc, Mapping):
             return None
-        if name == "start" and not self.enabled:
-            return None
         return self._router.route(name, doc)
+
+    def _is_taken(self, start: Mapping[str, Any]) -> bool:
+        skip = why_skipped(start, self._rule)
+        if skip is None and not self.enabled:
+            skip = Skip(SkipReason.OFF)
+        if skip is not None:
+            self._run_table.skip(RunStart.of(start), skip)
+        return skip is None
 
     def _take(self, uid: str, name: str, doc: Mapping[str, Any]) -> None:
         if name == "start":
@@ -254,7 +264,7 @@ class InpaintCallback:
         try:
             doc, nbytes = snapshot(document.doc, most, self._buffers)
         except TooDeepError as error:
-            self._drop(document.uid, f"{error}; filled after the scan")
+            self._drop(document.uid, f"{error}; filled after the scan", DropReason.DEEP)
             return
         except TooLargeError:
             taken = False
@@ -265,7 +275,8 @@ class InpaintCallback:
                 return
             taken = self._queue.offer(copied, nbytes)
         if not taken:
-            self._drop(document.uid, "the worker could not keep up; filled after the scan")
+            why = "the worker could not keep up; filled after the scan"
+            self._drop(document.uid, why, DropReason.SLOW)
 
     def _go_on_without(self, uid: str | None, name: str) -> None:
         """Go on without a document that could not be taken.
@@ -275,17 +286,17 @@ class InpaintCallback:
         why = f"a {name} document could not be taken"
         for lacking in self._run_table.live() if uid is None else (uid,):
             try:
-                self._drop(lacking, f"{why}; filled after the scan")
+                self._drop(lacking, f"{why}; filled after the scan", DropReason.LOST)
                 if lacking == uid and name == "stop":
                     self._run_table.stop(uid)
             except Exception:
                 logger.exception("run %s is left to catching up", lacking)
                 self._run_table.give_up(lacking, f"{why}; left to catching up")
 
-    def _drop(self, uid: str, reason: str) -> None:
+    def _drop(self, uid: str, reason: str, why: DropReason) -> None:
         """Give up filling a run live."""
         self._queue.discard(uid)
-        self._run_table.drop(uid, reason)
+        self._run_table.drop(uid, reason, why)
         self._queue.insist(Leave(uid))
 
 

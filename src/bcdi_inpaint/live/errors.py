@@ -9,6 +9,8 @@ import httpx
 
 from bcdi_inpaint.catalog import AlreadyFilledError, ClaimedError, ClaimLostError
 
+from .status import FailReason
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,6 +30,17 @@ class Fault(enum.Enum):
     end."""
     ABSENT = "absent"
     """The run or its files are not there yet, or Tiled can't or won't read them. Tried again for some time."""
+
+
+_KINDS = {
+    FailReason.DATA: {"ValueError", "NoImagesError", "MemoryError"},
+    FailReason.FILES: {
+        *("OSError", "PermissionError", "OutsideRootsError"),
+        *("FileNotFoundError", "BlockingIOError", "NotThereYetError"),
+    },
+    FailReason.TILED: {"ClientError", "HTTPStatusError", "TagsRefusedError"},
+}
+"""Names of exceptions."""
 
 
 class CannotFollowError(RuntimeError):
@@ -66,6 +79,19 @@ def reason(error: Exception) -> str:
     except Exception:  # noqa: BLE001 (an exception may be as odd as what raised it)
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def kind_of(reason: str) -> FailReason:
+    """What kind of failure a reason tells of, as `reason` has made it or the supervisor says it."""
+    name = reason.partition(":")[0]
+    if not name.isidentifier():
+        return FailReason.WORKER
+    return next((kind for kind, names in _KINDS.items() if name in names), FailReason.DEFECT)
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether `error` says all there is to say: about the run, its files or Tiled, and no defect of ours."""
+    return fault(error) is not Fault.RUN or isinstance(error, ValueError | OSError | ImportError)
 
 
 def _storing(error: httpx.HTTPStatusError) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
+    from bcdi_inpaint.scans import Skip
+
     from .errors import Fault
     from .settings import Settings
 
@@ -131,6 +133,14 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """A run turned out to be none of those that are filled."""
+
+    uid: str
+    skip: Skip
+
+
+@dataclass(frozen=True, slots=True)
 class GivenUp:
     """A run has been marked as failed."""
 
@@ -146,7 +156,7 @@ class Left:
 
 RunOrder = Open | Document | Leave | Fill | GiveUp
 Order = Hello | RunOrder | Close
-News = InHand | Progress | Done | Failed | GivenUp | Left
+News = InHand | Progress | Done | Failed | Skipped | GivenUp | Left
 
 
 _HEAD = struct.Struct("<II")

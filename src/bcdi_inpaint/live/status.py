@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MEASURING = "measuring"
-"""The run goes on and is filled while it does."""
-LEFT = "left"
-"""The run goes on; it is filled after it has finished."""
-WAITING = "waiting"
-"""The run has finished and waits for its turn."""
-FILLING = "filling"
-"""The run has finished and is being filled."""
-COMPLETE = "complete"
-"""There is a complete node."""
-FAILED = "failed"
-"""Given up, for a reason."""
 
-GOING_ON = (MEASURING, LEFT)
-TO_DO = (WAITING, FILLING)
+class State(StrEnum):
+    """How far a run is."""
+
+    MEASURING = "measuring"
+    """The run goes on and is filled while it does."""
+    LEFT = "left"
+    """The run goes on; it is filled after it has finished."""
+    WAITING = "waiting"
+    """The run has finished and waits for its turn."""
+    FILLING = "filling"
+    """The run has finished and is being filled."""
+    COMPLETE = "complete"
+    """There is a complete node."""
+    FAILED = "failed"
+    """Given up, for a reason."""
+    SKIPPED = "skipped"
+    """None of those that are filled, for a reason."""
+
+
+class FailReason(StrEnum):
+    """Why a run was given up."""
+
+    DATA = "unusable data"
+    FILES = "unreadable files"
+    TILED = "refused by Tiled"
+    WORKER = "worker lost"
+    DEFECT = "defect"
+
+
+class DropReason(StrEnum):
+    """Why a run was not filled while it went on."""
+
+    SLOW = "worker too slow"
+    DEEP = "document too deep"
+    LOST = "document lost"
+    SILENT = "no documents"
+
+
+GOING_ON = (State.MEASURING, State.LEFT)
+TO_DO = (State.WAITING, State.FILLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +61,7 @@ class RunStatus:
     uid, scan_id, sample
         As in the start document.
     state
-        One of `MEASURING`, `LEFT`, `WAITING`, `FILLING`, `COMPLETE`, `FAILED`.
+        A `State`.
     method
         What it is filled with.
     frames, filled, final, expected
@@ -45,7 +72,7 @@ class RunStatus:
     failures
         How often filling it failed.
     reason
-        What went wrong last, or why it was left to be filled later; empty if nothing did.
+        What went wrong last, or why it was left to be filled later or not at all; empty if nothing did.
     path
         Where the node is in Tiled.
     started, stopped, completed
@@ -57,7 +84,7 @@ class RunStatus:
     uid: str
     scan_id: int | None = None
     sample: str = ""
-    state: str = WAITING
+    state: State = State.WAITING
     method: str = ""
     frames: int = 0
     filled: int = 0
@@ -71,6 +98,21 @@ class RunStatus:
     stopped: float | None = None
     completed: float | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """``scan 12 Pt``, or with the beginning of the uid where there is no number."""
+        scan = (
+            self.scan_id if self.scan_id is not None else self.result.get("scan_id", self.uid[:8])
+        )
+        return f"scan {scan} {self.sample or self.result.get('sample', '')}".rstrip()
+
+    def __repr__(self) -> str:
+        words = [f"<{self.name}: {self.state}"]
+        if self.state in (*GOING_ON, *TO_DO):
+            expected = "" if self.expected is None else f" of {self.expected}"
+            words.append(f"{self.frames}{expected} frames, {self.filled} filled")
+        return ", ".join([*words, *filter(None, (self.reason, self.path))]) + ">"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +135,12 @@ class Status:
         Runs that are not done yet, oldest first.
     last
         Runs that are done, newest first.
+    skipped
+        Runs that are none of those that are filled, newest first.
     complete, failed, dropped
         How many runs were completed, given up, and left because the worker could not keep up.
+    failed_by, dropped_by, skipped_by
+        How many runs were given up, left and skipped, by the kind of reason.
     last_error
         The last thing that went wrong, in one line.
     in_hand
@@ -109,15 +155,29 @@ class Status:
     queue_bytes: int
     runs: tuple[RunStatus, ...]
     last: tuple[RunStatus, ...]
+    skipped: tuple[RunStatus, ...]
     complete: int
     failed: int
     dropped: int
+    failed_by: Mapping[str, int]
+    dropped_by: Mapping[str, int]
+    skipped_by: Mapping[str, int]
     last_error: str
     in_hand: str = ""
+
+    def __repr__(self) -> str:
+        """One line: what is on, what goes on, what came of the rest."""
+        on = "off" if not self.enabled else "paused" if self.paused else "on"
+        worker = "no worker" if self.worker is None else f"worker {self.worker}"
+        going_on = ", ".join(f"{run.name} {run.state}" for run in self.runs) or "nothing to do"
+        counts = f"{self.complete} filled, {self.failed} given up, {self.dropped} filled late"
+        error = f", last error: {self.last_error}" if self.last_error else ""
+        return f"<Status {on} ({worker}): {going_on}; {counts}{error}>"
 
     def to_dict(self) -> dict[str, Any]:
         """The same as nested dictionaries and lists of plain values."""
         plain = asdict(self)
         plain["runs"] = list(plain["runs"])
         plain["last"] = list(plain["last"])
+        plain["skipped"] = list(plain["skipped"])
         return plain

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from .status import State
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -36,8 +38,8 @@ def verdict(result: Mapping[str, Any], threshold: float | None) -> str:
 
 def line(run: RunStatus, threshold: float | None = None) -> Text:
     """One run that is done, as operators like to read it."""
-    words = Text(scan_name(run), style="bold")
-    if run.state == "failed":
+    words = Text(run.name, style="bold")
+    if run.state is State.FAILED:
         return words.append(f"  given up: {run.reason}", style=BAD)
     result = run.result
     words.append(f"  gap {result['gap_share']:.1%}", style="not bold")
@@ -69,12 +71,6 @@ def progress(run: RunStatus) -> str:
     if run.reason:
         words.append(run.reason)
     return ", ".join(words)
-
-
-def scan_name(run: RunStatus) -> str:
-    scan = run.scan_id if run.scan_id is not None else run.result.get("scan_id", run.uid[:8])
-    sample = run.sample or run.result.get("sample", "")
-    return f"scan {scan} {sample}".rstrip()
 
 
 def _after(run: RunStatus) -> str:

@@ -7,9 +7,17 @@ from .assembly import Choices
 from .documents import RunDocuments
 from .from_files import from_file
 from .hdf5 import Retry, read_frames
+from .images import choose_image, declared_images
 from .local_files import OutsideRootsError, allowed_path
 from .locations import FramesInEvent, FramesInFile
-from .recognition import RockingScanRule, is_rocking_scan
+from .recognition import (
+    NoImagesError,
+    RockingScanRule,
+    Skip,
+    SkipReason,
+    is_rocking_scan,
+    why_skipped,
+)
 from .rocking_scan import RockingScan, ScanMetadata, Span
 from .runs import from_run
 from .sizes import LARGEST_STACK, MOST_POINTS, check_points, check_size
@@ -21,6 +29,7 @@ __all__ = [
     "Choices",
     "FramesInEvent",
     "FramesInFile",
+    "NoImagesError",
     "OutsideRootsError",
     "Retry",
     "RockingScan",
@@ -29,14 +38,19 @@ __all__ = [
     "RunStart",
     "RunStop",
     "ScanMetadata",
+    "Skip",
+    "SkipReason",
     "Span",
     "allowed_path",
     "check_points",
     "check_size",
+    "choose_image",
+    "declared_images",
     "from_documents",
     "from_file",
     "from_run",
     "is_rocking_scan",
     "read_frames",
     "read_points",
+    "why_skipped",
 ]

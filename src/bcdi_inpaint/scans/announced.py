@@ -9,9 +9,10 @@ import numpy as np
 
 from .assembly import NO_CHOICES, Choices, assemble, count
 from .hdf5 import ONCE, read_frames
+from .images import choose_image
 from .locations import FramesInEvent
 from .sizes import LARGEST_STACK
-from .streams import PointFrames, choose_image
+from .streams import PointFrames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,8 @@ def from_documents(
     OSError
         If a file can't be read.
     """
-    stream, key = choose_image(documents.images, data_key)
+    run = documents.run
+    stream, key = choose_image(run, documents.images, choices, data_key)
     parts: list[tuple[NDArray[Any], range]] = []
     n_points: Counter[tuple[int, ...]] = Counter()
     notes: list[str] = []
@@ -76,7 +78,7 @@ def from_documents(
         np.concatenate([np.array(numbers, dtype=np.int64) for _, numbers in parts]),
         tuple(notes),
     )
-    return assemble(documents.run, frames, choices)
+    return assemble(run, frames, choices)
 
 
 def read_points(

@@ -11,7 +11,8 @@ from .announced import from_documents
 from .assembly import Choices, FramesPerPoint, assemble
 from .documents import RunDocuments
 from .hdf5 import ONCE
-from .streams import PointFrames, RunRecord, choose_image
+from .images import choose_image
+from .streams import PointFrames, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ def from_databroker(
     documents = RunDocuments()
     for name, document in run.documents(fill="no"):
         documents(name, document)
-    stream, key = choose_image(documents.images, data_key)
+    stream, key = choose_image(documents.run, documents.images, choices, data_key)
     try:
         frames = np.asarray(run[stream]["data"][key].read())
     except httpx.HTTPStatusError as error:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from event_model import DocumentRouter
 
+from .images import are_frames
 from .locations import FramesInEvent, FramesInFile, Locations
 from .sizes import check_points
 from .streams import RunRecord, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from event_model import Datum, Event
     from numpy.typing import NDArray
@@ -118,7 +119,7 @@ class RunDocuments(DocumentRouter):
             data_key = descriptor["data_keys"][key]
             if "external" in data_key and not doc.get("filled", {}).get(key, False):
                 self._refer(value, (doc["descriptor"], key, seq_num))
-            elif _are_frames(np.shape(value)):
+            elif are_frames(np.shape(value)):
                 array = _as_declared(np.asarray(value), data_key)
                 self._found(FramesInEvent(stream, key, seq_num, array))
             elif np.ndim(value) == 0 and isinstance(value, (int, float, np.number)):
@@ -171,7 +172,7 @@ class RunDocuments(DocumentRouter):
     ) -> None:
         descriptor = self._descriptors[descriptor_uid]
         shape = descriptor["data_keys"][key]["shape"]
-        if not _are_frames(shape):
+        if not are_frames(shape):
             return
         uri, dataset, options = _file(resource)
         per_point = (
@@ -213,10 +214,6 @@ def _as_declared(array: NDArray[Any], data_key: Document) -> NDArray[Any]:
         return array
     with np.errstate(invalid="ignore", over="ignore"):  # as when it is stored
         return array.astype(dtype, copy=False)
-
-
-def _are_frames(shape: Sequence[int]) -> bool:
-    return len(shape) in (2, 3) and min(shape[-2:]) > 1
 
 
 def _span(doc: Document, field: str) -> Span:

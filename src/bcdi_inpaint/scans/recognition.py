@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from .start_stop import RunStart, field
@@ -42,22 +43,61 @@ class RockingScanRule:
 ANY_ROCKING_SCAN = RockingScanRule()
 
 
+class SkipReason(StrEnum):
+    """Why a run is none of those that are filled."""
+
+    NOT_ROCKING = "not a rocking scan"
+    TOO_FEW = "too few points"
+    NO_IMAGES = "no images"
+    OFF = "inpainting is off"
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why one run is not filled, and what in it says so."""
+
+    reason: SkipReason
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.detail})" if self.detail else str(self.reason)
+
+
+class NoImagesError(ValueError):
+    """A run has no frames."""
+
+
 def is_rocking_scan(start: Mapping[str, Any], rule: RockingScanRule = ANY_ROCKING_SCAN) -> bool:
     """Whether the run with this start document is a rocking scan by ``rule``.
 
     A scan with several independent axes (a map) is none.
     """
+    return why_skipped(start, rule) is None
+
+
+def why_skipped(start: Mapping[str, Any], rule: RockingScanRule = ANY_ROCKING_SCAN) -> Skip | None:
+    """Why the run with this start document is no rocking scan by ``rule``; None if it is one."""
     said = _truth(field(start, rule.key))
     if said is not None:
-        return said
+        return (
+            None if said else Skip(SkipReason.NOT_ROCKING, f"{rule.key} is false in its metadata")
+        )
     run = RunStart.of(start)
-    return (
-        (not rule.plans or run.plan_name in rule.plans)
-        and (not rule.detectors or not rule.detectors.isdisjoint(run.detectors))
-        and (not rule.motors or not rule.motors.isdisjoint(run.motors))
-        and len(run.dimensions) <= 1
-        and (run.num_points is None or run.num_points >= rule.min_points)
-    )
+    for wrong, detail in (
+        (rule.plans and run.plan_name not in rule.plans, f"the plan is {run.plan_name!r}"),
+        (rule.detectors and rule.detectors.isdisjoint(run.detectors), _listed(run.detectors)),
+        (rule.motors and rule.motors.isdisjoint(run.motors), _listed(run.motors)),
+        (len(run.dimensions) > 1, f"it has {len(run.dimensions)} axes"),
+    ):
+        if wrong:
+            return Skip(SkipReason.NOT_ROCKING, detail)
+    if run.num_points is not None and run.num_points < rule.min_points:
+        return Skip(SkipReason.TOO_FEW, f"{run.num_points}, at least {rule.min_points} are needed")
+    return None
+
+
+def _listed(devices: tuple[str, ...]) -> str:
+    return f"{', '.join(devices) or 'nothing'} took part"
 
 
 def _truth(value: Any) -> bool | None:

@@ -11,9 +11,10 @@ import numpy as np
 
 from .assembly import Choices, FramesPerPoint, assemble
 from .hdf5 import ONCE, read_frames
+from .images import choose_image
 from .local_files import OutsideRootsError, allowed_path, open_hdf5
 from .sizes import LARGEST_STACK, check_size
-from .streams import PointFrames, RunRecord, Stream, choose_image
+from .streams import PointFrames, RunRecord, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +55,8 @@ def from_run(
     run
         The run's client: ``raw[uid]``, of whatever version.
     data_key
-        Which detector, as in ``run["primary"]``. Needed only if several recorded frames.
+        Which detector, as in ``run["primary"]``. Needed only if several recorded frames, and not just
+        one of them is known.
     detector
         The detector's key in `bcdi_inpaint.geometry`, for its gaps. If None and there is no
         ``mask``, it is told from the run's metadata, else from the shape of the frames.
@@ -100,9 +102,6 @@ def from_run(
         for key, node in children.items()
         if node.structure_family == "array" and len(node.shape) >= 3 and min(node.shape[-2:]) > 1
     ]
-    stream, key = choose_image(images, data_key)
-    chosen = nodes[stream][key]
-    check_size(chosen.shape, chosen.dtype, largest_stack)
     record = RunRecord(
         start=run.metadata["start"],
         stop=run.metadata.get("stop") or {},
@@ -110,6 +109,9 @@ def from_run(
         path="/".join(run.path_parts),
         access_tags=_access_tags(run),
     )
+    stream, key = choose_image(record, images, choices, data_key)
+    chosen = nodes[stream][key]
+    check_size(chosen.shape, chosen.dtype, largest_stack)
     array, notes = _read(chosen, file_roots, retry, largest_stack)
     return assemble(record, PointFrames(stream, key, array, notes=notes), choices)
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -81,23 +79,3 @@ class PointFrames:
     array: NDArray[Any]
     seq_nums: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = field(default=())
-
-
-def choose_image(images: Sequence[tuple[str, str]], wanted: str | None) -> tuple[str, str]:
-    """Stream and data key of the frames, among those that a run has.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or several and it isn't said which.
-    """
-    found = [(stream, key) for stream, key in images if wanted in (None, key)]
-    if len(found) > 1:  # the same detector may take darks in a stream of its own
-        found = [(stream, key) for stream, key in found if stream == "primary"] or found
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(dict.fromkeys(key for _, key in images)) or "none"
-    if not found:
-        what = "frames" if wanted is None else f"frames under {wanted!r}"
-        raise ValueError(f"the run has no {what}; there are: {listed}")
-    raise ValueError(f"several detectors recorded frames; pass data_key=, one of: {listed}")

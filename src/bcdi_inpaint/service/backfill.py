@@ -16,7 +16,7 @@ from bcdi_inpaint.catalog import AlreadyFilledError, current
 from bcdi_inpaint.catalog.queries import raw_uids
 from bcdi_inpaint.live.errors import Fault, fault, reason
 from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished
-from bcdi_inpaint.scans import RunStart
+from bcdi_inpaint.scans import NoImagesError, RunStart
 
 from .connection import connect
 from .seen_runs import finished_scans
@@ -36,7 +36,7 @@ WAIT = 5.0
 """Seconds before a run is tried again on the same worker; doubles."""
 AHEAD = 4
 """Tasks for each worker that the scheduler is given in advance."""
-FILLED, THERE, FAILED = "filled", "there", "failed"
+FILLED, THERE, SKIPPED, FAILED = "filled", "there", "without images", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Outcome:
     uid, scan_id
         The run.
     state
-        `FILLED`, `THERE` (a complete node had been there) or `FAILED`.
+        `FILLED`, `THERE` (a complete node had been there), `SKIPPED` (no images) or `FAILED`.
     path
         Of the node.
     verdict, pcc
@@ -181,6 +181,8 @@ def fill_run(uid: str, tiled: TiledSection, settings: Settings, owner: str, trie
                 return _fill(uid, *_connect(tiled), settings, owner)
         except AlreadyFilledError:
             return Outcome(uid, state=THERE)
+        except NoImagesError:
+            return Outcome(uid, state=SKIPPED)
         except Exception as error:  # noqa: BLE001 (one run's trouble is no other's)
             outcome = Outcome(uid, state=FAILED, reason=reason(error))
             if attempt == tries or isinstance(error, ValueError):

@@ -9,7 +9,7 @@ from bcdi_inpaint.catalog.queries import settled_uids
 from bcdi_inpaint.live.callback import InpaintCallback
 from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger
-from bcdi_inpaint.live.status import FAILED, RunStatus
+from bcdi_inpaint.live.status import RunStatus, State
 from bcdi_inpaint.scans import RockingScanRule
 
 from .seen_runs import finished_scans
@@ -86,7 +86,7 @@ def catch_up(
     Returns
     -------
     list of RunStatus
-        What became of each run, in the order they were done.
+        What became of each run, in the order they were done; runs without images are left out.
     """
     uids = left_over(raw, processed, rule=rule, newest_first=newest_first, failed_too=failed_too)
     if progress is not None:
@@ -96,10 +96,11 @@ def catch_up(
         with InpaintCallback(
             raw, processed, settings=settings, rule=rule, limits=limits, owner=owner
         ) as callback:
-            for status in fill_all(callback, uids):
-                done.append(status)
+            for number, status in enumerate(fill_all(callback, uids), start=1):
+                if status.state is not State.SKIPPED:
+                    done.append(status)
                 if progress is not None:
-                    progress(len(done), len(uids))
+                    progress(number, len(uids))
     return done
 
 
@@ -112,15 +113,15 @@ def fill_all(callback: InpaintCallback, uids: Sequence[str]) -> Iterator[RunStat
         except Exception as error:
             logger.exception("run %s could not be submitted", uid)
             del waiting[uid]
-            yield RunStatus(uid, state=FAILED, reason=reason(error))
+            yield RunStatus(uid, state=State.FAILED, reason=reason(error))
     while waiting:
         time.sleep(LOOK_EVERY)
         now = callback.status()
-        for status in reversed(now.last):
+        for status in reversed((*now.skipped, *now.last)):
             if status.uid in waiting:
                 del waiting[status.uid]
                 yield status
         # Whatever is neither to be done nor done would be waited for in vain.
         for uid in waiting.keys() - {run.uid for run in now.runs}:
             del waiting[uid]
-            yield RunStatus(uid, state=FAILED, reason="it is not known what became of it")
+            yield RunStatus(uid, state=State.FAILED, reason="it is not known what became of it")

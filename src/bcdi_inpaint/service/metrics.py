@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from bcdi_inpaint.live.status import GOING_ON, TO_DO
+from bcdi_inpaint.live.status import GOING_ON, TO_DO, DropReason, FailReason
+from bcdi_inpaint.scans import SkipReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from enum import StrEnum
 
     from prometheus_client import Metric
 
@@ -58,19 +60,28 @@ class StatusCollector(Collector):
 
 
 def _counters(status: Status) -> Iterable[Metric]:
-    seen = status.complete + status.failed + len(status.runs)
+    without_images = status.skipped_by.get(SkipReason.NO_IMAGES, 0)
+    seen = status.complete + status.failed + without_images + len(status.runs)
     for name, value, meaning in (
-        ("scans_seen", seen, "Rocking scans that were taken."),
+        ("scans_seen", seen, "Runs that were taken for rocking scans."),
         ("scans_filled", status.complete, "Scans that have a complete node."),
-        ("scans_failed", status.failed, "Scans that were given up."),
-        (
-            "scans_dropped",
-            status.dropped,
-            "Scans whose filling was put off until they had finished.",
-        ),
         ("worker_restarts", max(status.restarts, 0), "Workers that had to be replaced."),
     ):
         yield CounterMetricFamily(f"bcdi_inpaint_{name}", meaning, value)
+    yield _by_reason("failed", FailReason, status.failed_by, "Scans that were given up.")
+    put_off = "Scans whose filling was put off until they had finished."
+    yield _by_reason("dropped", DropReason, status.dropped_by, put_off)
+    yield _by_reason("skipped", SkipReason, status.skipped_by, "Runs that are not to be filled.")
+
+
+def _by_reason(
+    name: str, reasons: type[StrEnum], counts: Mapping[str, int], meaning: str
+) -> CounterMetricFamily:
+    """A counter for each reason, from 0 on: Prometheus sees no increase in one that begins at 1."""
+    counter = CounterMetricFamily(f"bcdi_inpaint_scans_{name}", meaning, labels=["reason"])
+    for reason in reasons:
+        counter.add_metric([reason], counts.get(reason, 0))
+    return counter
 
 
 def _gauges(status: Status) -> Iterable[Metric]:

@@ -14,7 +14,7 @@ from bcdi_inpaint.live import logs
 from bcdi_inpaint.live.callback import InpaintCallback
 from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger
-from bcdi_inpaint.live.status import FAILED
+from bcdi_inpaint.live.status import State
 
 from .config import api_key
 from .connection import connect
@@ -190,7 +190,7 @@ def _log_done(
             "self_check": run.result.get("self_check_verdict"),
             "reason": run.reason,
         }
-        level = logging.WARNING if run.state == FAILED else logging.INFO
+        level = logging.WARNING if run.state is State.FAILED else logging.INFO
         logger.log(level, "run %s: %s", run.uid, run.state, extra={"run": fields})
     return set(done)
 

@@ -81,7 +81,10 @@ class Intake:
             return True
         if not stop:
             return False
-        known = next((run for run in self._callback.status().runs if run.uid == uid), None)
+        status = self._callback.status()
+        if any(run.uid == uid for run in status.skipped):
+            return True
+        known = next((run for run in status.runs if run.uid == uid), None)
         if known is None:
             if not self._is_settled(uid):
                 logger.info("run %s has finished", uid)

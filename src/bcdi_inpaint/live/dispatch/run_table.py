@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from threading import Condition
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Fault
-from ..status import COMPLETE, FAILED, FILLING, GOING_ON, LEFT, MEASURING, TO_DO, WAITING, RunStatus
+from ..errors import Fault, kind_of
+from ..guard import GuardedLogger
+from ..status import GOING_ON, TO_DO, DropReason, RunStatus, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bcdi_inpaint.scans import RunStart
+    from bcdi_inpaint.scans import RunStart, Skip
 
     from ..messages import Progress
     from ..settings import Limits, Settings
+
+logger = GuardedLogger(__name__)
 
 KEPT = 50
 """Done runs that are remembered, and silent ones that may still stop."""
@@ -75,10 +78,12 @@ class RunTable:
         self._limits = limits
         self._open: dict[str, _Run] = {}
         self._done: deque[RunStatus] = deque(maxlen=KEPT)
+        self._skipped: deque[RunStatus] = deque(maxlen=KEPT)
         self._changed = Condition()
         self.complete = 0
-        self.failed = 0
-        self.dropped = 0
+        self.failed_by: Counter[str] = Counter()
+        self.dropped_by: Counter[str] = Counter()
+        self.skipped_by: Counter[str] = Counter()
         self.last_error = ""
 
     # What happens to a run, in this order.
@@ -89,7 +94,7 @@ class RunTable:
             uid=start.uid,
             scan_id=start.scan_id,
             sample=start.sample,
-            state=MEASURING if live else LEFT,
+            state=State.MEASURING if live else State.LEFT,
             method=settings.method,
             started=start.time,
         )
@@ -106,12 +111,26 @@ class RunTable:
                 self._open[uid] = _Run(status, settings, live=False, again=again)
                 self._changed.notify_all()
 
-    def drop(self, uid: str, reason: str) -> None:
+    def skip(self, start: RunStart, skip: Skip) -> None:
+        """A run is none of those that are filled."""
+        with self._changed:
+            run = self._open.pop(start.uid, None)
+            status = (
+                RunStatus(start.uid, start.scan_id, start.sample) if run is None else run.status
+            )
+            self.skipped_by[skip.reason] += 1
+            self._skipped.appendleft(
+                replace(status, state=State.SKIPPED, reason=str(skip), completed=time.time())
+            )
+            self._changed.notify_all()
+        logger.debug("%s (%s) is not filled: %s", status.name, status.uid, skip)
+
+    def drop(self, uid: str, reason: str, why: DropReason) -> None:
         """Live filling of a run ends before the run does."""
         with self._changed:
             run = self._open.get(uid)
             if run is not None and run.live:
-                self.dropped += 1
+                self.dropped_by[why] += 1
                 self._leave(run, reason)
 
     def heard(self, uid: str) -> None:
@@ -126,7 +145,7 @@ class RunTable:
             run = self._open.get(uid)
             if run is None or run.status.state not in GOING_ON:
                 return False
-            self.dropped += run.live
+            self.dropped_by[DropReason.SILENT] += run.live
             run.leaving = True
             self._leave(run, reason)
             return True
@@ -165,7 +184,7 @@ class RunTable:
         with self._changed:
             run = self._open.get(uid)
             if run is not None:
-                state = FILLING if run.live else WAITING
+                state = State.FILLING if run.live else State.WAITING
                 self._note(run, state=state, stopped=time.time())
 
     def next_job(self) -> Job | None:
@@ -176,12 +195,12 @@ class RunTable:
         now = time.monotonic()
         with self._changed:
             runs = self._open.values()
-            if any(run.status.state == FILLING and not run.live for run in runs):
+            if any(run.status.state == State.FILLING and not run.live for run in runs):
                 return None
             due_by = now - (PATIENCE if any(run.live for run in runs) else 0.0)
             for run in runs:
-                if run.status.state == WAITING and run.due <= due_by:
-                    self._note(run, state=FILLING)
+                if run.status.state == State.WAITING and run.due <= due_by:
+                    self._note(run, state=State.FILLING)
                     given_up = run.status.failures >= self._limits.attempts
                     reason = run.status.reason if given_up else ""
                     return Job(run.status.uid, run.settings, run.again, reason)
@@ -195,7 +214,7 @@ class RunTable:
                 self.complete += 1
                 self._note(
                     run,
-                    state=COMPLETE,
+                    state=State.COMPLETE,
                     path=path,
                     result=dict(metadata),
                     frames=metadata.get("frames", run.status.frames),
@@ -235,11 +254,11 @@ class RunTable:
         with self._changed:
             run = self._open.pop(uid, None)
             if run is not None:
-                self.failed += 1
                 if reason:
-                    self.last_error = f"{_name(run.status)}: {reason}"
+                    self.last_error = f"{run.status.name}: {reason}"
                 reason = reason or run.status.reason
-                self._note(run, state=FAILED, reason=reason, completed=time.time())
+                self.failed_by[kind_of(reason)] += 1
+                self._note(run, state=State.FAILED, reason=reason, completed=time.time())
                 self._done.appendleft(run.status)
             self._changed.notify_all()
 
@@ -261,7 +280,7 @@ class RunTable:
             return tuple(
                 uid
                 for uid, run in self._open.items()
-                if run.live or run.leaving or run.status.state == FILLING
+                if run.live or run.leaving or run.status.state == State.FILLING
             )
 
     def silent(self) -> tuple[str, ...]:
@@ -282,7 +301,7 @@ class RunTable:
     def seconds_to_next(self) -> float | None:
         """Until a waiting run is due; None if none waits."""
         with self._changed:
-            due = [run.due for run in self._open.values() if run.status.state == WAITING]
+            due = [run.due for run in self._open.values() if run.status.state == State.WAITING]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def runs(self) -> tuple[RunStatus, ...]:
@@ -295,6 +314,11 @@ class RunTable:
         with self._changed:
             return tuple(self._done)
 
+    def skipped(self) -> tuple[RunStatus, ...]:
+        """Runs that are none of those that are filled, newest first."""
+        with self._changed:
+            return tuple(self._skipped)
+
     def wait(self, timeout: float | None) -> bool:
         """Wait until no finished run is left to fill; whether that came in time."""
         with self._changed:
@@ -304,14 +328,10 @@ class RunTable:
 
     def _leave(self, run: _Run, reason: str) -> None:
         run.live = False
-        self.last_error = f"{_name(run.status)}: {reason}"
-        state = LEFT if run.status.state in GOING_ON else WAITING
+        self.last_error = f"{run.status.name}: {reason}"
+        state = State.LEFT if run.status.state in GOING_ON else State.WAITING
         self._note(run, state=state, reason=reason, seconds_behind=0.0)
 
     def _note(self, run: _Run, **changes: Any) -> None:
         run.status = replace(run.status, **changes)
         self._changed.notify_all()
-
-
-def _name(run: RunStatus) -> str:
-    return f"scan {run.uid if run.scan_id is None else run.scan_id}"

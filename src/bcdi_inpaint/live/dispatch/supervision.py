@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING
 
+from bcdi_inpaint.scans import RunStart
+
 from ..errors import Fault, reason
 from ..guard import GuardedLogger, going_on, repeat
 from ..messages import (
@@ -25,10 +27,12 @@ from ..messages import (
     Leave,
     Left,
     Progress,
+    Skipped,
     UnreadableError,
     receive,
     send,
 )
+from ..status import DropReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,7 +175,7 @@ class Supervisor:
 
     def _drop(self, uid: str, why: str) -> None:
         """End live filling of a run, of which the worker has not all documents."""
-        self._run_table.drop(uid, why)
+        self._run_table.drop(uid, why, DropReason.LOST)
         self._queue.discard(uid)
         worker = self._worker
         if worker is not None:
@@ -347,6 +351,8 @@ class _Worker:
                 run_table.complete_run(uid, path, metadata)
             case Failed(uid, reason, fault):
                 run_table.trouble(uid, reason, fault)
+            case Skipped(uid, skip):
+                run_table.skip(RunStart(uid), skip)
             case GivenUp(uid):
                 run_table.give_up(uid)
             case Left(uid):

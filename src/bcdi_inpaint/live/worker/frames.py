@@ -14,11 +14,14 @@ from bcdi_inpaint.scans import (
     MOST_POINTS,
     FramesInEvent,
     FramesInFile,
+    NoImagesError,
     Retry,
     RunDocuments,
     RunStart,
     check_points,
     check_size,
+    choose_image,
+    declared_images,
     read_points,
 )
 from bcdi_inpaint.scans.assembly import assemble
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.1
 """Seconds between looks at a file that did not have what its documents announce."""
+PRIMARY = "primary"
+"""The stream in which bluesky's plans record the points."""
+LISTED = 8
+"""Data keys that a message names."""
 ONCE = Retry()
 LAST_LOOKS = Retry(attempts=4, pause=0.1)
 """How patiently to look once the run has stopped; what comes later is read from Tiled."""
@@ -144,9 +151,13 @@ class Collector:
 
         Raises
         ------
+        NoImagesError
+            If the run has none.
         CannotFollowError
             If not all of it came; it must be read from Tiled then.
         """
+        if self._source is None and not self._announced:
+            _refuse_without_images(self.record)
         if self._announced:
             raise CannotFollowError("not all announced frames could be read before the run stopped")
         return self._assemble(np.flatnonzero(~np.isnan(self._arrived)))
@@ -164,14 +175,10 @@ class Collector:
         self, location: FramesInEvent | FramesInFile, *, last: bool
     ) -> FramesInEvent | FramesInFile | None:
         """Fetch frames; what of them is not there yet."""
-        source = (location.stream, location.data_key)
-        if self._settings.data_key not in (None, location.data_key):
+        if not self._is_ours(location):
+            if isinstance(location, FramesInEvent):
+                self._documents.forget(location)
             return None
-        if self._source not in (None, source):
-            raise CannotFollowError(
-                f"several detectors record frames, {location.data_key} is one; set data_key"
-            )
-        self._source = source
         if isinstance(location, FramesInFile) and not location.dataset:
             raise CannotFollowError(f"{location.uri} is no HDF5 file whose frames can be read")
         try:
@@ -192,6 +199,22 @@ class Collector:
             self._documents.forget(location)
             return None
         return location.after(len(points)) if len(points) < len(numbers) else None
+
+    def _is_ours(self, location: FramesInEvent | FramesInFile) -> bool:
+        """Whether these are frames of the detector that is filled."""
+        source, wanted = (location.stream, location.data_key), self._settings.data_key
+        if wanted not in (None, location.data_key):
+            return False
+        if self._source is None:
+            run = self.record
+            images = list(dict.fromkeys([*declared_images(run), source]))
+            try:
+                self._source = choose_image(run, images, self._settings.choices, wanted)
+            except ValueError as error:
+                raise CannotFollowError(str(error)) from error
+        if location.stream != self._source[0] != PRIMARY:
+            raise CannotFollowError(f"frames came in the streams {self._source[0]} and {source[0]}")
+        return source == self._source
 
     def _put(self, seq_num: int, frames: NDArray[Any]) -> None:
         """Keep the frames ``(point, frame of the point, row, col)`` of points from `seq_num` on."""
@@ -232,3 +255,10 @@ class Collector:
             point = max(math.prod(frames) * like.dtype.itemsize, 1)
             points = min(2 * points, largest // point, MOST_POINTS)
         return np.empty((points, *frames), like.dtype)
+
+
+def _refuse_without_images(run: RunRecord) -> None:
+    """Raise `NoImagesError` for a run that has announced none at all."""
+    if not declared_images(run):
+        recorded = [key for stream in run.streams.values() for key in stream.data_keys]
+        raise NoImagesError(f"it recorded {', '.join(recorded[:LISTED]) or 'nothing'}")

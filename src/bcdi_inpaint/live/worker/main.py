@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint.catalog import AlreadyFilledError
+from bcdi_inpaint.scans import NoImagesError, Skip, SkipReason
 
 from .. import logs
-from ..errors import CannotFollowError, Fault, fault, reason
+from ..errors import CannotFollowError, Fault, fault, is_expected, reason
 from ..guard import GuardedLogger, going_on
 from ..messages import (
     Close,
@@ -36,6 +37,7 @@ from ..messages import (
     Left,
     Open,
     Progress,
+    Skipped,
     UnreadableError,
     receive,
     send,
@@ -192,9 +194,11 @@ class Worker:
     def _report(self, uid: str, error: Exception) -> None:
         """Say that a run has failed; without that, the supervisor would wait for it for ever."""
         try:
-            whose = fault(error)
-            logger.warning("run %s: %s", uid, reason(error), exc_info=whose is Fault.RUN)
-            self._tell(Failed(uid, reason(error), whose))
+            if isinstance(error, NoImagesError):
+                self._tell(Skipped(uid, Skip(SkipReason.NO_IMAGES, str(error))))
+                return
+            logger.warning("run %s: %s", uid, reason(error), exc_info=not is_expected(error))
+            self._tell(Failed(uid, reason(error), fault(error)))
         except Exception as reporting:  # noqa: BLE001 (the supervisor notices that the worker is gone)
             sys.exit(f"it can't be said what became of run {uid}: {reason(reporting)}")
 
