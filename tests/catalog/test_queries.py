@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tiled.queries import Key
 
-from bcdi_inpaint.catalog import claim, current, filled, find, open_processed, unfilled, write
+from bcdi_inpaint.catalog import (
+    claim,
+    current,
+    filled,
+    filled_scan,
+    filled_table,
+    find,
+    open_processed,
+    unfilled,
+    write,
+)
 
 from .conftest import insert_run
 
@@ -93,6 +103,23 @@ def test_queries(beamline_at_work: Container) -> None:
     assert without == [57, 56]
     patient = unfilled(raw, processed, max_failures=4)
     assert [raw[key].metadata["start"]["scan_id"] for key in patient] == [57, 56, 55]
+
+    assert filled_scan(processed, 52).metadata["attempt"] == 2
+    with pytest.raises(KeyError, match=r"no filled scan 57 in .*; there are 52, 53, 54"):
+        filled_scan(processed, 57)
+    with pytest.raises(KeyError, match=r"no filled scan 52 of Pt_a .*; there are 53, 54"):
+        filled_scan(processed, 52, sample="Pt_a")
+    with pytest.raises(KeyError, match=r"no filled scan 1 of Xy .*; there is none yet"):
+        filled_scan(processed, 1, sample="Xy")
+
+    table = filled_table(processed)
+    assert table.scan.tolist() == [54, 54, 53, 52]
+    assert table[table.verdict != "trusted"].sort_values("pcc").scan.tolist() == [52, 53]
+    assert table["sample"].tolist() == ["Pt_a", "Pt_a", "Pt_a", "Au_b"]
+    assert (table.finished.dt.tz_convert(None).astype("int64") / 1e9 > NOW - 3600).all()
+    assert processed[table.index[-1]].metadata["scan_id"] == 52
+    assert table.index[-1].startswith("52-Au_b-")
+    assert filled_table(processed.search(Key("sample") == "Xy")).empty
 
     answers = ask_the_documented_questions(raw, processed)
     assert len(answers) == 10

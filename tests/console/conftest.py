@@ -141,5 +141,5 @@ def station(installed: Station) -> Station:
     """That, with nothing to do and nothing chosen."""
     assert installed.inpaint.wait(WAIT)
     (installed.folder / "inpaint.toml").unlink(missing_ok=True)
-    installed.inpaint._take(Toggles(method="linear"))
+    installed.inpaint._toggles.take(Toggles(method="linear"))
     return installed

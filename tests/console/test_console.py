@@ -10,7 +10,9 @@ import time
 
 import numpy as np
 import pytest
+from bluesky import plans as bp
 from bluesky.run_engine import Dispatcher
+from ophyd.sim import SynAxis, SynGauss
 from rich.console import Console
 
 from bcdi_inpaint import inpaint as fill
@@ -126,6 +128,61 @@ change(Path(sys.argv[1]), Toggles(), detector="maxipix_2x2")
 """
 
 
+def test_what_is_remembered_is_said(station, places, capsys):
+    """That inpainting is off: when a session begins, and of its first scan."""
+    station.inpaint.off()
+    capsys.readouterr()
+    again = install(Dispatcher(), *places, folder=station.folder)
+    said = capsys.readouterr().out
+    assert "inpaint: off since an earlier session: new scans are not filled (%inpaint on)" in said
+    again.close(0.0)
+
+
+def test_of_the_first_scan_it_is_said_that_inpainting_is_off(station, capsys):
+    inpaint = station.inpaint
+    inpaint.off()
+    first, second = station.rock(sample_name="Pt"), station.rock()
+    assert inpaint.wait(WAIT)
+    said = capsys.readouterr().out
+    scan = station.scan_id(first)
+    assert f"inpaint: scan {scan} Pt is not filled: inpainting is off (%inpaint on)" in said
+    assert said.count("is not filled") == 1
+    inpaint.log()
+    log = capsys.readouterr().out
+    assert f"INFO scan {station.scan_id(second)} is not filled: inpainting is off" in log
+    inpaint.why(scan)
+    assert f"scan {scan} Pt is not filled: inpainting is off" in capsys.readouterr().out
+    inpaint.on()
+
+
+def test_why_a_scan_is_not_filled_can_be_asked(station, capsys):
+    inpaint = station.inpaint
+    motor = SynAxis(name="eta", egu="deg")
+    point = SynGauss("point", motor, "eta", center=0, Imax=1)
+    (alignment,) = station.RE(bp.scan([point], motor, -3, 3, 16)).run_start_uids
+    (count,) = station.RE(bp.count([point], 9)).run_start_uids
+    (short,) = station.RE(bp.scan([point], motor, -1, 1, 3)).run_start_uids
+    filled = station.rock()
+    assert inpaint.wait(WAIT)
+    assert "Traceback" not in capsys.readouterr().err
+    for uid, answer in (
+        (alignment, "is not filled: no images (it recorded point, eta, eta_setpoint)"),
+        (count, "is not filled: not a rocking scan (the plan is 'count')"),
+        (short, "is not filled: too few points (3, at least 8 are needed)"),
+        (filled, f"is filled: {'/'.join(inpaint.last().path_parts)}"),
+    ):
+        scan = station.scan_id(uid)
+        call(inpaint, f"why {scan}")
+        said = capsys.readouterr().out
+        assert said == f"scan {scan} {answer}\n"
+        if uid != filled:
+            inpaint.log()
+            assert said.strip() in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no scan 3000"):
+        inpaint.why(3000)
+    assert station.nodes(alignment, count, short) == {}
+
+
 def test_two_programs_share_a_file(station):
     """Neither loses what the other has chosen, and each follows the other."""
     file = station.folder / "inpaint.toml"
@@ -230,13 +287,21 @@ def test_in_ipython_there_is_a_magic(places, tmp_path):
     shell = InteractiveShell.instance()
     try:
         handle = install(Dispatcher(), *places, folder=tmp_path)
-        handle._console = Console(file=io.StringIO())
+        handle._say.console = Console(file=io.StringIO())
         try:
             shell.run_line_magic("inpaint", "method cubic")
             assert handle.toggles.method == "cubic"
-            with provisionalcompleter():
-                found = [c.text for c in shell.Completer.completions("%inpaint method ne", 18)]
-            assert "nearest" in found
+
+            def completed(line: str) -> list[str]:
+                with provisionalcompleter():
+                    return [c.text for c in shell.Completer.completions(line, len(line))]
+
+            assert completed("%inpaint ") == list(COMMANDS)
+            assert completed("node = %inpaint la") == ["last"]
+            assert completed("%inpaint method ne") == ["nearest"]
+            assert completed("%inpaint log ") == [""]  # and none of Python's words
+            assert "eiger2_4m" in completed("%inpaint detector eiger2")
+            assert "range" in completed("ran")
             result = shell.run_cell("%inpaint metod")
             assert "did you mean method" in str(result.error_in_exec)
         finally:

@@ -119,7 +119,7 @@ CURVES = """[(axis.get_ylabel(), len(axis.lines[0].get_xdata()))
 def test_the_pages_go_as_they_are_told(terminal, tmp_path):
     """The tutorial, and in the same session what to do when the fill looks wrong."""
     assert "Error" not in terminal.greeting
-    terminal.type("inpaint._tuning_seconds = 12")
+    terminal.type("inpaint._tuning.seconds = 12")
     for typed, told in (*steps(FIRST_SCAN), *steps(WRONG_FILL)):
         said = terminal.type(typed)
         if "made the network no better" in said:

@@ -11,7 +11,17 @@ from .client import BCDIInpainted
 from .layout import SPEC
 from .node import ClaimLostError, Fill
 from .nodes import TagsRefusedError
-from .queries import current, filled, find, open_processed, raw_run, raw_uids, unfilled
+from .queries import (
+    current,
+    filled,
+    filled_scan,
+    filled_table,
+    find,
+    open_processed,
+    raw_run,
+    raw_uids,
+    unfilled,
+)
 
 __all__ = [
     "SPEC",
@@ -26,6 +36,8 @@ __all__ = [
     "claim",
     "current",
     "filled",
+    "filled_scan",
+    "filled_table",
     "find",
     "open_processed",
     "open_scan",

@@ -109,7 +109,7 @@ def claim(
         version_numpy=version("numpy"),
         version_tiled=version("tiled"),
     )
-    key = node_key(scan.raw_uid, scan.data_key, method, attempt)
+    key = node_key(scan, method, attempt)
     try:
         node = create(
             processed,

@@ -17,16 +17,25 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
     from tiled.structures.data_source import DataSource
 
+    from bcdi_inpaint.scans.rocking_scan import ScanMetadata
+
 SPEC = "BCDIInpainted"
 SPECS = (Spec(SPEC, version="1.0"), Spec("composite"))
 """The first with a client registered decides the client's class; `composite` is its base."""
 
+SAMPLE = 40
+"""Characters of the sample's name in a key."""
 
-def node_key(raw_uid: str, data_key: str, method: str, attempt: int) -> str:
-    """Key of the node: unique for each attempt, so that creating it is an atomic claim."""
-    return "-".join(
-        [path_segment(raw_uid), path_segment(data_key), path_segment(method), str(attempt)]
-    )
+
+def node_key(scan: ScanMetadata, method: str, attempt: int) -> str:
+    """Key of the node: unique for each attempt, so that creating it is an atomic claim.
+
+    It begins with what people know a scan by. All of it follows from the start document: two services
+    that claim the same attempt choose the same key.
+    """
+    number = "" if scan.scan_id is None else str(scan.scan_id)
+    parts = (number, scan.sample[:SAMPLE], scan.data_key, method, str(attempt), scan.raw_uid)
+    return "-".join(path_segment(part) for part in parts if part)
 
 
 def array_source(

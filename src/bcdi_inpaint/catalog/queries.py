@@ -15,11 +15,27 @@ from .listing import listing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pandas as pd
     from tiled.client.container import Container
 
 NEWEST_FIRST = ("finished", -1)
 FOLDER = ("processed", "bcdi_inpaint")
 """Where filled scans lie beside a beamline's ``raw``."""
+SHOWN = 20
+"""Scan numbers that a message names."""
+COLUMNS = {
+    "scan": ("scan_id", "Int64"),
+    "sample": ("sample", "string"),
+    "detector": ("detector", "string"),
+    "method": ("method_used", "string"),
+    "verdict": ("self_check_verdict", "string"),
+    "gap": ("gap_share", "float64"),
+    "pcc": ("self_check_pcc", "float64"),
+    "counts": ("self_check_counts_ratio", "float64"),
+    "frames": ("frames", "Int64"),
+    "finished": ("finished", "float64"),
+}
+"""Of the table of filled scans: the field of the metadata, and the type."""
 
 
 def current(processed: Container) -> Container:
@@ -39,6 +55,55 @@ def current(processed: Container) -> Container:
 def find(processed: Container, raw_uid: str) -> list[Container]:
     """The current filled scans of a raw run, newest first; one for each detector and method."""
     return list(current(processed).search(Key("raw_uid") == raw_uid).values())
+
+
+def filled_scan(processed: Container, scan_id: int, *, sample: str = "") -> Container:
+    """The newest current filled scan with this number, of one sample if it is given.
+
+    Raises
+    ------
+    KeyError
+        If there is none; it says which numbers there are.
+    """
+    searched = current(processed)
+    if sample:
+        searched = searched.search(Key("sample") == sample)
+    for node in searched.search(Key("scan_id") == scan_id).values():
+        found: Container = node
+        return found
+    values: Any = searched.distinct("scan_id")["metadata"].get("scan_id") or []
+    numbers = sorted(int(entry["value"]) for entry in values)
+    there = f"there are {', '.join(map(str, numbers[-SHOWN:]))}" if numbers else "there is none yet"
+    of_sample = f" of {sample}" if sample else ""
+    raise KeyError(f"no filled scan {scan_id}{of_sample} in {processed.uri}; {there}")
+
+
+def filled_table(processed: Container) -> pd.DataFrame:
+    """The current filled scans, newest first, as a table; the index is the key of the node.
+
+    Columns are scan, sample, detector, method, verdict, gap (share of the voxels), pcc and counts
+    (ratio) of the self-check, frames, finished (UTC). What is not known is NaN, NaT or empty.
+
+    Parameters
+    ----------
+    processed
+        The container of filled scans, or what a search in it has found.
+
+    Examples
+    --------
+    >>> table = filled_table(processed)  # doctest: +SKIP
+    >>> table[table.verdict != "trusted"].sort_values("pcc")  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    found = list(listing(current(processed)))
+    table = pd.DataFrame(
+        {
+            column: pd.Series([node.metadata.get(field) for node in found], dtype=dtype)
+            for column, (field, dtype) in COLUMNS.items()
+        }
+    ).set_axis([node.key for node in found])
+    return table.assign(finished=pd.to_datetime(table.finished, unit="s", utc=True))
 
 
 def filled(run: Container, processed: Container | None = None) -> list[Container]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from . import commands
@@ -9,13 +10,21 @@ from . import commands
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
     from .handle import Inpaint
 
+COMPLETER = "bcdi_inpaint"
+FIRST = 1000
+"""Above the priorities of IPython's own completers."""
+AFTER_MAGIC = re.compile(r"(?s)(?:.*\n)?\s*(?:[\w, ]+=\s*)?%?inpaint(?=\s)(.*)")
+"""What is typed behind ``%inpaint``, also where its answer is assigned."""
+
 
 def register(shell: InteractiveShell, inpaint: Inpaint) -> None:
     """Give a shell the magic, and completion of what follows it; in place of an earlier one."""
+    from IPython.core.completer import SimpleCompletion, context_matcher
     from IPython.core.error import UsageError
 
     def magic(line: str) -> Any:
@@ -24,8 +33,19 @@ def register(shell: InteractiveShell, inpaint: Inpaint) -> None:
         except (ValueError, OSError) as error:
             raise UsageError(f"inpaint: {' '.join(str(error).split())}") from None
 
-    def completer(_shell: InteractiveShell, event: Any) -> list[str]:
-        return commands.complete(inpaint, event.text_until_cursor.partition("inpaint")[2].lstrip())
+    # Python's own words and the folder's files don't belong here: the others are suppressed, for which
+    # there must be a completion, be it of what is there already.
+    @context_matcher(identifier=COMPLETER, priority=FIRST)  # type: ignore[untyped-decorator]
+    def completer(context: CompletionContext) -> SimpleMatcherResult:
+        typed = AFTER_MAGIC.fullmatch(context.text_until_cursor)
+        if typed is None:
+            return {"completions": []}
+        words = commands.complete(inpaint, typed[1].lstrip()) or [context.token]
+        return {
+            "completions": list(map(SimpleCompletion, words)),
+            "suppress": True,
+            "ordered": True,
+        }
 
     magic.__doc__ = "\n".join(
         ["Inpainting: status, toggles, results.", ""]
@@ -33,7 +53,9 @@ def register(shell: InteractiveShell, inpaint: Inpaint) -> None:
     )
     # IPython's own annotations are amiss here.
     shell.register_magic_function(magic, "line", "inpaint")  # type: ignore[arg-type]
-    shell.set_hook("complete_command", completer, str_key="%inpaint")  # type: ignore[no-untyped-call]
+    ours = shell.Completer.custom_matchers
+    ours[:] = [one for one in ours if getattr(one, "matcher_identifier", "") != COMPLETER]
+    ours.append(completer)
     _before_leaving(shell, inpaint.leave)
 
 

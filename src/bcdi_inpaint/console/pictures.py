@@ -9,7 +9,7 @@ import numpy as np
 from rich.progress import track
 
 from bcdi_inpaint.export.filled_scan import open_scan
-from bcdi_inpaint.export.layout import Blocks
+from bcdi_inpaint.export.layout import Blocks, path_segment
 from bcdi_inpaint.export.plots import plot_on
 from bcdi_inpaint.export.quicklook import OUTLINE
 
@@ -57,7 +57,7 @@ def draw(node: Container, folder: Path, console: Console) -> Figure:
     axis.set(xlabel="frame" if angles is None else f"{motor} (deg)", ylabel="counts in a frame")
     axis.legend(frameon=False)
 
-    path = folder / "pictures" / f"{node.item['id']}.png"
+    path = folder / "pictures" / f"{path_segment(node.item['id'])}.png"
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=100)
     console.print(f"picture: {path}", markup=False, soft_wrap=True)
