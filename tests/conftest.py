@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from .browsing import browser  # noqa: F401 (a fixture)
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 

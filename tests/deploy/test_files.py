@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bcdi_inpaint.catalog.local_server import FILE_EXTENSIONS, MEDIA_TYPES
 from bcdi_inpaint.service.config import ServiceConfig, example, load
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -123,12 +124,11 @@ def test_tiled_accepts_the_configuration_for_one_person(
     assert config.media_types.keys() == {"BlueskyRun", "BCDIInpainted"}
 
 
-def test_both_configurations_of_tiled_export_the_same_formats() -> None:
-    one, beamline = (
-        yaml.safe_load((DEPLOY / "tiled" / folder / "config.yml").read_text())
-        for folder in ("one-person", "beamline")
-    )
-    for entry in ("media_types", "file_extensions"):
-        assert one[entry] == beamline[entry]
-    for exporter in beamline["media_types"]["BCDIInpainted"].values():
+def test_all_servers_export_the_same_formats() -> None:
+    """Those that are configured, and the one that the demonstration and the profile start."""
+    for folder in ("one-person", "beamline"):
+        config = yaml.safe_load((DEPLOY / "tiled" / folder / "config.yml").read_text())
+        assert config["media_types"] == MEDIA_TYPES
+        assert config["file_extensions"] == FILE_EXTENSIONS
+    for exporter in MEDIA_TYPES["BCDIInpainted"].values():
         assert callable(pkgutil.resolve_name(exporter))

@@ -21,9 +21,9 @@ RAW = os.environ.get("BCDI_RAW", "bcdi/raw").split("/")
 
 def serve_tiled():
     """Start a server that ends with this session; returns its root."""
-    from tiled.server import SimpleTiledServer
+    from bcdi_inpaint.catalog.local_server import local_server
 
-    server = SimpleTiledServer(DATA / "tiled", readable_storage=[FILES])
+    server = local_server(DATA / "tiled", FILES)
     main = threading.main_thread()
     threading.Thread(target=lambda: (main.join(), server.close())).start()
     print(f"Tiled: {server.web_ui_link}")

@@ -23,17 +23,27 @@ def demo(
         str, typer.Option(help="Whose gaps are laid over the scan.")
     ] = "maxipix_2x2",
     method: Method = None,
-    output: Annotated[
+    hard_case: Annotated[
+        bool, typer.Option("--hard-case", help="Let the gap hide the Bragg peak itself.")
+    ] = False,
+    out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep data and picture here; else in a temporary folder."),
+        typer.Option(
+            metavar="DIR",
+            help="Keep data and picture here; else only the picture is kept, in this folder.",
+        ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the Tiled server running.")] = False,
 ) -> None:
     """Scan, fill and find the result in Tiled, on a simulated beamline."""
     from bcdi_inpaint.demo import demonstrate, replayed, simulated
 
-    experiment = simulated(detector) if scan is None else replayed(scan, detector, dataset)
-    demonstrate(experiment, console, folder=output, method=method, keep=keep)
+    experiment = (
+        simulated(detector, hard=hard_case)
+        if scan is None
+        else replayed(scan, detector, dataset, hard=hard_case)
+    )
+    demonstrate(experiment, console, folder=out, method=method, keep=keep)
 
 
 @app.command()

@@ -7,6 +7,8 @@ and exit code 2.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -14,7 +16,10 @@ from rich.console import Console
 
 from .errors import OneLineErrors
 
-console = Console()
+WIDE = 10_000
+"""Columns where nobody looks: in a pipe or a file, lines are not folded, so that paths stay whole."""
+
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
 
 app = typer.Typer(
     name="bcdi-inpaint",

@@ -213,7 +213,7 @@ class Inpaint:
     def status(self) -> None:
         """Show what is going on; %inpaint alone does the same."""
         where = {"toggles": str(self._toggles.file), "log": str(self._log.path)}
-        self._say.console.print(status_lines.table(self.callback.status(), self.toggles, where))
+        status_lines.show(self._say.console, self.callback.status(), self.toggles, where)
         if self._tuning.uid:
             self._say.console.print(f"tuning on run {self._tuning.uid}: {self._tuning.share:.0%}")
 

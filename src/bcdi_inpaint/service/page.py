@@ -27,6 +27,7 @@ from tiled.client.utils import ClientError
 from tiled.queries import Key
 
 from bcdi_inpaint.catalog import current
+from bcdi_inpaint.catalog.links import in_browser
 from bcdi_inpaint.export.layout import QUICKLOOK
 from bcdi_inpaint.live.wording import ago, state, verdict
 
@@ -160,7 +161,7 @@ def _facts(node: Container) -> dict[str, Any]:
         "verdict": word,
         "icon": ICONS.get(word, "!"),
         "ago": ago(known.get("finished")),
-        "tiled": node.uri.replace("/api/v1/metadata/", "/ui/browse/").partition("?")[0],
+        "tiled": in_browser(node),
         "pcc": [
             (name, known[f"self_check_pcc{suffix}"])
             for name, suffix in (
