@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bcdi_inpaint.catalog import AlreadyFilledError, ClaimedError, ClaimLostError, claim, write
+from bcdi_inpaint.catalog import (
+    AlreadyFilledError,
+    ClaimedError,
+    ClaimLostError,
+    claim,
+    node,
+    write,
+)
+from bcdi_inpaint.catalog.claims import Watch
 from bcdi_inpaint.export.quicklook import draw
 
 if TYPE_CHECKING:
@@ -172,6 +180,51 @@ def test_one_of_two_services_gets_the_claim(processed: Container, scan_and_fill:
     claim(processed, scan.metadata, method="patching")  # another fill
     first.abandon()
     claim(processed, scan.metadata, method="kriging")
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_claim_that_nobody_renews_ends_although_the_clock_jumped(
+    hours: int,
+    processed: Container,
+    scan_and_fill: Pair,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Backward: of the machine that asks; forward: of the one whose service is gone."""
+    scan, _ = scan_and_fill
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + max(hours, 0) * 3600)
+    claim(processed, scan.metadata, method="kriging", lease=1)
+    monkeypatch.setattr(time, "time", lambda: now + min(hours, 0) * 3600)
+    watch = Watch(patience=0.5)
+    for _ in range(2):
+        with pytest.raises(ClaimedError):
+            claim(processed, scan.metadata, method="kriging", watch=watch)
+    time.sleep(0.6)
+    claim(processed, scan.metadata, method="kriging", watch=watch).abandon()
+
+
+def test_a_claim_that_is_renewed_stands(processed: Container, scan_and_fill: Pair) -> None:
+    scan, _ = scan_and_fill
+    fill = claim(processed, scan.metadata, method="kriging")
+    watch = Watch(patience=0.2)
+    for _ in range(4):
+        with pytest.raises(ClaimedError):
+            claim(processed, scan.metadata, method="kriging", watch=watch)
+        time.sleep(0.15)
+        fill.renew()
+
+
+def test_a_claim_is_renewed_although_the_clock_jumped_back(
+    processed: Container, scan_and_fill: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, _ = scan_and_fill
+    monkeypatch.setattr(node, "STATUS_EVERY", 0.0)
+    fill = claim(processed, scan.metadata, method="kriging")
+    fill.renew_when_due()
+    past = time.time() - 7200
+    monkeypatch.setattr(time, "time", lambda: past)
+    fill.renew_when_due()
+    assert processed[fill.key].metadata["claim_expires"] < past + 7200
 
 
 def test_what_a_crash_left_is_replaced_once_its_claim_has_expired(

@@ -38,6 +38,40 @@ if TYPE_CHECKING:
 LEASE = 300.0
 """Seconds after which a claim that was not renewed expires; every block written renews it."""
 
+WATCHED = 1000
+"""Claims of others that are watched; the ones that were seen last."""
+
+
+class Watch:
+    """Since when the claims of others have not been renewed, by this machine's steady clock.
+
+    Clocks jump and differ: a claim that expires in hours may have been made an hour before the clock was
+    set right, by a service that is gone. Whoever is at it renews it.
+
+    Parameters
+    ----------
+    patience
+        Seconds without a renewal after which nobody is at it.
+    """
+
+    def __init__(self, patience: float = LEASE) -> None:
+        self._patience = patience
+        self._seen: dict[str, tuple[float, float]] = {}
+
+    def is_dead(self, key: str, expires: float) -> bool:
+        """Whether a claim, which expires at this time if it isn't renewed, hasn't been for too long."""
+        now = time.monotonic()
+        known, since = self._seen.get(key, (None, now))
+        if known != expires:
+            since = now
+        dead = now - since > self._patience
+        self._seen.pop(key, None)
+        if not dead:
+            self._seen[key] = expires, since
+            if len(self._seen) > WATCHED:
+                del self._seen[next(iter(self._seen))]
+        return dead
+
 
 class ClaimedError(RuntimeError):
     """Somebody else is writing this fill; the message says who and until when."""
@@ -55,6 +89,7 @@ def claim(
     redo: bool = False,
     owner: str = "",
     lease: float = LEASE,
+    watch: Watch | None = None,
 ) -> Fill:
     """Create the node of a fill, unless somebody is at it or it is done.
 
@@ -77,6 +112,9 @@ def claim(
         claimed itself, as a service does whose worker died.
     lease
         Seconds until the claim expires if it is not renewed.
+    watch
+        What is known of claims that stood in the way before. With it, one that nobody renews is taken
+        over even if it expires later.
 
     Raises
     ------
@@ -91,7 +129,9 @@ def claim(
         if known.complete and not known.superseded_by and not redo:
             raise AlreadyFilledError(f"{key} is complete already; ask for a redo to replace it")
         theirs = known.claim_expires > now and known.claimed_by != owner
-        if not known.complete and not known.failed and theirs:
+        if theirs and not known.complete and not known.failed:
+            if watch is not None and watch.is_dead(key, known.claim_expires):
+                continue
             raise ClaimedError(
                 f"{key} is being written by {known.claimed_by} "
                 f"(its claim expires in {known.claim_expires - now:.0f} s)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from contextlib import suppress
 from importlib.metadata import version
@@ -77,7 +78,7 @@ class Fill:
         self._sent: dict[tuple[str, tuple[int, int, int]], bytes] = {}
         self._written: NDArray[np.bool_] = np.zeros(0, bool)
         self._final: int | None = None
-        self._status_sent = 0.0
+        self._status_sent = -math.inf
 
     @property
     def key(self) -> str:
@@ -210,14 +211,14 @@ class Fill:
 
     def renew_when_due(self, *, seconds_behind: float | None = None) -> None:
         """Renew the claim, unless that has just been done."""
-        if time.time() - self._status_sent > STATUS_EVERY:
+        if time.monotonic() - self._status_sent > STATUS_EVERY:
             self.renew(seconds_behind=seconds_behind)
 
     def renew(self, *, seconds_behind: float | None = None) -> None:
         """Extend the claim and publish how far the fill has come."""
-        self._status_sent = time.time()
+        self._status_sent = time.monotonic()
         self._update(
-            claim_expires=self._status_sent + self._lease,
+            claim_expires=time.time() + self._lease,
             frames=int(self._written.sum()),
             frames_final=self._final,
             seconds_behind=seconds_behind,

@@ -35,6 +35,8 @@ class Hello:
     clients: bytes
     owner: str
     lease_seconds: float
+    beat_seconds: float
+    """A worker that has nothing to do says so each time that these have passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """The run that the worker works on from now on; empty when it waits."""
+    """The run that the worker works on from now on; empty when it waits, which is said again and again."""
 
     uid: str
 

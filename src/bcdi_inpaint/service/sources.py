@@ -61,6 +61,8 @@ class Intake:
         self._callback = callback
         self._processed = processed
         self._rule = rule
+        self._stopped: dict[str, float] = {}
+        """When runs were first seen to have stopped whose stop document has not come, by our clock."""
 
     def document(self, name: str, doc: Mapping[str, Any]) -> None:
         """Take a document of a run that goes on."""
@@ -85,16 +87,16 @@ class Intake:
         if any(run.uid == uid for run in status.skipped):
             return True
         known = next((run for run in status.runs if run.uid == uid), None)
-        if known is None:
-            if not self._is_settled(uid):
-                logger.info("run %s has finished", uid)
-                self._callback.submit(uid, stopped=stopped)
-            return True
-        if known.state in GOING_ON:
-            if stopped is not None and time.time() - stopped < OVERDUE:
+        if known is not None and known.state in GOING_ON:
+            now = time.monotonic()
+            if now - self._stopped.setdefault(uid, now) < OVERDUE:
                 return False
             logger.warning("run %s: its stop document did not come; taken from Tiled", uid)
             self._callback("stop", {**stop, "run_start": uid})
+        elif known is None and not self._is_settled(uid):
+            logger.info("run %s has finished", uid)
+            self._callback.submit(uid, stopped=stopped)
+        self._stopped.pop(uid, None)
         return True
 
     def _is_settled(self, uid: str) -> bool:

@@ -1,43 +1,22 @@
-"""The worker process: started, fed, watched, replaced."""
+"""Documents and finished runs are passed to a worker process, which is replaced when it is lost."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING
-
-from bcdi_inpaint.scans import RunStart
 
 from ..errors import Fault, reason
 from ..guard import GuardedLogger, going_on, repeat
-from ..messages import (
-    Close,
-    Done,
-    Failed,
-    Fill,
-    GivenUp,
-    GiveUp,
-    Hello,
-    InHand,
-    Leave,
-    Left,
-    Progress,
-    Skipped,
-    UnreadableError,
-    receive,
-    send,
-)
+from ..messages import Close, Fill, GiveUp, Hello, Leave
 from ..status import DropReason
+from .worker_process import BEAT, WorkerLostError, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..messages import Document, News, Open, Order
+    from ..messages import Document, Open, Order
     from ..settings import Limits
     from .document_queue import DocumentQueue
     from .run_table import Job, RunTable
@@ -48,15 +27,10 @@ REST = 1.0
 """Seconds between attempts at something that failed for no run's sake."""
 LONGEST_REST = 30.0
 """Seconds between attempts to start a worker that dies before it does anything."""
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Supervisor:
     """A thread that passes documents and finished runs to a worker process, for as long as it lives.
-
-    The worker is another interpreter rather than a fork or a ``multiprocessing`` child: it inherits
-    neither locks nor the user's ``__main__``, and lives in a session of its own, so that Ctrl-C in
-    the terminal doesn't reach it. It ends when its end of the pipe closes.
 
     Parameters
     ----------
@@ -79,9 +53,9 @@ class Supervisor:
         self.restarts = -1
         self._queue = queue
         self._run_table = run_table
-        self._hello = Hello(clients, owner, limits.lease_seconds)
+        self._hello = Hello(clients, owner, limits.lease_seconds, BEAT)
         self._limits = limits
-        self._worker: _Worker | None = None
+        self._worker: WorkerProcess | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bcdi-inpaint", daemon=True)
         self._thread.start()
@@ -114,7 +88,7 @@ class Supervisor:
         doing = "a step of passing orders to the worker failed"
         repeat(self._step, self._closing, logger, doing, rest=REST)
         if self._worker is not None:
-            with going_on(logger, "the worker was not told to end"), suppress(_WorkerLostError):
+            with going_on(logger, "the worker was not told to end"), suppress(WorkerLostError):
                 self._worker.tell(Close())
 
     def _step(self) -> None:
@@ -140,7 +114,7 @@ class Supervisor:
         waits = [table.seconds_to_silence(), None if self.paused else table.seconds_to_next()]
         return min((wait for wait in waits if wait is not None), default=None)
 
-    def _let_go_of_silent_runs(self, worker: _Worker) -> None:
+    def _let_go_of_silent_runs(self, worker: WorkerProcess) -> None:
         """Release what is held of runs that may never stop: whoever published them may be gone."""
         for uid in self._run_table.silent():
             with self._one_run(uid, self._run_table.give_up):
@@ -153,7 +127,7 @@ class Supervisor:
                     self._queue.discard(uid)
                     worker.tell(Leave(uid, why))
 
-    def _pass_on(self, worker: _Worker, entry: Open | Document | Leave) -> None:
+    def _pass_on(self, worker: WorkerProcess, entry: Open | Document | Leave) -> None:
         if isinstance(entry, Leave) or self._run_table.filled_live(entry.uid):
             worker.tell(entry)
 
@@ -162,7 +136,7 @@ class Supervisor:
         """What fails here for a run's sake costs this run only: it is let go, and others go on."""
         try:
             yield
-        except _WorkerLostError:
+        except WorkerLostError:
             pass  # the next step replaces it
         except Exception as error:
             logger.exception("run %s: an order could not be passed to the worker", uid)
@@ -179,10 +153,10 @@ class Supervisor:
         self._queue.discard(uid)
         worker = self._worker
         if worker is not None:
-            with suppress(_WorkerLostError):
+            with suppress(WorkerLostError):
                 worker.tell(Leave(uid))
 
-    def _replace(self, lost: _Worker | None) -> None:
+    def _replace(self, lost: WorkerProcess | None) -> None:
         """Start a worker, in place of one that was lost if there was one."""
         if lost is not None:
             how = lost.how_it_ended()
@@ -196,9 +170,9 @@ class Supervisor:
             lost.end(0.0)
             if not lost.was_useful:
                 self._closing.wait(_rest(self.restarts))
-        worker = _Worker(self._run_table, self._queue, self._limits)
+        worker = WorkerProcess(self._run_table, self._queue, self._limits)
         try:
-            with suppress(_WorkerLostError):  # the next step replaces it
+            with suppress(WorkerLostError):  # the next step replaces it
                 worker.tell(self._hello)
         except BaseException:  # it would take the first order for that
             worker.end(0.0)
@@ -217,143 +191,3 @@ def _order(job: Job) -> Order:
 def _rest(restarts: int) -> float:
     """Seconds before the next worker, after so many that were replaced."""
     return min(2.0 ** min(max(restarts, 0), 10), LONGEST_REST)
-
-
-def start_process(connection: Connection, limits: Limits) -> subprocess.Popen[bytes]:
-    """Start a worker process that is told what to do through `connection`.
-
-    Parameters
-    ----------
-    connection
-        The worker's end of a pipe.
-    limits
-        How many threads it may have.
-    """
-    return subprocess.Popen(  # noqa: S603 (this interpreter, our own module)
-        # -P: what lies in the working directory is not ours to import.
-        [sys.executable, "-P", "-m", "bcdi_inpaint.live.worker.main", str(connection.fileno())],
-        pass_fds=[connection.fileno()],
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        env={
-            **os.environ,
-            **dict.fromkeys(THREADS, str(limits.threads)),
-            # Threads that wait for each other leave the processor to those who need it.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            # The supervisor tries again itself; a worker that waits for Tiled does nothing else.
-            "TILED_RETRY_ATTEMPTS": "3",
-            "TILED_RETRY_TIMEOUT": "5",
-        },
-    )
-
-
-class _WorkerLostError(RuntimeError):
-    """The worker's end of the pipe is closed."""
-
-
-class _Worker:
-    """One worker process and the thread that listens to it."""
-
-    def __init__(self, run_table: RunTable, queue: DocumentQueue, limits: Limits) -> None:
-        ours, theirs = Pipe()
-        try:
-            self.process = start_process(theirs, limits)
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self.in_hand = ""
-        self.was_useful = False
-        self._connection: Connection = ours
-        self._run_table = run_table
-        self._queue = queue
-        self._stall_seconds = limits.stall_seconds
-        self._stalled = False
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    @property
-    def alive(self) -> bool:
-        return self._listener.is_alive()
-
-    def tell(self, order: Order) -> None:
-        try:
-            send(self._connection, order)
-        except OSError as error:
-            raise _WorkerLostError(self.how_it_ended()) from error
-
-    def end(self, timeout: float) -> None:
-        """Wait for the process to end by itself, kill it after `timeout` seconds."""
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self._listener.join()
-        self._connection.close()
-
-    def how_it_ended(self) -> str:
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(1.0)
-        code = self.process.returncode
-        if self._stalled:
-            return f"the worker was silent for {self._stall_seconds:g} s"
-        if code is None:
-            return "the worker closed its pipe"
-        if code < 0:
-            return f"the worker was killed by signal {-code}" + (
-                " (out of memory?)" if code == -9 else ""
-            )
-        return f"the worker ended with code {code}"
-
-    def _listen(self) -> None:
-        doing = "nobody listens to the worker any more; it is replaced"
-        with going_on(logger, doing), suppress(EOFError, OSError):
-            while True:
-                if not self._connection.poll(self._stall_seconds):
-                    if self.in_hand:
-                        self._stalled = True
-                        self.process.kill()
-                    continue
-                self._take_news()
-                self._queue.nudge()
-        with going_on(logger, "the supervisor could not be woken up"):
-            self._queue.nudge()
-
-    def _take_news(self) -> None:
-        """Take what the worker says; what can't be taken costs the run that it is about."""
-        try:
-            news: News = receive(self._connection)
-        except UnreadableError as error:
-            self._take_safely(Failed(error.uid, reason(error), Fault.RUN))
-        else:
-            self._take_safely(news)
-
-    def _take_safely(self, news: News) -> None:
-        try:
-            self._hear(news)
-        except Exception as error:
-            logger.exception("run %s: news of it could not be taken", news.uid)
-            if not isinstance(news, InHand | Progress):  # it would wait for ever for what is known
-                with going_on(logger, "the run could not be let go"):
-                    self._run_table.give_up(news.uid, f"news of it were lost: {reason(error)}")
-
-    def _hear(self, news: News) -> None:
-        run_table = self._run_table
-        match news:
-            case InHand(uid):
-                self.in_hand = uid
-                self.was_useful = True
-            case Progress():
-                run_table.progress(news)
-            case Done(uid, path, metadata):
-                run_table.complete_run(uid, path, metadata)
-            case Failed(uid, reason, fault):
-                run_table.trouble(uid, reason, fault)
-            case Skipped(uid, skip):
-                run_table.skip(RunStart(uid), skip)
-            case GivenUp(uid):
-                run_table.give_up(uid)
-            case Left(uid):
-                run_table.left(uid)

@@ -1,6 +1,6 @@
 """The worker process: takes orders from the supervisor, fills runs, reports.
 
-Run as ``python -m bcdi_inpaint.live.worker.main FD`` by `bcdi_inpaint.live.dispatch.supervision`. It does one
+Run as ``python -m bcdi_inpaint.live.worker.main FD`` by `bcdi_inpaint.live.dispatch.worker_process`. It does one
 thing after the other, so that it never works on more than it can be asked to redo, and ends when
 the other end of the pipe is closed.
 """
@@ -65,16 +65,18 @@ NICENESS = 5
 class Worker:
     """Fills runs; a fault of one never reaches another."""
 
-    def __init__(self, connection: Connection, catalogs: Catalogs) -> None:
+    def __init__(self, connection: Connection, catalogs: Catalogs, beat: float) -> None:
         self._connection = connection
         self._catalogs = catalogs
+        self._beat = beat
+        """Seconds after which the supervisor is told that there is nothing to do."""
         self._live: dict[str, LiveRun] = {}
         self._to_compare: dict[str, tuple[Comparison, Settings]] = {}
         """Complete runs that are yet to be compared with the raw run."""
 
     def serve(self) -> None:
         """Do what is ordered until the supervisor closes; in between, go on with open runs."""
-        pause: float | None = None
+        pause = 0.0
         while True:
             if self._connection.poll(pause):
                 pause = 0.0
@@ -92,6 +94,8 @@ class Worker:
             else:
                 pause = LOOK_AGAIN
                 with going_on(logger, "open runs could not be gone on with"):
+                    if not self._live:
+                        self._tell(InHand(""))
                     pause = self._advance()
 
     def _refuse(self, error: UnreadableError) -> None:
@@ -99,7 +103,7 @@ class Worker:
         with self._in_hand(error.uid):
             raise error
 
-    def _advance(self) -> float | None:
+    def _advance(self) -> float:
         """Do a piece of work on every open run; seconds for which there is no more to do."""
         pauses = []
         for uid, run in list(self._live.items()):
@@ -110,7 +114,7 @@ class Worker:
                 with self._in_hand(uid):
                     self._compare(uid)
         pauses += [comparison.pause for comparison, _ in self._to_compare.values()]
-        return min(pauses, default=None)
+        return min([*pauses, self._beat])
 
     def _do(self, order: RunOrder) -> None:
         match order:
@@ -227,7 +231,8 @@ def main(descriptor: int) -> None:
         hello: Hello = receive(connection)
         raw, processed = pickle.loads(hello.clients)  # noqa: S301 (made by the process that started us)
         logs.set_up_worker(raw.context.api_key or "")
-        Worker(connection, Catalogs(raw, processed, hello.owner, hello.lease_seconds)).serve()
+        catalogs = Catalogs(raw, processed, hello.owner, hello.lease_seconds)
+        Worker(connection, catalogs, hello.beat_seconds).serve()
     gc.freeze()  # whoever closed waits for us, and needs no search through all that is loaded
 
 

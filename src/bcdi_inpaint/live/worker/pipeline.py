@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from tiled.client.metadata_update import DELETE_KEY
 from tiled.queries import Key
 
 from bcdi_inpaint import catalog
-from bcdi_inpaint.catalog.claims import LEASE
+from bcdi_inpaint.catalog.claims import LEASE, Watch
 from bcdi_inpaint.export import quicklook
 from bcdi_inpaint.filling import inpaint
 from bcdi_inpaint.scans import ScanMetadata, from_run
@@ -45,12 +45,15 @@ class Catalogs:
         In whose name nodes are claimed.
     lease_seconds
         Until such a claim expires if it is not renewed.
+    watch
+        Of claims of others.
     """
 
     raw: Container
     processed: Container
     owner: str = ""
     lease_seconds: float = LEASE
+    watch: Watch = field(default_factory=Watch)
 
     def provenance(self, uid: str) -> tuple[str, tuple[str, ...]]:
         """Path and access tags of a run in Tiled, finished or not.
@@ -108,6 +111,7 @@ class Catalogs:
             redo=again,
             owner=self.owner,
             lease=self.lease_seconds,
+            watch=self.watch,
         )
 
 

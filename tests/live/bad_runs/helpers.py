@@ -1,0 +1,206 @@
+"""A callback whose worker runs in a thread of this process and fills without Tiled, and bad runs for it.
+
+Callback, queue, run table, supervisor, pipe and worker are the real ones; what the worker does with Tiled
+and numbers is replaced. So a case takes a fraction of a second.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from bcdi_inpaint.live import InpaintCallback, Limits, messages
+from bcdi_inpaint.live.messages import receive
+from bcdi_inpaint.live.worker.main import Worker
+from bcdi_inpaint.scans import RockingScanRule
+from bcdi_inpaint.service.sources import Intake
+
+BAD = f"bad-{uuid.uuid4()}"
+LIMITS = Limits(attempts=2, retry_seconds=0.02, absent_seconds=0.1)
+WAIT = 60
+"""Seconds; only a fault makes a test wait so long."""
+
+
+def until(done: Callable[[], Any], seconds: float = WAIT) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (result := done()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.005)
+    return result
+
+
+class OddError(Exception):
+    """An exception that can't even be printed."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class LiveRun:
+    """In the place of a `LiveRun`: counts Events; complete if all came."""
+
+    comparison = None
+
+    def __init__(
+        self, catalogs: Any, uid: str, settings: Any, progress: Callable[..., None]
+    ) -> None:
+        self.uid, self.settings, self.events, self.progress = uid, settings, 0, progress
+        self.expected = 0
+
+    @property
+    def pause(self) -> float:
+        return 0.05
+
+    def take(self, name: str, doc: Any) -> None:
+        if name == "start":
+            self.expected = int(doc["num_points"])
+        self.events += name == "event"
+
+    def advance(self) -> bool:
+        self.progress(messages.Progress(self.uid, self.events, 0, None, 0.0))
+        return False
+
+    def finish(self) -> Any:
+        assert self.events == self.expected, "an event was lost, and nobody noticed"
+        return filled(self.uid)
+
+
+def fill_finished(
+    catalogs: Any, uid: str, settings: Any, *, again: bool, progress: Callable[[int, int], None]
+) -> Any:
+    progress(1, 8)
+    return filled(uid)
+
+
+def filled(uid: str) -> Any:
+    return SimpleNamespace(path_parts=("processed", uid), metadata={"frames": 8})
+
+
+class ThreadAsProcess:
+    """A worker in a thread of this process, which dies when it is killed."""
+
+    def __init__(self, connection: Connection) -> None:
+        descriptor = os.dup(connection.fileno())
+        self._line = socket.socket(fileno=os.dup(descriptor))
+        self._connection = Connection(descriptor)
+        self.pid = id(self)
+        self.returncode: int | None = None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with self._line, self._connection as connection, suppress(Exception, SystemExit):
+            receive(connection)  # Hello
+            Worker(connection, SimpleNamespace(), beat=0.05).serve()
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise subprocess.TimeoutExpired("worker", timeout or 0.0)
+        self.returncode = self.returncode or 0
+        return self.returncode
+
+    def kill(self) -> None:
+        self.returncode = -signal.SIGKILL
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+
+
+def run_of(uid: str, **start: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Documents of a run of eight points."""
+    begun = {"uid": uid, "plan_name": "scan", "num_points": 8, "time": 1.0, **start}
+    described = {"uid": f"{uid}/descriptor", "run_start": uid, "name": "primary", "data_keys": {}}
+    events = [
+        {"descriptor": f"{uid}/descriptor", "seq_num": i, "data": {"det": np.ones((4, 4))}}
+        for i in range(1, 9)
+    ]
+    return [
+        ("start", begun),
+        ("descriptor", described),
+        *(("event", event) for event in events),
+        ("stop", {"uid": f"{uid}/stop", "run_start": uid, "exit_status": "success"}),
+    ]
+
+
+def feed(callback: Callable[..., Any], documents: list[tuple[str, Any]]) -> None:
+    for name, doc in documents:
+        callback(name, doc)
+
+
+def fate(callback: InpaintCallback, uid: str) -> str | None:
+    return next((run.state for run in callback.status().last if run.uid == uid), None)
+
+
+def fails_for_bad(finish: Callable[[LiveRun], Any]) -> Callable[[LiveRun], Any]:
+    def raising(run: LiveRun) -> Any:
+        if run.uid == BAD:
+            raise ValueError("bad")
+        return finish(run)
+
+    return raising
+
+
+def is_about(arguments: tuple[Any, ...], uid: str) -> bool:
+    return any(uid in repr(argument) for argument in arguments)
+
+
+def fail_for(
+    monkeypatch: pytest.MonkeyPatch,
+    place: Any,
+    name: str,
+    which: str,
+    error: type[Exception] = OddError,
+) -> list[str]:
+    """Let a function raise for one run, or the first times; which calls raised."""
+    raised: list[str] = []
+    wrapped = getattr(place, name)
+
+    def raising(*args: Any, **kwargs: Any) -> Any:
+        wanted = is_about((*args, *kwargs.values()), BAD) if which == "bad" else len(raised) < 3
+        if wanted:
+            raised.append(name)
+            raise error
+        return wrapped(*args, **kwargs)
+
+    monkeypatch.setattr(place, name, raising)
+    return raised
+
+
+def place_name(place: Any) -> str:
+    return str(place.__name__).rpartition(".")[2]
+
+
+def fails_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    failures = iter([OddError])
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return function(*args, **kwargs)
+
+    return failing
+
+
+def states(callback: InpaintCallback) -> list[str]:
+    return [run.state for run in callback.status().runs]
+
+
+def answer(status: int) -> httpx.HTTPStatusError:
+    request = httpx.Request("GET", "http://tiled")
+    return httpx.HTTPStatusError("", request=request, response=httpx.Response(status))
+
+
+def sources(callback: InpaintCallback, processed: Any) -> Intake:
+    return Intake(callback, processed, RockingScanRule())

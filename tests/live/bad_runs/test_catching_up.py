@@ -1,0 +1,109 @@
+"""Catching up and backfill go on behind a bad run, and behind nodes that are none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky_tiled_plugins import TiledWriter
+from tests.live.bad_runs.helpers import (
+    BAD,
+    LIMITS,
+    fail_for,
+    feed,
+)
+
+from bcdi_inpaint import inpaint
+from bcdi_inpaint.live import InpaintCallback, Settings
+from bcdi_inpaint.live.dispatch import supervision as supervisor
+from bcdi_inpaint.live.dispatch.run_table import RunTable
+from bcdi_inpaint.live.worker import main as worker
+from bcdi_inpaint.live.worker import pipeline
+from bcdi_inpaint.service import catching_up as catchup
+from bcdi_inpaint.service import seen_runs
+from bcdi_inpaint.service.backfill import Query, matching
+from bcdi_inpaint.service.config import ServiceConfig
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_odd_nodes_are_passed_over_when_catching_up_and_said_once(
+    newest_first: bool,
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    odd_nodes: set[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = written()
+    uids = catchup.left_over(raw, processed, newest_first=newest_first)
+    assert sorted(uids) == sorted([good, "a", "b", "c", "e"])
+    (line,) = [line for line in caplog.messages if "passed over" in line]
+    assert sum(key in line for key in odd_nodes) == seen_runs.NAMED
+    assert f"and {len(odd_nodes) - seen_runs.NAMED} more" in line
+
+
+def test_odd_nodes_are_passed_over_in_an_archive_and_said_once(
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    odd_nodes: set[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = written(sample_name="Pt", detectors=["det"])
+    config = ServiceConfig()
+    assert sorted(matching(raw, processed, Query(), config)) == sorted([good, "a", "b", "c", "e"])
+    assert matching(raw, processed, Query(sample="Pt", detector="det"), config) == [good]
+    said = [line for line in caplog.messages if "passed over" in line]
+    assert len(said) == 2
+    assert any(key in said[0] for key in odd_nodes)
+
+
+def test_a_run_with_odd_fields_is_filled(
+    raw: Any, processed: Any, settings: Settings, documents: Any, stack: Any, angles: Any
+) -> None:
+    made = documents(stack, angles)
+    feed(TiledWriter(raw), made)
+    uid = made[0][1]["uid"]
+    run = raw[uid]
+    start = {**run.metadata["start"], "hints": None, "num_points": "many", "time": None}
+    stop = {"exit_status": "success", "run_start": uid}
+    run.replace_metadata({**run.metadata, "start": start, "stop": stop})
+    assert catchup.left_over(raw, processed) == [uid]
+    catalogs = pipeline.Catalogs(raw, processed)
+    node = pipeline.fill_finished(
+        catalogs, uid, settings, again=False, progress=lambda _done, _total: None
+    )
+    filled = inpaint(stack, settings.mask, settings.method)
+    np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
+
+
+@pytest.mark.usefixtures("in_threads", "odd_nodes")
+@pytest.mark.parametrize(
+    ("place", "name", "which"),
+    [
+        (seen_runs, "is_rocking_scan", "bad"),
+        (InpaintCallback, "submit", "bad"),
+        (RunTable, "submit", "bad"),
+        (RunTable, "complete_run", "bad"),
+        (worker, "fill_finished", "bad"),
+        (supervisor, "_order", "bad"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_catching_up_goes_on_behind_a_bad_run(
+    place: Any,
+    name: str,
+    which: str,
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = written()
+    written(BAD)
+    last = written()
+    raised = fail_for(monkeypatch, place, name, which)
+    done = {run.uid: run.state for run in catchup.catch_up(raw, processed, limits=LIMITS)}
+    assert raised
+    assert (done.get(first), done[last]) == ("complete", "complete")
+    assert done.get(BAD) == (None if name == "is_rocking_scan" else "failed")

@@ -1,0 +1,150 @@
+"""Sources go on behind a bad run, and behind nodes that are none."""
+
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.live.bad_runs.helpers import (
+    BAD,
+    fail_for,
+    fate,
+    feed,
+    run_of,
+    sources,
+    until,
+)
+
+from bcdi_inpaint.live import InpaintCallback
+from bcdi_inpaint.service import sources as intake
+from bcdi_inpaint.service import tiled_source, zmq_source
+from bcdi_inpaint.service.sources import Intake
+from bcdi_inpaint.service.tiled_source import TiledSource
+from bcdi_inpaint.service.zmq_source import ZmqSource
+
+
+@pytest.fixture
+def publisher() -> Iterator[tuple[Callable[[str, Any], None], str]]:
+    """Publishes documents as `bluesky.callbacks.zmq.Publisher` does; and where."""
+    import zmq
+
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        port = socket.bind_to_random_port("tcp://127.0.0.1")
+
+        def publish(name: str, doc: Any) -> None:
+            socket.send(b" ".join([b"", name.encode(), pickle.dumps(doc)]))
+
+        yield publish, f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "which"),
+    [
+        (zmq_source, "zmq_socket", "first"),
+        (zmq_source, "loads", "first"),
+        (zmq_source, "reason", "first"),
+        (Intake, "document", "bad"),
+        (InpaintCallback, "__call__", "bad"),
+        (ZmqSource, "_take", "first"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_0mq_goes_on_behind_a_bad_run(
+    place: Any,
+    name: str,
+    which: str,
+    callback: InpaintCallback,
+    publisher: tuple[Callable[[str, Any], None], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish, address = publisher
+    monkeypatch.setattr(zmq_source, "REST", 0.05)
+    if name == "reason":
+        fail_for(monkeypatch, zmq_source, "loads", "first")
+    raised = fail_for(monkeypatch, place, name, which)
+    source = ZmqSource(address, sources(callback, None), prefix="", max_bytes=10**6)
+    source.start()
+    try:
+        for number in range(1000):
+            if raised and fate(callback, f"good-{number - 2}") == "complete":
+                break
+            feed(publish, run_of(f"{BAD}-{number}", scan_id=np.arange(3)))
+            feed(publish, run_of(f"good-{number}"))
+            time.sleep(0.1)
+        else:
+            pytest.fail("no good run was filled")
+    finally:
+        source.close()
+    assert not source._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "which"),
+    [
+        (intake, "is_rocking_scan", "bad"),
+        (Intake, "run", "bad"),
+        (Intake, "_is_settled", "bad"),
+        (InpaintCallback, "submit", "bad"),
+        (tiled_source, "fault", "first"),
+        (TiledSource, "_look_at", "first"),
+        (TiledSource, "_look", "first"),
+        (TiledSource, "_subscribe", "first"),
+        (TiledSource, "_look_or_wait", "first"),
+        (TiledSource, "_subscribe_or_wait", "first"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_tiled_is_looked_at_behind_a_bad_run(
+    place: Any,
+    name: str,
+    which: str,
+    callback: InpaintCallback,
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if name == "fault":
+        fail_for(monkeypatch, Intake, "run", "first")
+    written(BAD)
+    good = written()
+    raised = fail_for(monkeypatch, place, name, which)
+    source = TiledSource(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
+    source.start()
+    try:
+        until(lambda: fate(callback, good) == "complete")
+        until(lambda: raised and not source.trouble)
+        later = written()
+        until(lambda: fate(callback, later) == "complete")
+        assert source._looker.is_alive()
+        assert source._listener.is_alive()
+    finally:
+        source.close()
+
+
+def test_odd_nodes_do_not_stand_before_runs(
+    callback: InpaintCallback,
+    raw: Any,
+    processed: Any,
+    written: Callable[..., str],
+    odd_nodes: set[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = written()
+    source = TiledSource(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
+    source.start()
+    try:
+        until(lambda: fate(callback, good) == "complete")
+        for uid in "abce":
+            until(lambda uid=uid: fate(callback, uid) == "complete")
+        later = written()
+        until(lambda: fate(callback, later) == "complete")
+        until(lambda: not source.trouble)
+    finally:
+        source.close()
+    said = [line for line in caplog.messages if "passed over" in line]
+    assert len(said) == len(odd_nodes)
+    assert all(any(key in line for line in said) for key in odd_nodes)

@@ -1,0 +1,117 @@
+"""Documents and settings that hold what a worker process can not be given."""
+
+import pickle
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.live.bad_runs.helpers import (
+    BAD,
+    fate,
+    feed,
+    run_of,
+    until,
+)
+
+from bcdi_inpaint.live import InpaintCallback, Settings, messages
+
+
+class OfTheSession:
+    """As if it were defined in a user's session."""
+
+
+def test_values_that_only_the_session_knows_cost_nothing(callback: InpaintCallback) -> None:
+    documents = run_of(BAD, operator=threading.Lock(), sample=OfTheSession())
+    documents[3][1]["data"]["camera"] = (i for i in range(3))
+    feed(callback, documents)
+    until(lambda: fate(callback, BAD) == "complete")
+    assert callback.status().dropped == 0
+
+
+def test_a_document_that_can_not_be_sent_costs_its_run_no_more_than_live_filling(
+    callback: InpaintCallback,
+) -> None:
+    documents = run_of(BAD)
+    documents[3][1]["data"]["camera"] = pickle.PickleBuffer(memoryview(bytes(9))[::2])
+    good = run_of("good")
+    for one, other in zip(documents, good, strict=True):
+        feed(callback, [one, other])
+    until(lambda: fate(callback, BAD) == "complete" and fate(callback, "good") == "complete")
+    assert callback.status().dropped == 1
+    assert "could not be passed to the worker" in callback.status().last_error
+
+
+@pytest.mark.parametrize("which", [0, 1, 5, -1], ids=["start", "descriptor", "event", "stop"])
+def test_a_document_nested_beyond_measure_costs_its_run_no_more_than_live_filling(
+    which: int, callback: InpaintCallback, caplog: pytest.LogCaptureFixture
+) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    documents = run_of(BAD)
+    documents[which][1]["note"] = deep
+    good = run_of("good")
+    for one, other in zip(documents, good, strict=True):
+        feed(callback, [one, other])
+    until(lambda: fate(callback, BAD) == "complete" and fate(callback, "good") == "complete")
+    assert callback.status().dropped == 1
+    assert callback.status().last_error.endswith(
+        ": a document is nested in more than 100 levels; filled after the scan"
+    )
+    assert not [line for line in caplog.records if line.exc_info]
+
+
+def test_settings_that_can_not_be_sent_are_refused(callback: InpaintCallback) -> None:
+    impossible = Settings(options={"lock": threading.Lock()})
+    before = callback.settings
+    for refused in (
+        lambda: setattr(callback, "settings", impossible),
+        lambda: callback.submit("any", settings=impossible),
+        lambda: InpaintCallback(callback.raw, callback.raw, settings=impossible),
+    ):
+        with pytest.raises(ValueError, match="can't be given to the worker process"):
+            refused()
+    assert callback.settings is before
+    assert callback.status().runs == ()
+
+
+def test_settings_that_are_spoilt_later_cost_their_run(callback: InpaintCallback) -> None:
+    options: dict[str, Any] = {}
+    before = callback.settings
+    callback.settings = Settings(options=options)
+    options["lock"] = threading.Lock()
+    feed(callback, run_of(BAD))
+    callback.submit("submitted")
+    callback.settings = before
+    feed(callback, run_of("good"))
+    until(lambda: fate(callback, "good") == "complete")
+    until(lambda: fate(callback, BAD) == "failed" and fate(callback, "submitted") == "failed")
+    assert "could not be passed to the worker" in callback.status().last[-1].reason
+
+
+def test_an_order_that_the_worker_can_not_read_costs_its_run(
+    callback: InpaintCallback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = messages._dumps
+
+    def spoilt(message: Any, *args: Any) -> bytes:
+        spoil = getattr(message, "uid", "") == BAD and isinstance(message, messages.RunOrder)
+        return b"spoilt" if spoil else made(message, *args)
+
+    monkeypatch.setattr(messages, "_dumps", spoilt)
+    before = callback.status().worker
+    feed(callback, run_of(BAD))
+    feed(callback, run_of("good"))
+    until(lambda: fate(callback, "good") == "complete" and fate(callback, BAD) == "failed")
+    assert callback.status().worker == before
+
+
+def test_runs_that_have_odd_fields_are_told_apart_by_their_uids(callback: InpaintCallback) -> None:
+    odd = run_of(BAD, scan_id=np.arange(2), time="noon", sample_name=["a"], motors=3)
+    for name, doc in odd[:6]:
+        callback(name, doc)
+    (status,) = callback.status().runs
+    assert (status.uid, status.scan_id, status.started, status.sample) == (BAD, None, None, "")
+    feed(callback, odd[6:])
+    until(lambda: fate(callback, BAD) == "complete")
