@@ -15,6 +15,10 @@ from PIL import Image
 
 from bcdi_inpaint import RockingScan, ScanMetadata, catalog
 from bcdi_inpaint import inpaint as fill
+from bcdi_inpaint.live import Limits, RunStatus, Settings, Status
+from bcdi_inpaint.live.dispatch.run_table import RunTable
+from bcdi_inpaint.live.status import DropReason, State
+from bcdi_inpaint.scans import RunStart
 from bcdi_inpaint.service.page import page
 
 from ..browsing import until
@@ -90,6 +94,60 @@ def test_what_is_in_tiled_is_seen(browser, serve, processed, tmp_path):
     browser.picture(tmp_path / "page.png")
     with Image.open(tmp_path / "page.png") as picture:
         assert picture.width > 1000
+
+
+def test_what_is_provisional_waits_or_was_given_up_is_seen(browser, serve, processed, stack, gap):
+    """Frames that may change are told from final ones; each run that isn't filled has its reason."""
+    part = fill(stack, gap, "linear")
+    growing = catalog.claim(processed, scan(stack, gap, 5, "Fe").metadata, method="linear")
+    growing.allocate(stack.shape, np.float32, frames_per_block=10)
+    growing.write_frames(0, part.intensity[:10], part.sigma[:10], part.mask[:10], final=4)
+    growing.renew()
+    catalog.claim(processed, scan(stack, gap, 6, "Ni").metadata, method="linear").fail(
+        "no mask <b>"
+    )
+    again = scan(stack, gap, 7, "Co")
+    catalog.claim(processed, again.metadata, method="nearest").fail("at first")
+    catalog.write(processed, again, part)
+    table = RunTable(Limits())
+    table.begin(RunStart("run-8", 8, sample="Cu"), Settings(), live=True)
+    table.drop("run-8", "the worker could not keep up", DropReason.SLOW)
+    table.begin(RunStart("run-9", 9), Settings(), live=True)
+    table.submit("run-10", Settings(), again=False)
+    status = Status(
+        enabled=True, paused=False, worker=1, restarts=0, queue_documents=0, queue_bytes=0,
+        runs=table.runs(), last=(), skipped=(), complete=0, failed=0, dropped=1, failed_by={},
+        dropped_by={}, skipped_by={}, last_error="",
+    )  # fmt: skip
+    browser.open(serve(page(processed, status=lambda: status)))
+    now, given_up = browser.value(
+        "[...document.querySelectorAll('section')].map(s => s.innerText)"
+    )[:2]
+    assert re.search(
+        r"Scan 5 Fe.*10 of 20 frames.*4 frames\s+6 frames are provisional", now, re.DOTALL
+    )
+    assert "Scan 8 Cu: filled when it has stopped, the worker could not keep up" in now
+    assert "Scan run-10: waits" in now
+    assert "Scan 9" not in now  # it is filled while it goes on
+    assert re.search(r"Scan 6 Ni \d+ s ago no mask <b>", given_up)
+    assert "at first" not in given_up
+    assert browser.complaints == []
+    growing.abandon()
+
+
+def test_who_signs_in_sees_waiting_runs_only_of_those_he_may_see(serve, places, processed):
+    raw, key = places[0], processed.context.api_key
+    raw.create_container("known", metadata={"start": {"uid": "known"}})
+    runs = tuple(RunStatus(uid, sample=uid, state=State.WAITING) for uid in ("known", "secret"))
+    status = Status(
+        enabled=True, paused=False, worker=1, restarts=0, queue_documents=0, queue_bytes=0,
+        runs=runs, last=(), skipped=(), complete=0, failed=0, dropped=0, failed_by={},
+        dropped_by={}, skipped_by={}, last_error="",
+    )  # fmt: skip
+    address = serve(page(processed, raw=raw, status=lambda: status, sign_in=True))
+    seen = httpx.get(address, auth=("viewer", key), timeout=PATIENCE).text
+    assert "Scan known known: waits" in seen
+    assert "secret" not in seen
 
 
 def test_the_page_follows_what_happens(browser, serve, processed, stack, gap):

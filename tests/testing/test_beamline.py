@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
 
 import bluesky.plans as bp
 import h5py
 import numpy as np
+import psutil
 import pytest
 from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
@@ -69,15 +71,64 @@ def test_several_frames_at_each_point(RE, raw, detector_files, stack, motor):
     np.testing.assert_array_equal(frames.reshape(-1, 12, 16), np.concatenate([stack, stack]))
 
 
+def writers():
+    """Command lines of the processes that write detectors' files, of this process and its children."""
+    return [
+        child.pid
+        for child in psutil.Process().children(recursive=True)
+        if "bcdi_inpaint.testing.file_writers" in child.cmdline()
+    ]
+
+
 def test_no_process_is_left_behind(RE, detector_files, stack, motor):
-    before = {child.pid for child in multiprocessing.active_children()}
-    with AreaDetector(in_order(stack), detector_files, name="det") as detector:
+    with AreaDetector(at_motor(stack, ANGLES, motor), detector_files, name="det") as detector:
         RE(rock(detector, motor))
         RE(rock(detector, motor))
-        (own,) = [c for c in multiprocessing.active_children() if c.pid not in before]
-        assert own.name == "frame-writer"
-    assert {child.pid for child in multiprocessing.active_children()} == before
+        assert len(writers()) == 1
+    assert not writers()
     assert len(list(detector_files.glob("*.h5"))) == 2
+
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+import bluesky.plans as bp
+import numpy as np
+from bluesky import RunEngine
+from bcdi_inpaint.testing.devices import AreaDetector, in_order
+
+print("begins", flush=True)
+detector = AreaDetector(in_order(np.ones((8, 5, 6), np.uint16)), Path(sys.argv[1]), name="det")
+RunEngine()(bp.count([detector], 8))
+print(detector._writer._process.pid, flush=True)
+if len(sys.argv) > 2:
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("end", [(), ("killed",)])
+def test_a_script_needs_no_guard_and_leaves_no_process(tmp_path, end):
+    """It is not run a second time, and the writer ends with it, however it ends."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path, *end], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (-9 if end else 0), done.stderr
+    begins, pid = done.stdout.split()
+    assert begins == "begins"
+    (file,) = tmp_path.glob("*.h5")
+    with h5py.File(file) as opened:
+        assert opened["entry/data/data"].shape == (8, 5, 6)
+    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).wait(10) is None
+
+
+def test_a_writer_that_dies_is_said_in_a_line(detector_files, stack):
+    with AreaDetector(in_order(stack), detector_files, name="det") as detector:
+        detector.stage()
+        detector._writer._process.kill()
+        with pytest.raises(RuntimeError, match=r"the process that writes .* has died"):
+            detector._writer.write(stack[0])
 
 
 def test_array_detector_keeps_its_dtype(RE, raw, stack, motor):

@@ -1,4 +1,4 @@
-"""A page to look at: the scan that fills up, the latest results. It changes nothing.
+"""A page to look at: the scan that fills up, those that wait or failed, the latest results. It changes nothing.
 
 >>> from bcdi_inpaint.service.page import page  # doctest: +SKIP
 >>> uvicorn.run(page(processed))  # doctest: +SKIP
@@ -26,9 +26,10 @@ from tiled.client import from_uri
 from tiled.client.utils import ClientError
 from tiled.queries import Key
 
-from bcdi_inpaint.catalog import current
+from bcdi_inpaint.catalog import current, find
 from bcdi_inpaint.catalog.links import in_browser
 from bcdi_inpaint.export.layout import QUICKLOOK
+from bcdi_inpaint.live.status import State
 from bcdi_inpaint.live.wording import ago, state, verdict
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from tiled.client.container import Container
 
-    from bcdi_inpaint.live import Status
+    from bcdi_inpaint.live import RunStatus, Status
 
     Open = Callable[..., Container]
 
@@ -51,11 +52,17 @@ REFUSED = (401, 403, 404)
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="Tiled API key as password"'}
 ICONS = {"trusted": "✓", "doubtful": "!", "kriging used instead": "↩", "not checked": "–"}
 """Verdicts are told apart without colours, too."""
+WAITS = {
+    State.LEFT: "filled when it has stopped",
+    State.WAITING: "waits",
+    State.FILLING: "is being filled",
+}
 
 
 def page(
     processed: Container,
     *,
+    raw: Container | None = None,
     status: Callable[[], Status] | None = None,
     sign_in: bool = False,
 ) -> FastAPI:
@@ -65,8 +72,11 @@ def page(
     ----------
     processed
         Client of the container of filled scans.
+    raw
+        Client of the catalogue of runs: viewers who sign in see runs that wait if they may see them
+        there.
     status
-        Tells whether inpainting is on, where it runs in this process.
+        Tells whether inpainting is on and which runs wait, where it runs in this process.
     sign_in
         Ask viewers for a Tiled API key (as password, with any user name) and show them what it may
         see. Without, everybody sees what `processed` sees: only for viewers on this machine.
@@ -86,11 +96,26 @@ def page(
     )
     seen = Depends(_signed_in(processed.uri) if sign_in else lambda: processed)
 
+    def may_see(viewed: Container) -> Callable[[RunStatus], bool]:
+        """Whether a viewer may know of a run; whoever need not sign in may."""
+
+        def known(run: RunStatus) -> bool:
+            if not sign_in:
+                return True
+            return (
+                raw is not None
+                and viewed.context.http_client.get(f"{raw.uri}/{run.uid}").is_success
+            )
+
+        return known
+
     @app.get("/")
     def show(viewed: Any = seen, sample: str = "") -> Response:
         html = _template().render(
             state=None if status is None else state(status()),
             going_on=going_on(viewed),
+            waiting=[] if status is None else waiting(status(), may_see(viewed)),
+            failed=failed(viewed),
             results=results(viewed, sample),
             samples=samples(viewed),
             sample=sample,
@@ -136,6 +161,22 @@ def going_on(processed: Container) -> list[dict[str, Any]]:
     return [_facts(node) for node in found.values()]
 
 
+def waiting(status: Status, may_see: Callable[[RunStatus], bool]) -> list[dict[str, str]]:
+    """Runs that are filled after they have finished, and why."""
+    return [
+        {"name": f"S{run.name[1:]}", "state": WAITS[run.state], "reason": run.reason}
+        for run in status.runs
+        if run.state in WAITS and may_see(run)
+    ]
+
+
+def failed(processed: Container) -> list[dict[str, Any]]:
+    """Scans that were given up last, and why; not those that are filled by now."""
+    found = processed.search(Key("failed") != "").search(Key("complete") == False)
+    nodes = found.sort(("created", -1)).values()[:RESULTS]
+    return [_facts(node) for node in nodes if not find(processed, node.metadata["raw_uid"])]
+
+
 def results(processed: Container, sample: str = "") -> list[dict[str, Any]]:
     """The latest current results, of one sample if it is given."""
     found = current(processed)
@@ -160,7 +201,7 @@ def _facts(node: Container) -> dict[str, Any]:
         "name": f"Scan {known['scan_id']}" if "scan_id" in known else known["raw_uid"][:8],
         "verdict": word,
         "icon": ICONS.get(word, "!"),
-        "ago": ago(known.get("finished")),
+        "ago": ago(known.get("finished") or known.get("created")),
         "tiled": in_browser(node),
         "pcc": [
             (name, known[f"self_check_pcc{suffix}"])

@@ -52,7 +52,7 @@ class Service:
     config
         How.
     page
-        Makes the page that is served at ``/``, as `bcdi_inpaint.console.page.page` does. None = no
+        Makes the page that is served at ``/``, as `bcdi_inpaint.service.page.page` does. None = no
         page.
     """
 
@@ -92,7 +92,8 @@ class Service:
             self._callback = callback
             if self._page is not None:
                 sign_in = config.http.host not in LOCAL
-                app.mount("/", self._page(processed, status=callback.status, sign_in=sign_in))
+                page = self._page(processed, raw=raw, status=callback.status, sign_in=sign_in)
+                app.mount("/", page)
             intake = Intake(callback, processed, config.scans)
             self._sources += configured_sources(config, raw, intake)
             for source in self._sources:

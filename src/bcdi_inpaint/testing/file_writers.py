@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
+import subprocess
+import sys
 import threading
+from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING, Any
 
 import h5py
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -25,7 +26,8 @@ class FrameWriter:
 
     The process starts with the first :meth:`open`, writes any number of files one after the other,
     and ends with :meth:`shutdown`, with this process, or when this object's end of the pipe is lost.
-    It is spawned, so a script that uses it has to guard its main part by ``__name__``.
+    It is another interpreter, not a ``multiprocessing`` child, which would run the user's script again
+    where its main part isn't guarded by ``__name__``.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ class FrameWriter:
     def __init__(self, *, swmr: bool = True, flush_every: int = 1) -> None:
         self._options = (swmr, flush_every)
         self._lock = threading.Lock()
-        self._process: multiprocessing.process.BaseProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
 
     def open(self, path: Path, frame_shape: tuple[int, int], dtype: str) -> None:
@@ -65,11 +67,11 @@ class FrameWriter:
             if self._pipe is None or self._process is None:
                 return
             self._pipe.close()
-            self._process.join(timeout=10)
-            if self._process.is_alive():
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.join()
-            self._process.close()
+                self._process.wait()
             self._process = self._pipe = None
 
     def __enter__(self) -> Self:
@@ -84,20 +86,29 @@ class FrameWriter:
         self.shutdown()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, childs_end = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(childs_end, *self._options), name="frame-writer", daemon=True
-        )
-        self._process.start()
-        childs_end.close()
+        self._pipe, childs_end = Pipe()
+        with childs_end:
+            swmr, flush_every = self._options
+            self._process = subprocess.Popen(  # noqa: S603 (this interpreter, this module)
+                [
+                    *(sys.executable, "-P", "-m", __name__),
+                    *(str(childs_end.fileno()), str(int(swmr)), str(flush_every)),
+                ],
+                pass_fds=[childs_end.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
 
     def _ask(self, *request: Any) -> int | None:
         with self._lock:
             if self._pipe is None:
                 raise RuntimeError("the frame writer has not been opened, or was shut down")
-            self._pipe.send(request)
-            answer: int | Exception | None = self._pipe.recv()
+            try:
+                self._pipe.send(request)
+                answer: int | Exception | None = self._pipe.recv()
+            except (EOFError, OSError) as error:
+                raise RuntimeError(
+                    "the process that writes the detector's files has died"
+                ) from error
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -152,3 +163,8 @@ def _append(dataset: h5py.Dataset, frame: NDArray[Any], flush_every: int) -> int
     if flush_every and written % flush_every == 0:
         dataset.flush()
     return written
+
+
+if __name__ == "__main__":
+    descriptor, in_swmr, every = map(int, sys.argv[1:])
+    _serve(Connection(descriptor), swmr=bool(in_swmr), flush_every=every)

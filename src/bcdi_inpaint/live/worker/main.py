@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from ..messages import News, RunOrder
     from ..settings import Settings
 
-logger = GuardedLogger(__name__)
+logger = GuardedLogger("bcdi_inpaint.live.worker.main")  # __name__ is __main__ here
 
 LOOK_AGAIN = 1.0
 """Seconds before open runs are gone on with after that has failed as a whole."""

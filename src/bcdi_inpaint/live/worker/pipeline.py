@@ -16,9 +16,10 @@ from bcdi_inpaint import catalog
 from bcdi_inpaint.catalog.claims import LEASE, Watch
 from bcdi_inpaint.export import quicklook
 from bcdi_inpaint.filling import inpaint
-from bcdi_inpaint.scans import ScanMetadata, from_run
+from bcdi_inpaint.scans import RunStart, ScanMetadata, from_run
 
-from ..errors import NotThereYetError
+from ..errors import NotThereYetError, reason
+from ..guard import GuardedLogger
 from ..region import crop, region_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from bcdi_inpaint.scans import RockingScan
 
     from ..settings import Settings
+
+logger = GuardedLogger(__name__)
 
 OnProgress = Callable[[int, int], None]
 """Called with how many frames are written, of how many."""
@@ -78,6 +81,24 @@ class Catalogs:
         if not run.metadata.get("stop"):
             raise NotThereYetError(f"run {uid} has no stop document in {self.raw.uri}")
         return run
+
+    def known_of(self, uid: str) -> ScanMetadata:
+        """What the catalogue knows of a run by which people find it; nothing more where it doesn't answer."""
+        try:
+            run = self._run(uid)
+            start = RunStart.of(run.metadata["start"])
+        except Exception as error:  # noqa: BLE001 (it may be what is wrong with the run)
+            logger.info("run %s: little is known of it: %s", uid, reason(error))
+            return ScanMetadata(raw_uid=uid)
+        return ScanMetadata(
+            raw_uid=uid,
+            raw_path="/".join(run.path_parts),
+            scan_id=start.scan_id,
+            sample=start.sample,
+            plan_name=start.plan_name,
+            time=start.time,
+            access_tags=tuple(run.access_tags or ()),
+        )
 
     def _run(self, uid: str) -> Container:
         try:
@@ -230,7 +251,7 @@ def finish(
 
 def give_up(catalogs: Catalogs, uid: str, settings: Settings, why: str) -> None:
     """Leave a node that says that, and why, a run could not be filled."""
-    scan = ScanMetadata(raw_uid=uid, data_key=settings.data_key or "")
+    scan = replace(catalogs.known_of(uid), data_key=settings.data_key or "")
     catalogs.claim(scan, settings, again=False).fail(why)
 
 
