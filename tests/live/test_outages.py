@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import sqlite3
 import time
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +224,36 @@ def test_many_short_scans_do_not_pile_up(callback, documents, stack, angles):
         assert threads1 <= threads0 + 1
         assert files1 <= files0 + 2
     assert not callback._router._run_of
+
+
+@contextmanager
+def locked(database):
+    """As if a backup, or another process, held it: Tiled waits for 5 s, and then answers 500."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("long", [False, True])
+def test_a_locked_database_costs_no_run(own_server, settings, documents, stack, angles, long):
+    raw, processed = own_server.beamline()
+    limits = Limits(retry_seconds=0.2, attempts=1, absent_seconds=0.1 if long else 300)
+    with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:
+        callback.pause()
+        uid = feed(documents(stack, angles), TiledWriter(raw), callback)
+        with locked(own_server.folder / "catalog.db"):
+            callback.resume()
+            if long:
+                until(lambda: any(run.failures for run in callback.status().runs))
+            else:
+                until(lambda: any("500" in run.reason for run in callback.status().runs))
+        assert callback.wait(WAIT)
+        (run,) = callback.status().last
+        assert run.state == ("failed" if long else "complete")
+    if long:
+        assert left_over(raw, processed) == [uid]
+        catch_up(raw, processed, settings=settings)
+    the_complete_node(processed, uid, stack, settings)

@@ -275,14 +275,22 @@ class Fill:
         supersede(self._processed, self._metadata)
         return self._node.refresh()
 
-    def fail(self, reason: str) -> None:
-        """Give up: the node stays, without data, and says why."""
+    def fail(self, reason: str, *, counts: bool = True) -> None:
+        """Give up: the node stays, without data, and says why.
+
+        Parameters
+        ----------
+        reason
+            Why.
+        counts
+            Whether it is the run's own fault; otherwise catching up tries again.
+        """
         reason = reason or "no reason was given"
         for child in list(self._node.base):
             delete(self._node.base, child)
         self._update(
             failed=reason,
-            failures=self._metadata.failures + 1,
+            failures=self._metadata.failures + counts,
             frames=0,
             frames_final=None,
             seconds_behind=None,

@@ -150,7 +150,9 @@ class FillMetadata(BaseModel):
         0.0,
         unit="s",
     )
-    failures: int = _field("How often filling failed, over all attempts.", 0)
+    failures: int = _field(
+        "How often filling was given up for the run's own sake; with 0, catching up tries again.", 0
+    )
     failed: str = _field("Why filling was given up; empty otherwise.", "")
     left: str = _field("Why it doesn't grow, if that is for now only; empty otherwise.", "")
     created: float | None = _field("When the node was created, since 1970.", None, unit="s")

@@ -78,11 +78,12 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Mark the node of a run as failed, so that nobody tries again unasked."""
+    """Mark the node of a run as failed; if that is `proved` to be its own fault, nobody tries again unasked."""
 
     uid: str
     settings: Settings
     reason: str
+    proved: bool
 
 
 @dataclass(frozen=True, slots=True)

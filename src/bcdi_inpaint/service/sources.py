@@ -100,9 +100,9 @@ class Intake:
         return True
 
     def _is_settled(self, uid: str) -> bool:
-        """Whether there is a complete node, or one that says why there is none."""
+        """Whether there is a complete node, or one that was given up for the run's own sake."""
         nodes = listing(self._processed.search(Key("raw_uid") == uid))
         return any(
-            (known.get("complete") and not known.get("superseded_by")) or known.get("failed")
+            (known.get("complete") and not known.get("superseded_by")) or known.get("failures")
             for known in (node.metadata for node in nodes)
         )

@@ -41,10 +41,10 @@ def test_what_tiled_answers_for_a_while_is_not_the_runs_fault(
 def test_a_run_that_tiled_can_never_read_is_given_up(
     marked: bool, callback: InpaintCallback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    told: list[tuple[str, bool]] = []
 
-    def give_up(_catalogs: Any, uid: str, *_: Any) -> None:
-        told.append(uid)
+    def give_up(_catalogs: Any, uid: str, *_: Any, proved: bool) -> None:
+        told.append((uid, proved))
         if not marked:
             raise answer(403)
 
@@ -55,4 +55,4 @@ def test_a_run_that_tiled_can_never_read_is_given_up(
     monkeypatch.setattr(worker, "give_up", give_up)
     callback.submit("run")
     until(lambda: fate(callback, "run") == "failed")
-    assert told == ["run"]
+    assert told == [("run", False)]

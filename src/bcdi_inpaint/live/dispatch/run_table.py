@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Condition
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Fault, kind_of
+from ..errors import kind_of
 from ..guard import GuardedLogger
 from ..status import GOING_ON, TO_DO, DropReason, RunStatus, State
+from .known_run import Job, KnownRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bcdi_inpaint.scans import RunStart, Skip
 
+    from ..errors import Fault
     from ..messages import Progress
     from ..settings import Limits, Settings
 
@@ -27,42 +29,6 @@ KEPT = 50
 """Done runs that are remembered, and silent ones that may still stop."""
 PATIENCE = 30.0
 """Seconds for which a finished run makes way for one that is being measured."""
-LONGEST_WAIT = 32
-"""Times the first wait, between attempts while Tiled can't be reached."""
-
-
-@dataclass(slots=True)
-class _Run:
-    status: RunStatus
-    settings: Settings
-    live: bool
-    """Whether its documents go to the worker."""
-    again: bool = False
-    due: float = 0.0
-    waits: int = 0
-    absent_since: float = 0.0
-    heard: float = field(default_factory=time.monotonic)
-    """When the last document came."""
-    leaving: bool = False
-    """Whether the worker has been told to release what it holds of it."""
-    released: bool = False
-    """Whether it has done so."""
-
-    def silent_at(self, silent_seconds: float) -> float:
-        """From when on it counts as silent."""
-        going_on = self.status.state in GOING_ON and not self.leaving and not self.released
-        return max(self.heard + silent_seconds, self.due) if going_on else math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A finished run that is to be filled now."""
-
-    uid: str
-    settings: Settings
-    again: bool
-    given_up: str
-    """Why, if it is not to be filled but marked as failed."""
 
 
 class RunTable:
@@ -76,7 +42,7 @@ class RunTable:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._open: dict[str, _Run] = {}
+        self._open: dict[str, KnownRun] = {}
         self._done: deque[RunStatus] = deque(maxlen=KEPT)
         self._skipped: deque[RunStatus] = deque(maxlen=KEPT)
         self._changed = Condition()
@@ -99,7 +65,7 @@ class RunTable:
             started=start.time,
         )
         with self._changed:
-            self._open[status.uid] = _Run(status, settings, live)
+            self._open[status.uid] = KnownRun(status, settings, live)
 
     def submit(
         self, uid: str, settings: Settings, *, again: bool, stopped: float | None = None
@@ -108,7 +74,7 @@ class RunTable:
         with self._changed:
             if uid not in self._open:
                 status = RunStatus(uid=uid, method=settings.method, stopped=stopped)
-                self._open[uid] = _Run(status, settings, live=False, again=again)
+                self._open[uid] = KnownRun(status, settings, live=False, again=again)
                 self._changed.notify_all()
 
     def skip(self, start: RunStart, skip: Skip) -> None:
@@ -203,7 +169,7 @@ class RunTable:
                     self._note(run, state=State.FILLING)
                     given_up = run.status.failures >= self._limits.attempts
                     reason = run.status.reason if given_up else ""
-                    return Job(run.status.uid, run.settings, run.again, reason)
+                    return Job(run.status.uid, run.settings, run.again, reason, run.proved)
         return None
 
     def complete_run(self, uid: str, path: str, metadata: Mapping[str, Any]) -> None:
@@ -230,24 +196,13 @@ class RunTable:
             run = self._open.get(uid)
             if run is None:
                 return
-            now = time.monotonic()
-            run.leaving = False
-            failures = run.status.failures
-            if fault is Fault.RUN:
-                failures += 1
-            elif fault is Fault.OUTAGE:
-                run.absent_since = 0.0  # whatever was absent may have come meanwhile
-            else:
-                run.absent_since = run.absent_since or now
-                if now - run.absent_since > self._limits.absent_seconds:
-                    failures = max(failures + 1, self._limits.attempts)
-            if failures > self._limits.attempts:  # not even a node can be made that says so
+            run.has_failed(fault, self._limits)
+            if (
+                run.status.failures > self._limits.attempts
+            ):  # not even a node can be made that says so
                 self.give_up(uid, reason)
-                return
-            run.due = now + self._limits.retry_seconds * min(2**run.waits, LONGEST_WAIT)
-            run.waits = min(run.waits + 1, LONGEST_WAIT)
-            run.status = replace(run.status, failures=failures)
-            self._leave(run, reason)
+            else:
+                self._leave(run, reason)
 
     def give_up(self, uid: str, reason: str = "") -> None:
         """A run is not tried again; without a node that says so, it is left to catching up."""
@@ -326,12 +281,12 @@ class RunTable:
                 lambda: not any(run.status.state in TO_DO for run in self._open.values()), timeout
             )
 
-    def _leave(self, run: _Run, reason: str) -> None:
+    def _leave(self, run: KnownRun, reason: str) -> None:
         run.live = False
         self.last_error = f"{run.status.name}: {reason}"
         state = State.LEFT if run.status.state in GOING_ON else State.WAITING
         self._note(run, state=state, reason=reason, seconds_behind=0.0)
 
-    def _note(self, run: _Run, **changes: Any) -> None:
+    def _note(self, run: KnownRun, **changes: Any) -> None:
         run.status = replace(run.status, **changes)
         self._changed.notify_all()

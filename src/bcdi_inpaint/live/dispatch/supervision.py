@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ..messages import Document, Open, Order
     from ..settings import Limits
     from .document_queue import DocumentQueue
-    from .run_table import Job, RunTable
+    from .known_run import Job
+    from .run_table import RunTable
 
 logger = GuardedLogger(__name__)
 
@@ -184,7 +185,7 @@ class Supervisor:
 def _order(job: Job) -> Order:
     """What a worker is told to do about a finished run."""
     if job.given_up:
-        return GiveUp(job.uid, job.settings, job.given_up)
+        return GiveUp(job.uid, job.settings, job.given_up, job.proved)
     return Fill(job.uid, job.settings, job.again)
 
 

@@ -132,8 +132,8 @@ class Worker:
                     self._release(uid, why)
             case Fill(uid, settings, again):
                 self._done(uid, self._fill(uid, settings, again=again))
-            case GiveUp(uid, settings, why):
-                give_up(self._catalogs, uid, settings, why)
+            case GiveUp(uid, settings, why, proved):
+                give_up(self._catalogs, uid, settings, why, proved=proved)
                 self._tell(GivenUp(uid))
 
     def _finish(self, uid: str) -> None:

@@ -249,10 +249,15 @@ def finish(
     return fill.finish(report, picture, angles=scan.angles, scan=scan.metadata)
 
 
-def give_up(catalogs: Catalogs, uid: str, settings: Settings, why: str) -> None:
-    """Leave a node that says that, and why, a run could not be filled."""
+def give_up(
+    catalogs: Catalogs, uid: str, settings: Settings, why: str, *, proved: bool = True
+) -> None:
+    """Leave a node that says that, and why, a run could not be filled.
+
+    Unless it is `proved` to be the run's own fault, catching up tries again.
+    """
     scan = replace(catalogs.known_of(uid), data_key=settings.data_key or "")
-    catalogs.claim(scan, settings, again=False).fail(why)
+    catalogs.claim(scan, settings, again=False).fail(why, counts=proved)
 
 
 def leave(catalogs: Catalogs, uid: str, why: str) -> None:

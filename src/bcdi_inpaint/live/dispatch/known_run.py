@@ -1,0 +1,77 @@
+"""One run that was taken: what is known of it beside what people are told."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..errors import Fault
+from ..status import GOING_ON
+
+if TYPE_CHECKING:
+    from ..settings import Limits, Settings
+    from ..status import RunStatus
+
+LONGEST_WAIT = 32
+"""Times the first wait, between attempts while Tiled can't be reached."""
+
+
+@dataclass(slots=True)
+class KnownRun:
+    """A run that is not done."""
+
+    status: RunStatus
+    settings: Settings
+    live: bool
+    """Whether its documents go to the worker."""
+    again: bool = False
+    due: float = 0.0
+    waits: int = 0
+    absent_since: float | None = None
+    proved: bool = False
+    """Whether it has failed for its own sake, and not for what may pass."""
+    heard: float = field(default_factory=time.monotonic)
+    """When the last document came."""
+    leaving: bool = False
+    """Whether the worker has been told to release what it holds of it."""
+    released: bool = False
+    """Whether it has done so."""
+
+    def silent_at(self, silent_seconds: float) -> float:
+        """From when on it counts as silent."""
+        going_on = self.status.state in GOING_ON and not self.leaving and not self.released
+        return max(self.heard + silent_seconds, self.due) if going_on else math.inf
+
+    def has_failed(self, fault: Fault, limits: Limits) -> None:
+        """Count a failure if it counts, and wait for the next attempt."""
+        now = time.monotonic()
+        self.leaving = False
+        failures = self.status.failures
+        if fault is Fault.RUN:
+            failures += 1
+            self.proved = True
+        elif fault is Fault.OUTAGE:
+            self.absent_since = None  # whatever was absent may have come meanwhile
+        else:
+            self.absent_since = now if self.absent_since is None else self.absent_since
+            if now - self.absent_since > limits.absent_seconds:
+                failures = max(failures + 1, limits.attempts)
+                self.proved = False
+        self.due = now + limits.retry_seconds * min(2**self.waits, LONGEST_WAIT)
+        self.waits = min(self.waits + 1, LONGEST_WAIT)
+        self.status = replace(self.status, failures=failures)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A finished run that is to be filled now."""
+
+    uid: str
+    settings: Settings
+    again: bool
+    given_up: str
+    """Why, if it is not to be filled but marked as failed."""
+    proved: bool
+    """Whether that was proved to be the run's own fault."""
