@@ -11,9 +11,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
+from sqlalchemy.exc import SQLAlchemyError
 from tiled.access_control.access_tags import AccessTagsCompiler
 from tiled.access_control.scopes import ALL_SCOPES
 from tiled.client import from_context
@@ -41,17 +44,31 @@ def main() -> None:
     parser.add_argument("--beamline", default="beamline", help="name of the uppermost container")
     parser.add_argument("--secrets", type=Path, required=True, help="folder of secret files")
     parser.add_argument("--tags", type=Path, default=Path(__file__).with_name("tags.yml"))
-    parser.add_argument("--postgres", default="localhost:5432", help="HOST:PORT")
     args = parser.parse_args()
+    try:
+        prepare(args)
+    except (OSError, KeyError, ValueError, httpx.HTTPError, SQLAlchemyError) as error:
+        sys.exit(f"error: {type(error).__name__}: {' '.join(str(error).split())}")
+    print(f"{args.uri} is prepared; the services' keys are in {args.secrets}")  # noqa: T201
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Make the services, write the tags, create the containers."""
     context, _ = Context.from_any_uri(args.uri)
     login(context, (args.secrets / "tiled_admin_password").read_text().strip())
     members = {name: service(context, name, args.secrets) for name in SERVICES}
     os.environ["PGPASSWORD"] = (args.secrets / "postgres_password").read_text().strip()
     asyncio.run(
-        compile_tags(args.tags, members, f"postgresql+asyncpg://tiled@{args.postgres}/catalog")
+        compile_tags(args.tags, members, f"postgresql+asyncpg://tiled@{postgres_host()}/catalog")
     )
     containers(from_context(context), args.beamline)
-    print(f"{args.uri} is prepared; the services' keys are in {args.secrets}")  # noqa: T201
+
+
+def postgres_host() -> str:
+    """HOST:PORT, as start.sh has it."""
+    here = Path(__file__).with_name("hosts.env").read_text().splitlines()
+    known = dict(line.split("=", 1) for line in here if not line.startswith("#"))
+    return os.environ.get("POSTGRES_HOST") or known["POSTGRES_HOST"]
 
 
 def login(context: Context, password: str) -> None:

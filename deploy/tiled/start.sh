@@ -4,7 +4,8 @@
 #   start.sh [options of `tiled serve config`]
 set -eu
 : "${SECRETS:=/run/secrets}" "${TILED_CONFIG:=/deploy/tiled/beamline}"
-: "${POSTGRES_HOST:=postgres:5432}" "${REDIS_HOST:=redis:6379}"
+host() { sed -n "s/^$1=//p" "$(dirname "$0")/hosts.env"; }
+: "${POSTGRES_HOST:=$(host POSTGRES_HOST)}" "${REDIS_HOST:=$(host REDIS_HOST)}"
 : "${TILED_STORAGE:=/storage}" "${RAW_FILES:=/raw}"
 secret() { cat "$SECRETS/$1"; }
 PGPASSWORD=$(secret postgres_password)

@@ -191,8 +191,9 @@ def beamline_servers(
         prepared = subprocess.run(
             [
                 *(sys.executable, DEPLOY / "tiled" / "prepare.py", line.uri, "--beamline", "cdi"),
-                *("--secrets", line.secrets, "--postgres", f"127.0.0.1:{line.postgres}"),
+                *("--secrets", line.secrets),
             ],
+            env={**os.environ, "POSTGRES_HOST": f"127.0.0.1:{line.postgres}"},
             capture_output=True,
             text=True,
             check=False,

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ COMMANDS = [
 CONFIG = "/etc/bcdi-inpaint/bcdi-inpaint.toml"
 
 HERE = (
-    "mkdir -p $HOME/tiled",
-    "TILED_SINGLE_USER_API_KEY=",
+    "bcdi-inpaint tiled $HOME/tiled",
     f"bcdi-inpaint serve --example > {CONFIG}",
     f"bcdi-inpaint serve {CONFIG} --check",
     f"bcdi-inpaint backfill {CONFIG} --since",
@@ -89,34 +87,53 @@ def typed(command: str, **more: str) -> str:
 
 
 @pytest.mark.slow
-def test_tiled_for_one_person_starts(
+def test_one_command_sets_up_tiled_for_one_person(
     tmp_path: Path, free_port: Callable[[], int], until: Callable[..., Any]
 ) -> None:
+    """Afterwards runs can be written, the service's configuration works, and it may be started again."""
+    from tiled.client import from_uri
+
     (tmp_path / "raw").mkdir()
-    storage = {"$HOME/tiled": tmp_path / "tiled"}
-    places = {**storage, "/data/raw": tmp_path / "raw"}
-    typed(shown("mkdir -p $HOME/tiled", storage))
-    port = free_port()
-    command = f"{shown('TILED_SINGLE_USER_API_KEY=', places)} --port {port}"
-    log = tmp_path / "log.txt"
-    with (
-        log.open("w") as file,
-        subprocess.Popen(
-            ["bash", "-c", command], env=environment(), cwd=ROOT, stdout=file, stderr=file
-        ) as tiled,
-    ):
+    places = {"$HOME/tiled": tmp_path / "tiled", "/data/raw": tmp_path / "raw"}
+    command = f"exec {shown('bcdi-inpaint tiled', places)} --port {free_port()}"
+    config = tmp_path / "tiled" / "bcdi-inpaint.toml"
+    for time_of_day in ("first", "again"):
+        log = tmp_path / f"{time_of_day}.txt"
+        with (
+            log.open("w") as file,
+            subprocess.Popen(
+                ["bash", "-c", command], env=environment(), stdout=file, stderr=file
+            ) as tiled,
+        ):
 
-        def healthy() -> bool:
-            assert tiled.poll() is None, log.read_text()
+            def ready(log: Path = log, tiled: Any = tiled) -> bool:
+                assert tiled.poll() is None, log.read_text()
+                return "they are filled by" in log.read_text()
+
             try:
-                return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5).is_success
-            except httpx.TransportError:
-                return False
-
-        try:
-            until(healthy, "Tiled does not start", 180.0)
-        finally:
-            tiled.terminate()
+                until(ready, "Tiled does not start", 180.0)
+                names: dict[str, Any] = {"from_uri": from_uri, "Path": Path}
+                (raw,) = re.findall("^runs go to: (.*)$", log.read_text(), re.MULTILINE)
+                raw = eval(raw, names)
+                assert [spec.name for spec in raw.specs] == ["CatalogOfBlueskyRuns"]
+                raw.context.close()
+                checked = typed(
+                    f"bcdi-inpaint serve {config} --check", BCDI_INPAINT_HTTP__PORT="0"
+                ).splitlines()
+                assert len(checked) == 9
+                assert [re.split(r"\s{2,}", line)[1] for line in checked] == ["ok"] * len(checked)
+                assert any("runs are announced by the server" in line for line in checked)
+                refused = subprocess.run(
+                    ["bash", "-c", command], env=environment(), capture_output=True, text=True,
+                    check=False,
+                )  # fmt: skip
+                assert refused.returncode == 2
+                assert "in use" in refused.stderr
+                assert refused.stderr.count("\n") == 1
+            finally:
+                tiled.terminate()
+        assert tiled.returncode == 0, log.read_text()
+    assert (tmp_path / "tiled" / "tiled_key").stat().st_mode & 0o777 == 0o400
 
 
 @pytest.mark.slow

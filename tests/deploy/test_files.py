@@ -111,24 +111,10 @@ def test_systemd_accepts_the_unit(unit: str, tmp_path: Path) -> None:
     assert stop is None or int(stop[1]) > ServiceConfig().stop_seconds
 
 
-def test_tiled_accepts_the_configuration_for_one_person(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tiled.config import parse_configs
-
-    monkeypatch.setenv("TILED_SINGLE_USER_API_KEY", "secret")
-    monkeypatch.setenv("TILED_STORAGE", str(tmp_path))
-    monkeypatch.setenv("RAW_FILES", str(tmp_path))
-    config = parse_configs(DEPLOY / "tiled" / "one-person")
-    assert config.streaming_cache is not None
-    assert config.media_types.keys() == {"BlueskyRun", "BCDIInpainted"}
-
-
 def test_all_servers_export_the_same_formats() -> None:
-    """Those that are configured, and the one that the demonstration and the profile start."""
-    for folder in ("one-person", "beamline"):
-        config = yaml.safe_load((DEPLOY / "tiled" / folder / "config.yml").read_text())
-        assert config["media_types"] == MEDIA_TYPES
-        assert config["file_extensions"] == FILE_EXTENSIONS
+    """The beamline's, and the one for one person, for the demonstration and the profile."""
+    config = yaml.safe_load((DEPLOY / "tiled" / "beamline" / "config.yml").read_text())
+    assert config["media_types"] == MEDIA_TYPES
+    assert config["file_extensions"] == FILE_EXTENSIONS
     for exporter in MEDIA_TYPES["BCDIInpainted"].values():
         assert callable(pkgutil.resolve_name(exporter))

@@ -30,7 +30,7 @@ MEDIA_TYPES = {
         "image/tiff": f"{HERE}:tif",
     },
 }
-"""What a server exports: spec -> media type -> where the exporter is. As in ``deploy/tiled``."""
+"""What a server exports: spec -> media type -> where the exporter is. As in ``deploy/tiled/beamline``."""
 FILE_EXTENSIONS = {
     "cxi": "application/x-pynx-cxi",
     "cxi-hard": "application/x-pynx-cxi-hard",
@@ -43,7 +43,9 @@ FILE_EXTENSIONS = {
 }
 
 
-def local_server(folder: Path, *readable: Path) -> SimpleTiledServer:
+def local_server(
+    folder: Path, *readable: Path, api_key: str | None = None, port: int = 0
+) -> SimpleTiledServer:
     """Start a server on a port of this machine, which also exports filled scans.
 
     Parameters
@@ -52,10 +54,14 @@ def local_server(folder: Path, *readable: Path) -> SimpleTiledServer:
         Where it keeps its data; what is there already is served again.
     readable
         Folders of detector files.
+    api_key
+        Made anew if None.
+    port
+        Any that is free if 0.
     """
     for spec, exporters in MEDIA_TYPES.items():
         for media_type, exporter in exporters.items():
             default_serialization_registry.register(spec, media_type, resolve_name(exporter))
     for extension, media_type in FILE_EXTENSIONS.items():
         default_serialization_registry.register_alias(extension, media_type)
-    return SimpleTiledServer(folder, readable_storage=list(readable))
+    return SimpleTiledServer(folder, api_key, port, list(readable))

@@ -1,4 +1,4 @@
-"""Commands beside a beamline: serve, catch-up, backfill."""
+"""Commands beside a beamline: tiled, serve, catch-up, backfill."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ from typing import Annotated
 import typer
 
 from .root import app, console
+
+
+@app.command()
+def tiled(
+    folder: Annotated[Path, typer.Argument(help="Where its data, key and configuration are kept.")],
+    *,
+    files: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Folder of detector files; repeatable.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Where it listens, on this machine only.")] = 8000,
+) -> None:
+    """Serve Tiled for one person, with a catalogue of runs and a configuration for 'serve'."""
+    from bcdi_inpaint.console.printing import say
+    from bcdi_inpaint.service.one_person import serve_tiled
+
+    serve_tiled(folder, files or [], port, lambda line: say(console, line))
 
 
 @app.command()
