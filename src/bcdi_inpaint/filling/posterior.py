@@ -1,0 +1,258 @@
+"""The posterior of a stationary Gaussian field that is seen in some voxels through white noise.
+
+A gap that crosses the whole box is solved wave by wave along it and exactly across it, from the planes
+on both sides: `Slab`. For a gap of another shape conjugate gradients run over the box: `FreeForm`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+
+from . import conjugate_gradients
+from .fourier import embedded, forward, grid_for, inverse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from .bands import Box
+    from .fourier import Shape
+
+    Spectrum = Callable[[Shape], Tensor]
+
+REACH = 8
+"""Voxels around a gap that the posterior is conditioned on. Those beyond make it worse: the field is
+stationary near by only."""
+
+PAD = 16
+"""Voxels of unknown field between opposite faces, which the FFT makes neighbours."""
+
+WHOLE = 0.95
+"""Share of a plane that is missing where it belongs to a slab."""
+
+HOLES = 0.3
+"""Share of the planes beside a slab that may be missing."""
+
+SLAB_STEPS = 8
+"""Steps for what the planes beside a slab lack: other gaps that cross it, dead pixels, the box's ends."""
+
+
+class Prior(NamedTuple):
+    """What is expected of the field in a box: mean ``(frame, row, col)``, power spectrum on a grid."""
+
+    mean: Tensor
+    spectrum: Spectrum
+
+
+class Posterior(Protocol):
+    """Of the field in a box, given what was measured there."""
+
+    def mean(self, data: Tensor, before: Tensor) -> Tensor:
+        """Posterior mean in the gap and close to it, 0 elsewhere.
+
+        Parameters
+        ----------
+        data
+            float32 ``(frame, row, col)``; what it holds in unknown voxels doesn't matter.
+        before
+            Prior mean, the same shape.
+        """
+
+    def error(self, generator: torch.Generator) -> Tensor:
+        """One draw from the posterior's error.
+
+        The error made on a field and noise of one's own has the posterior's distribution.
+        """
+
+
+def posterior(known: Tensor, spectrum: Spectrum, noise: float, steps: int) -> Posterior:
+    """How a box is solved.
+
+    Parameters
+    ----------
+    known
+        float32 ``(frame, row, col)``, 1 where the field was seen, 0 elsewhere.
+    spectrum
+        The field's power spectrum on a grid.
+    noise
+        Variance of the noise.
+    steps
+        Of conjugate gradients, for a gap that doesn't cross the box.
+    """
+    missing = [known.movedim(axis, 0).mean((1, 2)) < 1 - WHOLE for axis in range(3)]
+    axis = max(range(3), key=lambda axis: float(missing[axis].float().mean()))
+    gap = missing[axis]
+    if gap.any() and not gap.all():
+        beside = known.movedim(axis, 0)[~gap]
+        if float(beside.mean()) > 1 - HOLES:
+            return Slab.of(known, axis, gap, spectrum, noise)
+    return FreeForm(known, spectrum, noise, steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """A gap between two planes.
+
+    Attributes
+    ----------
+    axis
+        Across the gap.
+    box
+        float32 ``(frame, row, col)``: 1 where the field was seen, 0 elsewhere.
+    near
+        Indices along `axis` of the gap's planes and of those close to it.
+    rim
+        Those close to it, which were measured, as indices in `near`.
+    known
+        float32 ``(plane, wave grid)``: 1 where one of them was measured.
+    covariance
+        complex64 ``(wave, wave, near plane, rim plane)``.
+    inverse
+        complex64 ``(wave, wave, rim plane, rim plane)`` of the covariance of what was measured.
+    spectrum
+        See `posterior`.
+    noise
+        Variance.
+    """
+
+    axis: int
+    box: Tensor
+    near: Tensor
+    rim: Tensor
+    known: Tensor
+    covariance: Tensor
+    inverse: Tensor
+    spectrum: Spectrum
+    noise: float
+
+    @staticmethod
+    def of(known: Tensor, axis: int, gap: Tensor, spectrum: Spectrum, noise: float) -> Slab:
+        """Prepare a box in which the planes `gap` along `axis` are missing."""
+        planes = known.movedim(axis, 0)
+        places = torch.arange(len(planes), device=known.device)
+        away = (places[:, None] - places[gap]).abs().amin(1)
+        near = places[away <= REACH]
+        rim = places[: len(near)][away[near] > 0]
+        first, second = grid_for(tuple(planes.shape[1:]), PAD)
+        # Twice the planes: no lag within the box is a shorter one around the grid.
+        grid = [first, second]
+        grid.insert(axis, *grid_for((2 * int(near[-1] - near[0] + 1),), 0))
+        periodic = inverse(spectrum(tuple(grid)), tuple(grid)).movedim(axis, 0)
+        waves = torch.fft.rfft2(periodic)
+        lag = (near[:, None] - near[rim]).remainder(len(waves))
+        covariance = waves[lag].permute(2, 3, 0, 1)
+        seen = covariance[:, :, rim] + noise * torch.eye(len(rim), device=known.device)
+        solved = torch.cholesky_inverse(torch.linalg.cholesky(seen))
+        room = planes.new_zeros(len(rim), first, second)
+        room[:, : planes.shape[1], : planes.shape[2]] = planes[near[rim]]
+        return Slab(axis, known, near, rim, room, covariance, solved, spectrum, noise)
+
+    def mean(self, data: Tensor, before: Tensor) -> Tensor:
+        """Posterior mean in the gap and close to it, 0 elsewhere."""
+        expected = before.movedim(self.axis, 0)
+        seen = torch.zeros_like(self.known)
+        planes = (data.movedim(self.axis, 0) - expected)[self.near[self.rim]]
+        rows, cols = planes.shape[1:]
+        seen[:, :rows, :cols] = planes
+        seen *= self.known
+        weights = conjugate_gradients.solve(
+            self._measured,
+            seen,
+            SLAB_STEPS,
+            lambda rest: self._waved(self.inverse, rest) * self.known,
+        )
+        above = self._waved(self.covariance, weights)[:, :rows, :cols]
+        found = torch.zeros_like(expected)
+        found[self.near] = above + expected[self.near]
+        return found.movedim(0, self.axis)
+
+    def _measured(self, weights: Tensor) -> Tensor:
+        """The covariance of what was measured."""
+        seen = self._waved(self.covariance[:, :, self.rim], weights)
+        return (seen + self.noise * weights) * self.known
+
+    def _waved(self, matrices: Tensor, planes: Tensor) -> Tensor:
+        waves = torch.fft.rfft2(planes).permute(1, 2, 0)[..., None]
+        mixed = (matrices @ waves)[..., 0].permute(2, 0, 1)
+        return torch.fft.irfft2(mixed, s=planes.shape[1:])
+
+    def error(self, generator: torch.Generator) -> Tensor:
+        """One draw from the posterior's error."""
+        return _error(self, self.box, self.spectrum, self.noise, generator)
+
+
+@dataclass(frozen=True, slots=True)
+class FreeForm:
+    """A gap of any shape.
+
+    Attributes
+    ----------
+    known, spectrum, noise, steps
+        See `posterior`.
+    """
+
+    known: Tensor
+    spectrum: Spectrum
+    noise: float
+    steps: int
+
+    def mean(self, data: Tensor, before: Tensor) -> Tensor:
+        """Posterior mean in the gap and close to it, 0 elsewhere.
+
+        With C the posterior's covariance if all were seen, which is diagonal in Fourier space, N the
+        noise and G the unknown voxels: C (data / N + v), where (N - G C G) v = G C data / N.
+        """
+        core = _around(self.known)
+        seen = self.known[core]
+        grid = grid_for(tuple(seen.shape), PAD)
+        spectrum = self.spectrum(grid)
+        gain = spectrum * self.noise / (spectrum + self.noise)
+        known = embedded(seen, grid)
+        unknown = 1 - known
+
+        def smooth(field: Tensor) -> Tensor:
+            return inverse(forward(field) * gain, grid)
+
+        scaled = embedded((data - before)[core], grid) * known / self.noise
+        hidden = conjugate_gradients.solve(
+            lambda field: self.noise * field - unknown * smooth(field),
+            unknown * smooth(scaled),
+            self.steps,
+        )
+        found = torch.zeros_like(data)
+        found[core] = smooth(scaled + hidden)[tuple(slice(0, n) for n in seen.shape)]
+        found[core] += before[core]
+        return found
+
+    def error(self, generator: torch.Generator) -> Tensor:
+        """One draw from the posterior's error."""
+        return _error(self, self.known, self.spectrum, self.noise, generator)
+
+
+def _error(
+    given: Posterior,
+    known: Tensor,
+    spectrum: Spectrum,
+    noise: float,
+    generator: torch.Generator,
+) -> Tensor:
+    shape = tuple(known.shape)
+    grid = grid_for(shape, PAD)
+    white = torch.randn(grid, generator=generator).to(known.device)
+    field = inverse(forward(white) * spectrum(grid).sqrt(), grid)
+    field = field[tuple(slice(0, n) for n in shape)]
+    shots = torch.randn(shape, generator=generator).to(known.device) * noise**0.5
+    return given.mean(field + shots, torch.zeros_like(field)) - field
+
+
+def _around(known: Tensor) -> Box:
+    """The box around the unknown voxels, with `REACH` around it where there is room."""
+    first, second, third = (
+        slice(max(int(at.min()) - REACH, 0), min(int(at.max()) + 1 + REACH, n))
+        for at, n in zip(torch.nonzero(known == 0, as_tuple=True), known.shape, strict=True)
+    )
+    return (first, second, third)
