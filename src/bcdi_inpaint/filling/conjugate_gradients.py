@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 Linear = Callable[["Tensor"], "Tensor"]
 
+CLOSE = 3e-4
+"""Share of the squared remainder at which a solution is good enough."""
+
 
 def solve(operator: Linear, right: Tensor, steps: int, condition: Linear = torch.clone) -> Tensor:
     """Solve ``operator(x) = right``.
@@ -23,7 +26,7 @@ def solve(operator: Linear, right: Tensor, steps: int, condition: Linear = torch
     right
         Of any shape.
     steps
-        Applications of `operator`.
+        Applications of `operator`, at most.
     condition
         About its inverse, symmetric and positive definite.
     """
@@ -32,7 +35,10 @@ def solve(operator: Linear, right: Tensor, steps: int, condition: Linear = torch
     smooth = condition(remainder)
     direction = smooth.clone()
     size = (remainder * smooth).sum()
+    enough = CLOSE * size
     for _ in range(steps):
+        if size <= enough:
+            break
         image = operator(direction)
         step = size / (direction * image).sum().clamp_min(1e-20)
         solution += step * direction

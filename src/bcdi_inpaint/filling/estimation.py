@@ -54,6 +54,16 @@ class Part(NamedTuple):
     mask: NDArray[np.bool_]
     start: int
 
+    def hiding(self, missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The mask, and what is missing of the frames that are filled."""
+        shift = self.first - self.start
+        shared = slice(max(shift, 0), max(min(shift + len(missing), len(self.mask)), 0))
+        if shared.start >= shared.stop:
+            return self.mask
+        hidden = self.mask.copy()
+        hidden[shared] |= missing[shared.start - shift : shared.stop - shift]
+        return hidden
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
@@ -70,6 +80,11 @@ class Estimate:
     texture: Texture
     symmetry: Symmetry
     part: Part | None = None
+
+    @property
+    def mirroring(self) -> Symmetry | None:
+        """The symmetry, if it is about voxels of the very stack that is filled."""
+        return self.symmetry if self.part is None else None
 
     def of_part(
         self, first: int, stack: NDArray[Any], mask: NDArray[np.bool_], start: int
@@ -107,7 +122,7 @@ class Estimate:
             first = slice(first.start + part.first, first.stop + part.first)
             twin = twin_of(
                 part.stack,
-                part.mask,
+                part.hiding(mask),
                 (first, second, third),
                 self.symmetry,
                 missing=missing,

@@ -22,6 +22,7 @@ from scipy import ndimage
 from scipy.sparse import csr_array
 from scipy.spatial import Delaunay, QhullError
 from skimage.restoration import inpaint_biharmonic
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from .method import Fill
 
@@ -221,8 +222,9 @@ def _linear(log: Floats, gap: Bools) -> Floats:
     if triangles is None:
         return filled
     pixels = np.argwhere(gap)
-    simplex = triangles.find_simplex(pixels)
-    affine = triangles.transform[simplex]
+    with threadpool_limits(1, "blas"):  # one small matrix a triangle: threads would only wait
+        simplex = triangles.find_simplex(pixels)
+        affine = triangles.transform[simplex]
     inside = np.flatnonzero((simplex >= 0) & np.isfinite(affine[:, 0, 0]))
     affine = affine[inside]
     two = np.einsum("pij,pj->pi", affine[:, :2], pixels[inside] - affine[:, 2])

@@ -13,7 +13,7 @@ from .bands import Band, bands
 from .methods import DEFAULT, method_named, settings_of
 from .parallel import side_by_side
 from .result import Inpainted, Report
-from .self_checking import KRIGING_INSTEAD, TRUSTED
+from .self_checking import KRIGING_INSTEAD, TRUSTED, artificial_gaps, hidden_by
 from .self_checking import self_check as check_fill
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .estimation import Estimate, Surroundings
     from .method import Fill, Method
     from .result import SelfCheck
-    from .self_checking import Predict
+    from .self_checking import ArtificialGap
 
     Counts = NDArray[np.float32]
     Bools = NDArray[np.bool_]
@@ -102,12 +102,13 @@ def inpaint(
         notes.append("no gap: the mask marks no voxel as missing, the stack is returned unchanged")
     else:
         notes += empty_frames(missing)
+        if estimate is None:
+            estimate = _estimated(method, intensity, missing, twin=twin)
         if self_check:
-            check = _check(intensity, missing, method, settings, notes, twin=twin)
+            told = estimate or _estimated("kriging", intensity, missing, twin=twin)
+            check = _check(intensity, missing, method, settings, told, notes)
         if check is not None and check.verdict == KRIGING_INSTEAD:
             method, settings = "kriging", dict(method_named("kriging").options)
-        if estimate is None:
-            estimate = estimated(method_named(method), intensity, missing, twin=twin)
         _fill(intensity, sigma, missing, method_named(method), settings, estimate)
         if not all(np.isfinite(values[missing]).all() for values in (intensity, sigma)):
             raise ArithmeticError(
@@ -150,15 +151,14 @@ def estimate_scan(
         return None
     counts = read_stack(stack)
     missing = read_mask(mask, counts.shape)
-    intensity = measured_counts(counts, missing, [])
-    return estimated(method_named(method), intensity, missing, twin=twin)
+    return _estimated(method, measured_counts(counts, missing, []), missing, twin=twin)
 
 
-def estimated(
-    method: Method, intensity: NDArray[np.floating], mask: Bools, *, twin: bool
+def _estimated(
+    method: str, intensity: NDArray[np.floating], mask: Bools, *, twin: bool
 ) -> Estimate | None:
-    """What a method wants to know of a stack that is 0 in missing voxels."""
-    return None if method.estimate is None else method.estimate(intensity, mask, twin=twin)
+    estimate = method_named(method).estimate
+    return None if estimate is None else estimate(intensity, mask, twin=twin)
 
 
 def _fill(
@@ -181,7 +181,7 @@ def _fill(
         around = mask[band.slices].copy()
         # The voxels of other bands may be filled already: here they are unknown.
         known = np.where(around, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
-        told = _told(estimate, intensity, mask, band.slices)
+        told = _told(method, estimate, intensity, mask, band.slices)
         return method.fill(known, around, **options, **told)
 
     at_once = method.at_once if options.get("device", "cpu") == "cpu" else 1
@@ -192,10 +192,14 @@ def _fill(
 
 
 def _told(
-    estimate: Estimate | None, intensity: NDArray[np.floating], mask: Bools, box: Box
+    method: Method,
+    estimate: Estimate | None,
+    intensity: NDArray[np.floating],
+    mask: Bools,
+    box: Box,
 ) -> dict[str, Surroundings]:
     """What a method that estimates takes besides its options."""
-    if estimate is None:
+    if method.estimate is None or estimate is None:
         return {}
     return {"surroundings": estimate.around(intensity, mask, box)}
 
@@ -225,34 +229,34 @@ def _check(
     mask: Bools,
     method: str,
     settings: Mapping[str, Any],
+    estimate: Estimate | None,
     notes: list[str],
-    *,
-    twin: bool,
 ) -> SelfCheck | None:
     if method_named(method).margin is None:
         notes.append(f"no self-check: {method} wants the whole stack")
         return None
+    gaps = artificial_gaps(intensity, mask, estimate.mirroring if estimate else None)
+    if not gaps:
+        notes.append("no self-check: no artificial gap of the same shape fits on measured voxels")
+        return None
+    hidden = hidden_by(mask, gaps)
     options = {name: method_named(name).options for name in ("kriging", "linear")}
     options[method] = settings
 
-    def predictors(hidden: Bools) -> dict[str, Predict]:
-        found = estimated(method_named(method), intensity, hidden, twin=twin)
-        if found is None:
-            found = estimated(method_named("kriging"), intensity, hidden, twin=twin)
-
-        def predict(name: str, box: Box, stack: Counts, unknown: Bools) -> Counts:
-            given = None if method_named(name).estimate is None else found
-            told = _told(given, intensity, hidden, box)
-            return method_named(name).fill(stack, unknown, **options[name], **told).rate
-
-        return {name: partial(predict, name) for name in options}
+    def predict(name: str, gap: ArtificialGap) -> Counts:
+        unknown = hidden[gap.box].copy()
+        known = np.where(unknown, 0, intensity[gap.box]).clip(min=0).astype(np.float32)
+        told = _told(method_named(name), estimate, intensity, hidden, gap.box)
+        return method_named(name).fill(known, unknown, **options[name], **told).rate
 
     check = check_fill(
-        intensity, mask, predictors, method, replaceable=method_named(method).learned
+        intensity,
+        gaps,
+        {name: partial(predict, name) for name in options},
+        method,
+        replaceable=method_named(method).learned,
     )
-    if check is None:
-        notes.append("no self-check: no artificial gap of the same shape fits on measured voxels")
-    elif check.verdict != TRUSTED:
+    if check.verdict != TRUSTED:
         notes.append(
             f"{check.verdict}: on artificial gaps {method} has PCC {check.pcc:.3f}, kriging "
             f"{check.pcc_kriging:.3f}, counts ratio {check.counts_ratio:.2f}"

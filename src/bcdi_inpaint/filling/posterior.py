@@ -37,8 +37,12 @@ WHOLE = 0.95
 HOLES = 0.3
 """Share of the planes beside a slab that may be missing."""
 
-SLAB_STEPS = 8
+SLAB_STEPS = 40
 """Steps for what the planes beside a slab lack: other gaps that cross it, dead pixels, the box's ends."""
+
+
+NEGLIGIBLE = 1e-3
+"""Power of a wave, as a share of the noise, from which nothing is learned."""
 
 
 class Prior(NamedTuple):
@@ -109,10 +113,13 @@ class Slab:
         Those close to it, which were measured, as indices in `near`.
     known
         float32 ``(plane, wave grid)``: 1 where one of them was measured.
+    waves
+        Those with power, as indices in the flattened transform of a plane.
     covariance
-        complex64 ``(wave, wave, near plane, rim plane)``.
+        complex64 ``(wave, near plane, rim plane)``.
     inverse
-        complex64 ``(wave, wave, rim plane, rim plane)`` of the covariance of what was measured.
+        complex64 ``(wave, rim plane, rim plane)`` of the covariance of what was measured, less that of the
+        noise alone.
     spectrum
         See `posterior`.
     noise
@@ -124,6 +131,7 @@ class Slab:
     near: Tensor
     rim: Tensor
     known: Tensor
+    waves: Tensor
     covariance: Tensor
     inverse: Tensor
     spectrum: Spectrum
@@ -142,14 +150,16 @@ class Slab:
         grid = [first, second]
         grid.insert(axis, *grid_for((2 * int(near[-1] - near[0] + 1),), 0))
         periodic = inverse(spectrum(tuple(grid)), tuple(grid)).movedim(axis, 0)
-        waves = torch.fft.rfft2(periodic)
-        lag = (near[:, None] - near[rim]).remainder(len(waves))
-        covariance = waves[lag].permute(2, 3, 0, 1)
-        seen = covariance[:, :, rim] + noise * torch.eye(len(rim), device=known.device)
-        solved = torch.cholesky_inverse(torch.linalg.cholesky(seen))
+        powers = torch.fft.rfft2(periodic).flatten(1)
+        waves = torch.nonzero(powers[0].real > NEGLIGIBLE * noise).flatten()
+        lag = (near[:, None] - near[rim]).remainder(len(powers))
+        covariance = powers[:, waves].t()[:, lag]
+        alone = torch.eye(len(rim), device=known.device)
+        seen = covariance[:, rim] + noise * alone
+        solved = torch.cholesky_inverse(torch.linalg.cholesky(seen)) - alone / noise
         room = planes.new_zeros(len(rim), first, second)
         room[:, : planes.shape[1], : planes.shape[2]] = planes[near[rim]]
-        return Slab(axis, known, near, rim, room, covariance, solved, spectrum, noise)
+        return Slab(axis, known, near, rim, room, waves, covariance, solved, spectrum, noise)
 
     def mean(self, data: Tensor, before: Tensor) -> Tensor:
         """Posterior mean in the gap and close to it, 0 elsewhere."""
@@ -159,26 +169,28 @@ class Slab:
         rows, cols = planes.shape[1:]
         seen[:, :rows, :cols] = planes
         seen *= self.known
-        weights = conjugate_gradients.solve(
-            self._measured,
-            seen,
-            SLAB_STEPS,
-            lambda rest: self._waved(self.inverse, rest) * self.known,
-        )
+        within = self.covariance[:, self.rim]
+
+        def measured(weights: Tensor) -> Tensor:
+            return (self._waved(within, weights) + self.noise * weights) * self.known
+
+        def condition(rest: Tensor) -> Tensor:
+            return (self._waved(self.inverse, rest) + rest / self.noise) * self.known
+
+        weights = conjugate_gradients.solve(measured, seen, SLAB_STEPS, condition)
         above = self._waved(self.covariance, weights)[:, :rows, :cols]
         found = torch.zeros_like(expected)
         found[self.near] = above + expected[self.near]
         return found.movedim(0, self.axis)
 
-    def _measured(self, weights: Tensor) -> Tensor:
-        """The covariance of what was measured."""
-        seen = self._waved(self.covariance[:, :, self.rim], weights)
-        return (seen + self.noise * weights) * self.known
-
     def _waved(self, matrices: Tensor, planes: Tensor) -> Tensor:
-        waves = torch.fft.rfft2(planes).permute(1, 2, 0)[..., None]
-        mixed = (matrices @ waves)[..., 0].permute(2, 0, 1)
-        return torch.fft.irfft2(mixed, s=planes.shape[1:])
+        """Mix planes, wave by wave."""
+        transformed = torch.fft.rfft2(planes)
+        mixed = transformed.new_zeros(matrices.shape[1], *transformed.shape[1:])
+        waves = transformed.flatten(1)[:, self.waves].t()
+        mixed.flatten(1)[:, self.waves] = (matrices @ waves[..., None])[..., 0].t()
+        found: Tensor = torch.fft.irfft2(mixed, s=planes.shape[1:])
+        return found
 
     def error(self, generator: torch.Generator) -> Tensor:
         """One draw from the posterior's error."""

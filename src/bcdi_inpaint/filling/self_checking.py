@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .bands import Band, bands
+from .friedel.symmetry import mirrored
 from .result import SelfCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from .friedel.symmetry import Symmetry
 
     Floats = NDArray[np.floating]
     Bools = NDArray[np.bool_]
     Box = tuple[slice, slice, slice]
-    Predict = Callable[[Box, NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
+    Predict = Callable[["ArtificialGap"], NDArray[np.float32]]
 
 MARGIN = 16
-"""Voxels of surroundings that the artificial gaps get: less than a fill has, so it flatters nobody."""
+"""Voxels of surroundings that the artificial gaps get on both sides: less than a fill has, so it flatters
+nobody."""
 
 WINDOW = 40
-"""Voxels along a gap that are tried, around the brightest part: a check costs less than the fill."""
+"""Voxels along a gap that are judged, around the brightest part: a check costs less than the fill."""
+
+ENDS = 6
+"""Voxels by which an artificial gap that was cut from a longer one goes on beyond what is judged."""
 
 GAPS = 2
 """Real gaps, the largest ones, that get an artificial copy."""
 
 SPACING = 8
 """Measured voxels between a gap and its copy."""
+
+TWIN_SHARE = 0.25
+"""By how much the share of a copy that has a twin may differ from the real gap's, if there is a choice."""
 
 CORRELATED = 27.0
 """Voxels that share one independent error, for the noise of a correlation: a 3x3x3 speckle."""
@@ -42,53 +53,54 @@ FAIR_COUNTS = (0.8, 1.25)
 """A fill is trusted if its PCC is this close to the ceiling and its counts within these ratios."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ArtificialGap:
+    """Measured voxels that are filled to see how well that goes.
+
+    Attributes
+    ----------
+    box
+        Of the stack.
+    hidden
+        bool, the box's shape: what is hidden.
+    judged
+        bool: of that, the voxels that are measured and compared.
+    """
+
+    box: Box
+    hidden: Bools
+    judged: Bools
+
+
 def self_check(
     stack: Floats,
-    mask: Bools,
-    predictors: Callable[[Bools], dict[str, Predict]],
+    gaps: Sequence[ArtificialGap],
+    predictors: Mapping[str, Predict],
     method: str,
     *,
     replaceable: bool,
-) -> SelfCheck | None:
-    """Lay copies of the largest gaps over measured voxels, fill them, compare.
+) -> SelfCheck:
+    """Fill artificial gaps, compare with what was measured.
 
     Parameters
     ----------
     stack
         ``(frame, row, col)`` counts, 0 in missing voxels.
-    mask
-        bool, the same shape, True = missing.
+    gaps
+        At least one.
     predictors
-        Given what is hidden, real and artificial gaps, it makes a dictionary: method name -> function
-        ``(box, its counts, its mask) -> expected counts``; `method`, ``"kriging"`` and ``"linear"``
-        among them.
+        Method name -> function that fills an artificial gap, expected counts of its box; `method`,
+        ``"kriging"`` and ``"linear"`` among them.
     method
         The one to be checked.
     replaceable
         Whether kriging may take its place.
-
-    Returns
-    -------
-    SelfCheck or None
-        None if no copy fits on measured voxels.
     """
-    gaps = list(_artificial_gaps(stack, mask))
-    if not gaps:
-        return None
-    hidden = mask.copy()
-    for box, gap in gaps:
-        hidden[box] |= gap
-    predict = predictors(hidden)
-    truth: list[Floats] = []
-    filled: dict[str, list[Floats]] = {name: [] for name in predict}
-    for box, gap in gaps:
-        unknown = mask[box] | gap
-        known = np.where(unknown, 0, stack[box]).clip(min=0).astype(np.float32)
-        truth.append(stack[box][gap])
-        for name, fill in predict.items():
-            filled[name].append(fill(box, known.copy(), unknown.copy())[gap])
-    counts = np.concatenate(truth).clip(min=0)
-    fills = {name: np.concatenate(parts) for name, parts in filled.items()}
+    counts = np.concatenate([stack[gap.box][gap.judged] for gap in gaps]).clip(min=0)
+    fills = {
+        name: np.concatenate([fill(gap)[gap.judged] for gap in gaps])
+        for name, fill in predictors.items()
+    }
     pcc = {name: _pcc(rate, counts) for name, rate in fills.items()}
     ratio = {name: _ratio(rate, counts) for name, rate in fills.items()}
     noisy = np.random.default_rng(0).poisson(np.minimum(fills[method], 1e9))
@@ -117,40 +129,90 @@ def _verdict(replaced: bool, below_ceiling: float, ratio: float) -> str:
     return TRUSTED if below_ceiling >= -CLOSE_TO_CEILING and fair else DOUBTFUL
 
 
-def _artificial_gaps(stack: Floats, mask: Bools) -> Iterator[tuple[Box, Bools]]:
-    """Boxes of the stack and the artificial gap in each."""
+def artificial_gaps(stack: Floats, mask: Bools, symmetry: Symmetry | None) -> list[ArtificialGap]:
+    """Copies of the largest gaps, laid over measured voxels beside them.
+
+    Of the places where at least half of a copy is measured, those are preferred where as much of it has a
+    twin as of the real gap, and of these the brightest one.
+
+    Parameters
+    ----------
+    stack
+        ``(frame, row, col)`` counts, 0 in missing voxels.
+    mask
+        bool, the same shape, True = missing.
+    symmetry
+        Of the scan; None if twins don't matter.
+    """
     largest = sorted(bands(mask, MARGIN), key=lambda band: -int(band.own.sum()))[:GAPS]
-    for band in largest:
-        core = _core(band)
-        lengths = [s.stop - s.start for s in core]
-        # Across a gap is where it is thinnest; one in time (whole frames) is copied in time.
-        across = int(np.argmin(lengths))
-        core = _brightest_window(stack, core, across)
-        steps = (lengths[across] + SPACING, -lengths[across] - SPACING)
-        placed = [_shift(core, across, step) for step in steps]
-        fitting = [
-            (box, mask[core] & ~mask[box])
-            for box in placed
-            if box[across].start >= 0 and box[across].stop <= mask.shape[across]
-        ]
-        # At least half of a copy must be measured.
-        wanted = np.count_nonzero(mask[core])
-        good = [(box, gap) for box, gap in fitting if 2 * np.count_nonzero(gap) >= wanted]
-        if good:
-            yield _with_margin(*max(good, key=lambda g: float(stack[g[0]][g[1]].sum())), mask)
+    return [gap for band in largest if (gap := _copy_of(stack, mask, symmetry, _core(band)))]
 
 
-def _with_margin(placed: Box, gap: Bools, mask: Bools) -> tuple[Box, Bools]:
-    first, second, third = (
-        slice(max(s.start - MARGIN, 0), min(s.stop + MARGIN, n))
-        for s, n in zip(placed, mask.shape, strict=True)
-    )
-    box = (first, second, third)
-    whole = np.zeros(mask[box].shape, bool)
-    whole[
-        tuple(slice(p.start - b.start, p.stop - b.start) for p, b in zip(placed, box, strict=True))
-    ] = gap
-    return box, whole
+def hidden_by(mask: Bools, gaps: Iterable[ArtificialGap]) -> Bools:
+    """All that is missing while artificial gaps are filled."""
+    hidden = mask.copy()
+    for gap in gaps:
+        hidden[gap.box] |= gap.hidden
+    return hidden
+
+
+def _copy_of(
+    stack: Floats, mask: Bools, symmetry: Symmetry | None, whole: Box
+) -> ArtificialGap | None:
+    across = int(np.argmin([s.stop - s.start for s in whole]))
+    core = _brightest_window(stack, whole, across)
+    width = core[across].stop - core[across].start
+    wanted = np.count_nonzero(mask[core])
+    good = []
+    for step in (width + SPACING, -width - SPACING):
+        box = _shift(core, across, step)
+        if box[across].start < 0 or box[across].stop > mask.shape[across]:
+            continue
+        judged = mask[core] & ~mask[box]
+        if 2 * np.count_nonzero(judged) >= wanted:
+            good.append((box, judged))
+    if not good:
+        return None
+    share = _twin_share(mask, symmetry, core, mask[core])
+
+    def rank(place: tuple[Box, Bools]) -> tuple[bool, float]:
+        box, judged = place
+        alike = abs(_twin_share(mask, symmetry, box, judged) - share) < TWIN_SHARE
+        return alike, float(stack[box][judged].sum())
+
+    placed, judged = max(good, key=rank)
+    return _with_surroundings(mask.shape, whole, core, placed, judged, across)
+
+
+def _twin_share(mask: Bools, symmetry: Symmetry | None, box: Box, gap: Bools) -> float:
+    """Share of a gap in a box whose mirror image was measured."""
+    if symmetry is None or not symmetry.believed:
+        return 0.0
+    return float(mirrored(~mask, symmetry.mirror, box)[gap].mean())
+
+
+def _with_surroundings(
+    shape: tuple[int, ...], whole: Box, core: Box, placed: Box, judged: Bools, across: int
+) -> ArtificialGap:
+    """Give a copy its box; where it was cut from a longer gap it goes on to the box's end."""
+    box, inside, reach = [], [], []
+    for axis in range(3):
+        cut = core[axis] != whole[axis]
+        margin = ENDS if cut and axis != across else MARGIN
+        part = slice(
+            max(placed[axis].start - margin, 0), min(placed[axis].stop + margin, shape[axis])
+        )
+        at = slice(placed[axis].start - part.start, placed[axis].stop - part.start)
+        box.append(part)
+        inside.append(at)
+        reach.append(slice(None) if cut else at)
+    sizes = [part.stop - part.start for part in box]
+    where, hidden = np.zeros(sizes, bool), np.zeros(sizes, bool)
+    where[tuple(inside)] = judged
+    hidden[tuple(inside)] = judged
+    if judged.all():
+        hidden[tuple(reach)] = True
+    return ArtificialGap((box[0], box[1], box[2]), hidden, where)
 
 
 def _core(band: Band) -> Box:
@@ -192,8 +254,8 @@ def _pcc(rate: Floats, counts: Floats) -> float:
     """Pearson correlation of log(1 + counts); 0 where one of them doesn't vary."""
     a, b = np.log1p(rate.astype(float)), np.log1p(counts.astype(float))
     a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / scale) if scale > 0 else 0.0
+    scale = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / scale) if scale > 0 else 0.0
 
 
 def _ratio(rate: Floats, counts: Floats) -> float:

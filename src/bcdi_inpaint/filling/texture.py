@@ -98,7 +98,9 @@ class Texture:
     def spectrum(self, grid: Shape) -> Tensor:
         """Power spectrum of the field on a grid."""
         spectrum = transform_of_lags(self.covariance, grid).real.clamp_min(0)
-        power = float(inverse(spectrum.to(torch.complex64), grid).flatten()[0])
+        # Its mean over all waves, of which the transform of a real field holds one of each pair.
+        alone = spectrum[..., 0].sum() + (spectrum[..., -1].sum() if grid[2] % 2 == 0 else 0)
+        power = float(2 * spectrum.sum() - alone) / math.prod(grid)
         return spectrum * (self.variance / max(power, 1e-12)) + 1e-6
 
 
