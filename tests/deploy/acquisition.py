@@ -7,8 +7,11 @@ prints each run's uid when the run begins, and "done" when it has ended.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
+import msgpack
+import msgpack_numpy
 import numpy as np
 from bluesky import RunEngine
 from bluesky.callbacks.zmq import Publisher
@@ -43,7 +46,8 @@ def main(uri: str, key_file: str, folder: str, address: str) -> None:
     angles = np.linspace(-0.2, 0.2, N)
     engine = RunEngine({"tiled_access_tags": ["commissioning"], "sample_name": "Pt_a"})
     engine.subscribe(TiledWriter(raw))
-    engine.subscribe(Publisher(address))
+    encode = partial(msgpack_numpy.encode, chain=str)
+    engine.subscribe(Publisher(address, serializer=partial(msgpack.packb, default=encode)))
     engine.subscribe(lambda _, doc: tell(doc["uid"]), "start")
     with AreaDetector(at_motor(stack(), angles, motor), Path(folder), name="det") as detector:
         tell("ready")

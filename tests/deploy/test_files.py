@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from bcdi_inpaint.catalog.local_server import FILE_EXTENSIONS, MEDIA_TYPES
-from bcdi_inpaint.service.config import ServiceConfig, example, load
+from bcdi_inpaint.service.config import ServiceConfig, load
+from bcdi_inpaint.service.example import example
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import pickle
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,16 +12,14 @@ import httpx
 import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bcdi_inpaint import catalog
 from bcdi_inpaint.live.logs import JsonLines
 from bcdi_inpaint.scans import ScanMetadata
 from bcdi_inpaint.service.checks import check
-from bcdi_inpaint.service.config import ServiceConfig, api_key, load, read_secret
+from bcdi_inpaint.service.config import ServiceConfig, load
+from bcdi_inpaint.service.keys import api_key, read_secret
 from bcdi_inpaint.service.process import Service, hand_back
-from bcdi_inpaint.service.unpickling import loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,8 +51,8 @@ class TestConfiguration:
         assert config.tiled.raw == "cdi/raw"
         assert config.limits.attempts == 5
         assert [str(root) for root in config.filling.file_roots] == ["/raw"]
-        assert load(path, tiled="http://option", zmq="here:1").tiled.uri == "http://option"
-        assert load(path, zmq="here:1").zmq.address == "here:1"
+        assert load(path, tiled="http://option", zmq="localhost:1").tiled.uri == "http://option"
+        assert load(path, zmq="localhost:1").zmq.address == "localhost:1"
 
     @pytest.mark.parametrize(
         ("text", "named"),
@@ -66,6 +63,13 @@ class TestConfiguration:
             ("[http]\nport = 70000", "http.port"),
             ('[tiled]\napi_key = "abc123"', "tiled.api_key"),
             ("[tiled", "is no TOML"),
+            ("[limits]\nattempts = 0", "limits.*attempts must be at least 1"),
+            ("[limits]\nretry_seconds = 0", "limits.*retry_seconds must be above 0"),
+            ("[limits]\nlease_seconds = nan", "limits.*lease_seconds must be above 0"),
+            ("[limits]\nmax_bytes = -1", "limits.*max_bytes must be at least 1"),
+            ("[filling]\naround_peak = [0, 64]", "filling.around_peak"),
+            ("[filling]\nroi = [[10, 5], [0, 64]]", "filling.*roi.*10:5"),
+            ("[filling]\nlargest_stack = 0", "filling.largest_stack"),
         ],
     )
     def test_a_wrong_field_is_named_and_its_value_is_not(
@@ -77,6 +81,27 @@ class TestConfiguration:
             load(path)
         assert "abc123" not in str(caught.value)
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "address", ["localhost:5568", "tcp://127.0.0.1:5568", "[::1]:5568", "ipc:///run/proxy", ""]
+    )
+    def test_a_proxy_on_this_machine_is_trusted(self, address: str) -> None:
+        assert load(None, zmq=address).zmq.address == address
+
+    @pytest.mark.parametrize("address", ["proxy:5568", "tcp://10.0.0.1:5568", "127.0.0.1.evil:1"])
+    def test_a_proxy_elsewhere_is_trusted_only_when_that_is_said(
+        self, address: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ValueError, match=r"CurveZMQ.*trusted_network = true"):
+            load(None, zmq=address)
+        path = tmp_path / "service.toml"
+        path.write_text("[zmq]\ntrusted_network = true\n")
+        load(path, zmq=address)
+        path.write_text("[zmq]\nsecret_key = 'a'\nproxy_public_key = 'b'\n")
+        load(path, zmq=address)
+        path.write_text("[zmq]\nsecret_key = 'a'\n")
+        with pytest.raises(ValueError, match="needed together"):
+            load(path, zmq=address)
 
     @pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])
     def test_a_key_is_read_from_a_file_that_others_cannot_read(
@@ -117,96 +142,6 @@ class TestConfiguration:
         path.touch(0o400)
         with pytest.raises(ValueError, match="is empty"):
             read_secret(path)
-
-
-plain = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text()
-    | st.binary(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=20,
-)
-
-
-class TestDocumentsFrom0MQ:
-    @given(plain)
-    def test_plain_values_arrive(self, value: Any) -> None:
-        assert loads(pickle.dumps(value)) == value
-
-    @pytest.mark.parametrize("protocol", range(4, pickle.HIGHEST_PROTOCOL + 1))
-    @pytest.mark.parametrize(
-        "value",
-        [np.arange(6, dtype=">u2").reshape(2, 3), np.float64(0.5), np.array(["a"]), {1, 2}, 1 + 2j],
-        ids=lambda value: type(value).__name__,
-    )
-    def test_numpys_values_arrive(self, value: Any, protocol: int) -> None:
-        arrived = loads(pickle.dumps({"data": value}, protocol=protocol))["data"]
-        np.testing.assert_array_equal(arrived, value)
-
-    @pytest.mark.parametrize("harmful", [print, "os.system", np.load])
-    def test_nothing_that_can_be_called_arrives(self, harmful: Any, tmp_path: Path) -> None:
-        class Trap:
-            def __reduce__(self) -> Any:
-                import os
-
-                called = os.system if harmful == "os.system" else harmful
-                return called, (f"touch {tmp_path / 'trapped'}",)
-
-        with pytest.raises(pickle.UnpicklingError, match="has no place in a document"):
-            loads(pickle.dumps(Trap()))
-        assert not (tmp_path / "trapped").exists()
-
-
-class Calling:
-    """Is pickled as a call, and what is set on the result."""
-
-    def __init__(self, *called: Any) -> None:
-        self.called = called
-
-    def __reduce__(self) -> Any:
-        return self.called
-
-
-RECONSTRUCT, EMPTY = np.zeros(0).__reduce__()[:2]
-FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
-SCALAR = np.float64(0).__reduce__()[0]
-OBJECT, NUMBER = np.dtype("O"), np.dtype("u1")
-ADDRESS = b"A" * 8
-FORGED = Calling(
-    np.dtype, ("u1", False, True), (3, "|", None, ("a",), {"a": (OBJECT, 0)}, 8, 1, 27)
-)
-HARMFUL = {
-    "objects from a buffer": Calling(FROM_BUFFER, (ADDRESS, OBJECT, (1,), "C")),
-    "objects as a state": Calling(RECONSTRUCT, EMPTY, (1, (1,), OBJECT, False, ADDRESS)),
-    "objects in a list": Calling(RECONSTRUCT, EMPTY, (1, (1,), OBJECT, False, [1])),
-    "an object as a scalar": Calling(SCALAR, (OBJECT, ADDRESS)),
-    "an array of objects": np.array([{}, None]),
-    "records": np.zeros(1, [("a", "u1")]),
-    "a dtype that lies": FORGED,
-    "an array of a dtype that lies": Calling(FROM_BUFFER, (ADDRESS, FORGED, (1,), "C")),
-    "memory beyond a buffer": Calling(FROM_BUFFER, (ADDRESS, NUMBER, (10**9,), "C")),
-    "memory beyond a state": Calling(RECONSTRUCT, EMPTY, (1, (10**9,), NUMBER, False, ADDRESS)),
-    "memory beyond a scalar": Calling(SCALAR, (np.dtype("U5"), b"A")),
-    "a negative shape": Calling(FROM_BUFFER, (ADDRESS, NUMBER, (-1, -8), "C")),
-    "memory as it is": Calling(np.ndarray, ((100,),)),
-    "dates": np.zeros(1, "M8[s]"),
-}
-
-
-@pytest.mark.parametrize("harmful", HARMFUL.values(), ids=HARMFUL)
-def test_no_array_from_0mq_lies_about_what_it_holds(harmful: Any) -> None:
-    body = pickle.dumps({"data": harmful})
-    with pytest.raises((pickle.UnpicklingError, TypeError, ValueError)):
-        loads(body)
-
-
-@pytest.mark.parametrize("body", [b"\x80\x04Nr\xff\xff\xff\x7f.", b"Np2147483647\n."])
-def test_ten_bytes_from_0mq_take_no_gigabytes(body: bytes) -> None:
-    with pytest.raises(pickle.UnpicklingError, match="memo is out of order"):
-        loads(body)
 
 
 def test_a_log_line_is_json_without_secrets() -> None:
@@ -309,7 +244,7 @@ def test_runs_are_filled_without_a_stream_those_from_before_too(
     until(lambda: "bcdi_inpaint_scans_filled_total 2.0" in running("/metrics").text)
     text = running("/metrics").text
     for line in (
-        "bcdi_inpaint_scans_failed_total 0.0",
+        'bcdi_inpaint_scans_failed_total{reason="unusable data"} 0.0',
         "bcdi_inpaint_scans_waiting 0.0",
         'bcdi_inpaint_source_open{source="tiled"} 1.0',
         "bcdi_inpaint_worker_up 1.0",

@@ -49,13 +49,14 @@ def serve(
 ) -> None:
     """Fill what is measured, as a service beside the beamline."""
     from bcdi_inpaint.service import checks
-    from bcdi_inpaint.service import config as configuration
+    from bcdi_inpaint.service import example as examples
+    from bcdi_inpaint.service.config import load
     from bcdi_inpaint.service.tables import findings
 
     if example:
-        typer.echo(configuration.example(), nl=False)
+        typer.echo(examples.example(), nl=False)
         return
-    chosen = configuration.load(config, tiled=tiled, zmq=zmq)
+    chosen = load(config, tiled=tiled, zmq=zmq)
     if check:
         found = list(checks.check(chosen))
         console.print(findings(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from bcdi_inpaint.filling.methods import DEFAULT
@@ -101,6 +101,11 @@ class Limits:
     threads
         Threads of the worker's numerical libraries; by default half of the machine's, at least two, so
         that two bands are filled at a time. The RunEngine, the detector and Tiled have priority.
+
+    Raises
+    ------
+    ValueError
+        If a number is below 1, or a time is not above 0.
     """
 
     max_documents: int = 20_000
@@ -112,3 +117,11 @@ class Limits:
     silent_seconds: float = 3600.0
     lease_seconds: float = 120.0
     threads: int = max(2, (os.cpu_count() or 1) // 2)
+
+    def __post_init__(self) -> None:
+        for field_ in fields(self):
+            value = getattr(self, field_.name)
+            if field_.type == "int" and value < 1:
+                raise ValueError(f"{field_.name} must be at least 1; got {value}")
+            if field_.type == "float" and not value > 0:
+                raise ValueError(f"{field_.name} must be above 0; got {value}")

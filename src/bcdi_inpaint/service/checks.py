@@ -15,8 +15,8 @@ import numpy as np
 from bcdi_inpaint.filling import inpaint
 from bcdi_inpaint.live.errors import reason
 
-from .config import KEY_VARIABLE, api_key
 from .connection import connect
+from .keys import KEY_VARIABLE, api_key
 from .tiled_source import MAX_MESSAGE
 from .zmq_source import zmq_socket
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tiled.client.container import Container
 
-    from .config import ServiceConfig
+    from .config import ServiceConfig, ZmqSection
 
 PATIENCE = 15.0
 """Seconds to wait for an answer."""
@@ -64,7 +64,7 @@ def check(config: ServiceConfig) -> Iterator[Finding]:
         yield _try("stream", lambda: _stream(raw, config.tiled.poll_seconds))
         raw.context.close()
     if config.zmq.address:
-        yield _try("0MQ", lambda: _zmq(config.zmq.address))
+        yield _try("0MQ", lambda: _zmq(config.zmq))
     for folder in config.filling.file_roots:
         yield _try("files", partial(_folder, folder))
     yield _try("filling", lambda: _fill(config))
@@ -137,13 +137,15 @@ def _stream(raw: Container, poll_seconds: float) -> str:
     )
 
 
-def _zmq(address: str) -> str:
+def _zmq(proxy: ZmqSection) -> str:
     import zmq
 
-    with zmq.Context() as context, zmq_socket(context, address) as (_, monitor):
+    with zmq.Context() as context, zmq_socket(context, proxy) as (_, monitor):
         if not monitor.poll(int(1000 * PATIENCE)):
-            raise TimeoutError(f"nobody answers at {address}; is bluesky-0MQ-proxy running?")
-    return f"connected to {address}"
+            raise TimeoutError(
+                f"nobody answers at {proxy.address}; is bluesky-0MQ-proxy running, with these keys?"
+            )
+    return f"connected to {proxy.address}, for documents as {proxy.serializer}"
 
 
 def _folder(folder: Path) -> str:

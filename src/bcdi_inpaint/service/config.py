@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
-import stat
 import tomllib
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path  # noqa: TC003 (pydantic looks at annotations)
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bcdi_inpaint.live.region import AroundPeak
@@ -19,13 +17,11 @@ from bcdi_inpaint.live.settings import Limits, Settings
 from bcdi_inpaint.scans import RockingScanRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic_settings import PydanticBaseSettingsSource
 
-KEY_VARIABLE = "TILED_API_KEY"
-"""Tiled's own name for it."""
 PREFIX = "BCDI_INPAINT_"
+LOCAL = ("127.0.0.1", "::1", "[::1]", "localhost")
+"""This machine. The page is served there without a login; elsewhere it asks for the viewer's own key."""
 DEFAULTS = Settings()
 
 
@@ -74,8 +70,34 @@ class ZmqSection(Section):
     """HOST:PORT of the proxy's outgoing side; empty = this source is off."""
     prefix: str = ""
     """Only documents that were published with this prefix; empty = all."""
+    serializer: Literal["msgpack", "json", "pickle"] = "msgpack"
+    """What the Publisher was given as its serializer; pickle if it was given none."""
     max_bytes: Annotated[int, Field(gt=0)] = 256 * 2**20
     """A larger message is refused before memory is taken for it."""
+    secret_key: Path | None = None
+    """Our CurveZMQ certificate, as zmq.auth.create_certificates makes it, not readable by others."""
+    proxy_public_key: Path | None = None
+    """The proxy's public certificate. With both, none but this proxy is listened to."""
+    trusted_network: bool = False
+    """Listen to a proxy on another machine without CurveZMQ: whoever reaches it can publish documents."""
+
+    def check_trust(self) -> None:
+        """Refuse a proxy that anybody may be.
+
+        Raises
+        ------
+        ValueError
+            That says what to set.
+        """
+        if (self.secret_key is None) != (self.proxy_public_key is None):
+            raise ValueError("zmq.secret_key and zmq.proxy_public_key are needed together")
+        host = re.sub(r"^tcp://|:\d+$", "", self.address)
+        here = not host or host in LOCAL or host.startswith("ipc://")
+        if not (here or self.secret_key or self.trusted_network):
+            raise ValueError(
+                f"zmq.address {self.address} is on another machine, where others might publish: set "
+                "zmq.secret_key and zmq.proxy_public_key (CurveZMQ), or zmq.trusted_network = true"
+            )
 
 
 class FillingSection(Section):
@@ -99,7 +121,7 @@ class FillingSection(Section):
     """File of missing pixels (non-zero), as bcdi_inpaint.geometry.read_mask reads it."""
     roi: tuple[tuple[int, int], tuple[int, int]] | None = None
     """Rows and columns of the detector's full frame that are recorded; else told from the run."""
-    around_peak: tuple[int, int] | None = None
+    around_peak: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
     """Fill only so many rows and columns around the Bragg peak."""
     frames_per_point: Literal["sum", "mean", "separate"] | None = None
     """What to do with several frames at a point."""
@@ -109,6 +131,14 @@ class FillingSection(Section):
     """Bytes that the frames of a run may take; larger ones are refused before they are read."""
     final_seconds: Annotated[float, Field(ge=0)] = DEFAULTS.final_seconds
     """When a run stops, all of it is filled anew if that takes no longer than this."""
+
+    @field_validator("roi")
+    @classmethod
+    def _some_pixels(cls, roi: Any) -> Any:
+        for start, stop in roi or ():
+            if not 0 <= start < stop:
+                raise ValueError(f"roi: {start}:{stop} holds no pixels")
+        return roi
 
     def settings(self) -> Settings:
         """The same as live filling takes it.
@@ -212,7 +242,8 @@ def load(path: Path | None, *, tiled: str | None = None, zmq: str | None = None)
     OSError
         If it can't be read.
     ValueError
-        If it, or a variable of the environment, is wrong; the message names each field.
+        If it, or a variable of the environment, is wrong; the message names each field. Also if the proxy
+        is on another machine and nothing says that it can be trusted.
     """
     where = "the environment" if path is None else f"{path} and the environment"
     try:
@@ -228,115 +259,6 @@ def load(path: Path | None, *, tiled: str | None = None, zmq: str | None = None)
         "tiled": config.tiled.model_copy(update={"uri": tiled} if tiled else {}),
         "zmq": config.zmq.model_copy(update={"address": zmq} if zmq else {}),
     }
-    return config.model_copy(update=given)
-
-
-def api_key(tiled: TiledSection) -> str:
-    """The key, from its file or the environment; empty if there is none.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the file can't be read, or others could read it.
-    """
-    if tiled.api_key_file is not None:
-        return read_secret(tiled.api_key_file)
-    return os.environ.get(KEY_VARIABLE, "").strip()
-
-
-def read_secret(path: Path) -> str:
-    """What a file holds that only its owner, and perhaps its group, may read.
-
-    Raises
-    ------
-    PermissionError
-        If others may read it, or somebody else may write it.
-    ValueError
-        If it is empty.
-    OSError
-        If it can't be read.
-    """
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise PermissionError(f"{path} has mode {mode:03o}: others could use the key; chmod 400 it")
-    if not (secret := path.read_text().strip()):
-        raise ValueError(f"{path} is empty: it should hold a key")
-    return secret
-
-
-def example() -> str:
-    """A configuration file with every field at its default, commented out, and its meaning."""
-    lines = [
-        "# Configuration of `bcdi-inpaint serve`. Every field may also be set in the environment:",
-        f"# {PREFIX}TILED__URI is uri of [tiled]. Lists there are written as JSON;",
-        "# the lists of [scans] can only be written here.",
-    ]
-    for section, meaning, entries in _sections():
-        lines += [
-            "",
-            *(_comment(meaning) if section else ()),
-            *([f"[{section}]"] if section else ()),
-        ]
-        for name, default, means in entries:
-            lines += [*_comment(means), f"# {name} = {_toml(default)}"]
-    return "\n".join(lines) + "\n"
-
-
-def _sections() -> Iterator[tuple[str, str, list[tuple[str, Any, str]]]]:
-    """Name, meaning and fields (name, default, meaning) of each section; first the top level."""
-    top, sections = [], []
-    for name, field in ServiceConfig.model_fields.items():
-        if isinstance(field.default, BaseModel):
-            model = type(field.default)
-            known = [(key, f.default, f.description or "") for key, f in model.model_fields.items()]
-            sections.append((name, _first_line(model), known))
-        elif is_dataclass(field.default):
-            meanings = _attributes(type(field.default))
-            known = [
-                (f.name, getattr(field.default, f.name), meanings[f.name])
-                for f in fields(field.default)
-            ]
-            sections.append((name, _first_line(type(field.default)), known))
-        else:
-            default = "bcdi-inpaint@HOST" if field.default_factory else field.default
-            top.append((name, default, field.description or ""))
-    yield "", "", top
-    yield from sections
-
-
-def _attributes(dataclass: type) -> dict[str, str]:
-    """What the numpydoc docstring of a dataclass says of each attribute."""
-    _, _, listed = (dataclass.__doc__ or "").partition("Attributes\n    ----------\n")
-    meanings: dict[str, str] = {}
-    for entry in re.split(r"\n(?=    \w)", listed.rstrip()):
-        names, _, meaning = entry.partition("\n")
-        meanings |= dict.fromkeys(re.findall(r"\w+", names), " ".join(meaning.split()))
-    return meanings
-
-
-def _first_line(documented: type) -> str:
-    return (documented.__doc__ or "").partition("\n")[0]
-
-
-def _comment(text: str) -> list[str]:
-    from textwrap import wrap
-
-    return [f"## {line}" for line in wrap(text, 90)]
-
-
-def _toml(value: Any) -> str:
-    match value:
-        case None:
-            return "(not set)"
-        case bool():
-            return str(value).lower()
-        case frozenset():
-            return _toml(tuple(sorted(value)))
-        case tuple() | list():
-            return f"[{', '.join(map(_toml, value))}]"
-        case dict():
-            return "{}"
-        case str():
-            return f'"{value}"'
-        case _:
-            return str(value)
+    config = config.model_copy(update=given)
+    config.zmq.check_trust()
+    return config

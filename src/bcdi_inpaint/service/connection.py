@@ -9,7 +9,7 @@ from tiled.client import Context, from_context
 
 from bcdi_inpaint.catalog import open_processed
 
-from .config import api_key
+from .keys import api_key
 
 if TYPE_CHECKING:
     from tiled.client.container import Container

@@ -16,8 +16,9 @@ from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger
 from bcdi_inpaint.live.status import State
 
-from .config import api_key
+from .config import LOCAL
 from .connection import connect
+from .keys import api_key
 from .sources import Intake
 from .tiled_source import TiledSource
 from .web import WebServer, application
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 logger = GuardedLogger(__name__)
 
-LOCAL = ("127.0.0.1", "::1", "localhost")
-"""Where the page is served without a login; elsewhere it asks for the viewer's own key."""
 TRY_AGAIN = 5.0
 """Seconds between attempts to reach Tiled at the start."""
 
@@ -160,9 +159,7 @@ def configured_sources(config: ServiceConfig, raw: Container, intake: Intake) ->
         look_back=config.tiled.look_back,
     )
     if config.zmq.address:
-        yield ZmqSource(
-            config.zmq.address, intake, prefix=config.zmq.prefix, max_bytes=config.zmq.max_bytes
-        )
+        yield ZmqSource(config.zmq, intake)
 
 
 def hand_back(processed: Container, owner: str) -> int:

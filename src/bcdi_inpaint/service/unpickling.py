@@ -15,12 +15,25 @@ from typing import Any
 
 import numpy as np
 
-CODES = re.compile(r"b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|[SU]\d{1,6}")
+CODES = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|[SU]\d{1,6})")
 """Dtypes that arrays in documents have: numbers and texts of bounded length."""
 PUTS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
 """Operations that put something into the memo."""
 FIELDS = slice(2, 5)
 """Of a dtype's state: what it is made of, if it is made of others."""
+
+
+def plain_dtype(code: object) -> np.dtype[Any]:
+    """The dtype of an array in a document.
+
+    Raises
+    ------
+    UnpicklingError
+        If it is none of numbers or texts.
+    """
+    if not isinstance(code, str) or not CODES.fullmatch(code):
+        raise pickle.UnpicklingError(f"an array of {code!r} has no place in a document")
+    return np.dtype(code)
 
 
 def loads(body: bytes) -> Any:
@@ -49,9 +62,7 @@ class _Dtype:
     """A dtype as a pickle describes it."""
 
     def __init__(self, code: object, *_: object) -> None:
-        if not isinstance(code, str) or not CODES.fullmatch(code):
-            raise pickle.UnpicklingError(f"an array of {code!r} has no place in a document")
-        self.dtype = np.dtype(code)
+        self.dtype = plain_dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         if any(part is not None for part in state[FIELDS]):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger, repeat
 
-from .unpickling import loads
+from .decoding import decode
+from .keys import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from .config import ZmqSection
     from .sources import Intake
 
 logger = GuardedLogger(__name__)
@@ -29,23 +32,18 @@ class ZmqSource:
 
     Parameters
     ----------
-    address
-        ``HOST:PORT`` of the proxy's outgoing side.
+    proxy
+        Where it is, and what is taken from it. After a message that is too large the connection is made anew.
     intake
         Where documents go.
-    prefix
-        Only documents published with it; empty = all.
-    max_bytes
-        A larger message is refused; the connection is made anew then.
     """
 
     name = "zmq"
 
-    def __init__(self, address: str, intake: Intake, *, prefix: str, max_bytes: int) -> None:
-        self._address = address
+    def __init__(self, proxy: ZmqSection, intake: Intake) -> None:
+        self._proxy = proxy
         self._intake = intake
-        self._prefix = prefix.encode()
-        self._max_bytes = max_bytes
+        self._prefix = proxy.prefix.encode()
         self._closing = threading.Event()
         self._connected = False
         self._thread = threading.Thread(target=self._run, name="zmq-source", daemon=True)
@@ -53,7 +51,7 @@ class ZmqSource:
     @property
     def trouble(self) -> str:
         """Why no document comes in at the moment; empty while all is well."""
-        return "" if self._connected else f"not connected to {self._address}"
+        return "" if self._connected else f"not connected to {self._proxy.address}"
 
     def start(self) -> None:
         """Open it."""
@@ -65,7 +63,7 @@ class ZmqSource:
         self._thread.join(2.0)
 
     def _run(self) -> None:
-        doing = f"listening to {self._address} failed; it is tried again"
+        doing = f"listening to {self._proxy.address} failed; it is tried again"
         repeat(self._listen, self._closing, logger, doing, rest=REST)
 
     def _listen(self) -> None:
@@ -77,7 +75,7 @@ class ZmqSource:
 
         with (
             zmq.Context() as context,
-            zmq_socket(context, self._address, self._prefix, self._max_bytes) as (socket, monitor),
+            zmq_socket(context, self._proxy) as (socket, monitor),
         ):
             poller = zmq.Poller()
             for readable in (socket, monitor):
@@ -90,7 +88,7 @@ class ZmqSource:
                     logger.info(
                         "%s %s",
                         "connected to" if self._connected else "lost the connection to",
-                        self._address,
+                        self._proxy.address,
                     )
                 if socket in ready:
                     self._take(socket.recv())
@@ -99,26 +97,42 @@ class ZmqSource:
         try:
             prefix, name, body = message.split(b" ", 2)
             if self._prefix in (b"", prefix):
-                self._intake.document(name.decode(), loads(body))
+                self._intake.document(name.decode(), decode(self._proxy.serializer, body))
         except Exception as error:  # noqa: BLE001 (the next document may be fine)
             logger.warning("a message of %d bytes was dropped: %s", len(message), reason(error))
 
 
 @contextmanager
-def zmq_socket(
-    context: Any, address: str, prefix: bytes = b"", max_bytes: int = -1
-) -> Iterator[tuple[Any, Any]]:
-    """A subscriber, and a socket that tells when it is connected and when it is not any more."""
+def zmq_socket(context: Any, proxy: ZmqSection) -> Iterator[tuple[Any, Any]]:
+    """A subscriber, and a socket that tells when it is connected and when it is not any more.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a certificate can't be read, or is none.
+    """
     import zmq
 
     with context.socket(zmq.SUB) as socket:
-        socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)
+        socket.setsockopt(zmq.MAXMSGSIZE, proxy.max_bytes)
         socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.SUBSCRIBE, prefix)
+        socket.setsockopt(zmq.SUBSCRIBE, proxy.prefix.encode())
+        if proxy.secret_key and proxy.proxy_public_key:
+            _encrypt(socket, proxy.secret_key, proxy.proxy_public_key)
         monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED)
         try:
+            address = proxy.address
             socket.connect(address if "://" in address else f"tcp://{address}")
             yield socket, monitor
         finally:
             socket.disable_monitor()
             monitor.close(0)  # the context would wait for it for ever
+
+
+def _encrypt(socket: Any, secret_key: Path, proxy_public_key: Path) -> None:
+    """Talk CurveZMQ: to the owner of a key, as the owner of another one."""
+    from zmq.auth import load_certificate
+
+    read_secret(secret_key)  # refuses one that others may read
+    socket.curve_publickey, socket.curve_secretkey = load_certificate(secret_key)
+    socket.curve_serverkey, _ = load_certificate(proxy_public_key)

@@ -1,10 +1,11 @@
 """Sources go on behind a bad run, and behind nodes that are none."""
 
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgpack
+import msgpack_numpy
 import numpy as np
 import pytest
 from tests.live.bad_runs.helpers import (
@@ -20,6 +21,7 @@ from tests.live.bad_runs.helpers import (
 from bcdi_inpaint.live import InpaintCallback
 from bcdi_inpaint.service import sources as intake
 from bcdi_inpaint.service import tiled_source, zmq_source
+from bcdi_inpaint.service.config import ZmqSection
 from bcdi_inpaint.service.sources import Intake
 from bcdi_inpaint.service.tiled_source import TiledSource
 from bcdi_inpaint.service.zmq_source import ZmqSource
@@ -35,7 +37,9 @@ def publisher() -> Iterator[tuple[Callable[[str, Any], None], str]]:
         port = socket.bind_to_random_port("tcp://127.0.0.1")
 
         def publish(name: str, doc: Any) -> None:
-            socket.send(b" ".join([b"", name.encode(), pickle.dumps(doc)]))
+            socket.send(
+                b" ".join([b"", name.encode(), msgpack.packb(doc, default=msgpack_numpy.encode)])
+            )
 
         yield publish, f"127.0.0.1:{port}"
 
@@ -44,7 +48,7 @@ def publisher() -> Iterator[tuple[Callable[[str, Any], None], str]]:
     ("place", "name", "which"),
     [
         (zmq_source, "zmq_socket", "first"),
-        (zmq_source, "loads", "first"),
+        (zmq_source, "decode", "first"),
         (zmq_source, "reason", "first"),
         (Intake, "document", "bad"),
         (InpaintCallback, "__call__", "bad"),
@@ -63,9 +67,9 @@ def test_0mq_goes_on_behind_a_bad_run(
     publish, address = publisher
     monkeypatch.setattr(zmq_source, "REST", 0.05)
     if name == "reason":
-        fail_for(monkeypatch, zmq_source, "loads", "first")
+        fail_for(monkeypatch, zmq_source, "decode", "first")
     raised = fail_for(monkeypatch, place, name, which)
-    source = ZmqSource(address, sources(callback, None), prefix="", max_bytes=10**6)
+    source = ZmqSource(ZmqSection(address=address), sources(callback, None))
     source.start()
     try:
         for number in range(1000):
