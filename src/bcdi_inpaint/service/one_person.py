@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bcdi_inpaint.catalog import open_processed
 from bcdi_inpaint.catalog.local_server import local_server
 
-from .config import read_secret
+from .keys import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
