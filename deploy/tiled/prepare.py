@@ -54,6 +54,7 @@ def main() -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     """Make the services, write the tags, create the containers."""
+    httpx.head(args.uri, timeout=10)  # Tiled's own client would try for a minute
     context, _ = Context.from_any_uri(args.uri)
     login(context, (args.secrets / "tiled_admin_password").read_text().strip())
     members = {name: service(context, name, args.secrets) for name in SERVICES}

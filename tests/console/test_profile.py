@@ -138,6 +138,41 @@ def test_the_pages_go_as_they_are_told(terminal, tmp_path):
     assert "scan 3  gap 9.2%  linear" in terminal.leave()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_runs_that_are_not_filled_are_explained_and_off_is_remembered(tmp_path):
+    """An alignment scan is no matter; the next session says that inpainting is off, and its first scan."""
+    first = Terminal(tmp_path)
+    try:
+        first.type("import bluesky.plans as bp; from ophyd.sim import SynGauss")
+        first.type("point = SynGauss('point', eta, 'eta', center=0, Imax=1)")
+        said = first.type("RE(bp.scan([point], eta, -3, 3, 16));") + first.type("inpaint.wait()")
+        assert "inpaint:" not in said
+        assert "Traceback" not in said
+        assert "given up" not in said
+        why = "scan 1 is not filled: no images (it recorded point, eta, eta_setpoint)"
+        assert why in first.type("%inpaint why")
+        assert why in first.type("%inpaint log")
+        assert "<Status on (worker" in first.type("inpaint.callback.status()")
+        first.type("%inpaint off")
+        first.leave()
+    finally:
+        first._child.close(force=True)
+    second = Terminal(tmp_path)
+    try:
+        assert "off since an earlier session: new scans are not filled" in second.greeting
+        said = second.type("RE(bcdi_rocking_scan(maxipix, eta, points=8));")
+        said += second.type("inpaint.wait()")
+        assert "inpaint: scan 2 is not filled: inpainting is off (%inpaint on)" in said
+        second.type("from IPython.core.completer import provisionalcompleter")
+        second.type("complete = provisionalcompleter()(get_ipython().Completer.completions)")
+        completed = second.type("[found.text for found in complete('%inpaint detector maxi', 22)]")
+        assert "['maxipix_2x2', 'maxipix_5x1']" in completed
+        second.leave()
+    finally:
+        second._child.close(force=True)
+
+
 @pytest.fixture
 def iocs(tmp_path, free_port):
     """A motor record and areaDetectors in a process of their own; the environment that finds them."""

@@ -177,3 +177,15 @@ def test_the_databases_are_dumped_and_upgraded(beamline_servers: Any, tmp_path: 
     places = {"127.0.0.1": f"127.0.0.1:{beamline_servers.postgres}"}
     for database in ("catalog", "admin"):
         typed(shown(f"tiled {database} upgrade-database", places), **postgres)
+
+
+def test_preparing_says_in_a_line_what_is_wrong(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "deploy" / "tiled" / "prepare.py",
+         f"http://127.0.0.1:{free_port()}", "--secrets", tmp_path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: ConnectError: .*\n", done.stderr)

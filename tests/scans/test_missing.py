@@ -76,7 +76,7 @@ class TestDetector:
 
     def test_several_have_such_frames(self):
         with pytest.raises(
-            ValueError, match=r"isn't known: .*eiger2_.*Name it .*--detector.*mask=False"
+            ValueError, match=r"isn't known: .*eiger2_.*Name it .*detector=.*mask=False"
         ):
             scan_of(counts(512, 1028))
 

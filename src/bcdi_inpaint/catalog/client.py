@@ -116,28 +116,34 @@ class BCDIInpainted(CompositeClient):  # type: ignore[misc]
 
         return plot(self)
 
-    def export_cxi(self, path: Path | str, gaps: Gaps | None = None) -> None:
+    # Exporters return the path of what they have written.
+
+    def export_cxi(self, path: Path | str, gaps: Gaps | None = None) -> Path:
         """Write a CXI file for PyNX; see `bcdi_inpaint.export.formats` on `gaps`, None: by rule."""
         exporters.pynx_cxi(path, reader.open_scan(self), gaps=gaps)
+        return Path(path)
 
-    def export_pynx_npz(self, path: Path | str, gaps: Gaps | None = None) -> None:
+    def export_pynx_npz(self, path: Path | str, gaps: Gaps | None = None) -> Path:
         """Write an npz with data and mask for PyNX."""
         exporters.pynx_npz(path, reader.open_scan(self), gaps=gaps)
+        return Path(path)
 
     def export_cdiutils(self, folder: Path | str, gaps: Gaps | None = None) -> tuple[Path, Path]:
-        """Write cdiutils' pair of npz into a folder; returns their paths."""
+        """Write cdiutils' pair of npz into a folder."""
         return exporters.cdiutils(folder, reader.open_scan(self), gaps=gaps)
 
     def export_cohere(self, folder: Path | str) -> Path:
-        """Write ``phasing_data/data.tif`` into cohere's experiment folder; returns its path."""
+        """Write ``phasing_data/data.tif`` into cohere's experiment folder."""
         path = Path(folder, "phasing_data", "data.tif")
         exporters.cohere(path, reader.open_scan(self))
         return path
 
-    def export_nexus(self, path: Path | str) -> None:
+    def export_nexus(self, path: Path | str) -> Path:
         """Write a NeXus HDF5 file."""
         exporters.nexus(path, reader.open_scan(self))
+        return Path(path)
 
-    def export_tif(self, path: Path | str) -> None:
+    def export_tif(self, path: Path | str) -> Path:
         """Write the filled intensity as a tif with one page a frame."""
         exporters.tif(path, reader.open_scan(self))
+        return Path(path)

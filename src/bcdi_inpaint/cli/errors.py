@@ -9,6 +9,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+OPTIONS = {"(detector=)": "(--detector)", "(mask=False)": "(--flags-only)"}
+"""What messages call arguments in Python, and what options are called here."""
+
 
 class OneLineErrors(TyperGroup):
     """Turns exceptions into one line on stderr, unless ``--debug`` is given.
@@ -38,6 +41,8 @@ def _explain(error: Exception) -> tuple[int, str]:
     import httpx
 
     line = _one_line(error)
+    for in_python, option in OPTIONS.items():
+        line = line.replace(in_python, option)
     if isinstance(error, httpx.HTTPError):
         where = ""
         with suppress(RuntimeError):  # it knows no request

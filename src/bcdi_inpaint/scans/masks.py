@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
     from .rocking_scan import Span
 
-NAME_IT = (
-    "Name it (detector=, --detector), or say that only flagged pixels are missing "
-    "(mask=False, --flags-only)"
-)
+NAME_IT = "Name it (detector=), or say that only flagged pixels are missing (mask=False)"
 
 
 def find_detector(

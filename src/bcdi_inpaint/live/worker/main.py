@@ -8,6 +8,7 @@ the other end of the pipe is closed.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import pickle
 import sys
@@ -73,6 +74,8 @@ class Worker:
         self._live: dict[str, LiveRun] = {}
         self._to_compare: dict[str, tuple[Comparison, Settings]] = {}
         """Complete runs that are yet to be compared with the raw run."""
+        self._said = ""
+        """What was reported last."""
 
     def serve(self) -> None:
         """Do what is ordered until the supervisor closes; in between, go on with open runs."""
@@ -201,7 +204,12 @@ class Worker:
             if isinstance(error, NoImagesError):
                 self._tell(Skipped(uid, Skip(SkipReason.NO_IMAGES, str(error))))
                 return
-            logger.warning("run %s: %s", uid, reason(error), exc_info=not is_expected(error))
+            said = f"run {uid}: {reason(error)}"
+            level = (
+                logging.DEBUG if said == self._said else logging.WARNING
+            )  # each attempt fails so
+            self._said = said
+            logger.log(level, said, exc_info=not is_expected(error))
             self._tell(Failed(uid, reason(error), fault(error)))
         except Exception as reporting:  # noqa: BLE001 (the supervisor notices that the worker is gone)
             sys.exit(f"it can't be said what became of run {uid}: {reason(reporting)}")
