@@ -165,8 +165,11 @@ def test_runs_that_are_not_filled_are_explained_and_off_is_remembered(tmp_path):
         said += second.type("inpaint.wait()")
         assert "inpaint: scan 2 is not filled: inpainting is off (%inpaint on)" in said
         second.type("from IPython.core.completer import provisionalcompleter")
-        second.type("complete = provisionalcompleter()(get_ipython().Completer.completions)")
-        completed = second.type("[found.text for found in complete('%inpaint detector maxi', 22)]")
+        second.type("complete = get_ipython().Completer.completions")
+        second.type(
+            "texts = provisionalcompleter()(lambda t: [c.text for c in complete(t, len(t))])"
+        )
+        completed = second.type("texts('%inpaint detector maxi')")
         assert "['maxipix_2x2', 'maxipix_5x1']" in completed
         second.leave()
     finally:
