@@ -46,7 +46,8 @@ CORRELATED = 27.0
 """Voxels that share one independent error, for the noise of a correlation: a 3x3x3 speckle."""
 
 TRUSTED, DOUBTFUL, KRIGING_INSTEAD = "trusted", "doubtful", "kriging used instead"
-"""Verdicts; the last is on a learned method that loses to kriging by more than the noise."""
+"""Verdicts; the last is on a learned method that loses to kriging by more than the noise, or whose counts
+are off by twice as much."""
 
 CLOSE_TO_CEILING = 0.1
 FAIR_COUNTS = (0.8, 1.25)
@@ -108,7 +109,7 @@ def self_check(
     # Fisher's z: its standard deviation depends on the number of independent voxels alone.
     noise = 1 / np.sqrt(max(counts.size / CORRELATED - 3, 1))
     lead = np.arctanh(min(pcc["kriging"], 0.9999)) - np.arctanh(min(pcc[method], 0.9999))
-    loses = bool(lead > 2 * noise)
+    loses = lead > 2 * noise or _off(ratio[method]) > _off(ratio["kriging"]) + np.log(2)
     return SelfCheck(
         voxels=counts.size,
         pcc=pcc[method],
@@ -120,6 +121,10 @@ def self_check(
         counts_ratio_linear=ratio["linear"],
         verdict=_verdict(loses and replaceable, pcc[method] - ceiling, ratio[method]),
     )
+
+
+def _off(ratio: float) -> float:
+    return float(abs(np.log(max(ratio, 1e-9)))) if np.isfinite(ratio) else 0.0
 
 
 def _verdict(replaced: bool, below_ceiling: float, ratio: float) -> str:
