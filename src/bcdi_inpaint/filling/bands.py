@@ -53,7 +53,13 @@ class Band:
         return weight
 
 
-def bands(mask: NDArray[np.bool_], margin: int, *, max_voxels: int = MAX_VOXELS) -> list[Band]:
+def bands(
+    mask: NDArray[np.bool_],
+    margin: int,
+    *,
+    max_voxels: int = MAX_VOXELS,
+    wanted: NDArray[np.bool_] | None = None,
+) -> list[Band]:
     """Cover the missing voxels with boxes that have `margin` voxels of surroundings.
 
     A gap that crosses the stack (rows, columns or whole frames) becomes a slab over its full
@@ -68,15 +74,18 @@ def bands(mask: NDArray[np.bool_], margin: int, *, max_voxels: int = MAX_VOXELS)
         Voxels around the gap.
     max_voxels
         Larger boxes are cut along their longest axis.
+    wanted
+        bool, the same shape: the missing voxels to be covered; by default all.
     """
     found: list[Band] = []
+    wanted = mask if wanted is None else wanted
     covered = np.zeros_like(mask)
     for axis in range(3):
         for run in _planes(mask, axis):
             core = _along(axis, run, mask.shape)
             covered[core] = True
-            found += _cut(mask, mask, core, margin, max_voxels)
-    rest = mask & ~covered
+            found += _cut(mask, wanted, core, margin, max_voxels)
+    rest = wanted & ~covered
     for core in _clusters(rest, margin):
         found += _cut(mask, rest, core, margin, max_voxels)
     return found
@@ -115,6 +124,10 @@ def _cut(
 
     The halves overlap and fade into each other, so that no seam shows.
     """
+    shrunk = _shrunk(owned, core)
+    if shrunk is None:
+        return
+    core = shrunk
     slices = _grow(core, margin, mask.shape)
     while mask[slices].all():  # shut in by wider gaps
         margin *= 2
@@ -145,14 +158,22 @@ def _cut(
     )
     own = np.zeros([s.stop - s.start for s in slices], bool)
     own[inside] = owned[core]
-    if own.any():
-        yield Band(
-            slices,
-            own,
-            tuple(
-                _profile(n, c, fade) for n, c, fade in zip(own.shape, inside, fades, strict=True)
-            ),
-        )
+    yield Band(
+        slices,
+        own,
+        tuple(_profile(n, c, fade) for n, c, fade in zip(own.shape, inside, fades, strict=True)),
+    )
+
+
+def _shrunk(owned: NDArray[np.bool_], core: Box) -> Box | None:
+    """The part of a core that holds what is owned."""
+    found = ndimage.find_objects(owned[core].view(np.int8), max_label=1)[0]
+    if found is None:
+        return None
+    first, second, third = (
+        slice(c.start + f.start, c.start + f.stop) for c, f in zip(core, found, strict=True)
+    )
+    return (first, second, third)
 
 
 def _profile(length: int, core: slice, fade: tuple[int, int]) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .arguments import empty_frames, measured_counts, read_device, read_mask, read_stack
 from .bands import Band, bands
+from .empty import fill_empty
 from .methods import DEFAULT, method_named, settings_of
 from .parallel import side_by_side
 from .result import Inpainted, Report
@@ -175,7 +176,8 @@ def _fill(
         everywhere = tuple(np.ones(n, np.float32) for n in mask.shape)
         work = [Band((slice(0, frames), slice(0, rows), slice(0, cols)), mask, everywhere)]
     else:
-        work = bands(mask, method.margin, max_voxels=method.voxels)
+        wanted = mask if estimate is None else fill_empty(intensity, sigma, mask)
+        work = bands(mask, method.margin, max_voxels=method.voxels, wanted=wanted)
 
     def fill(band: Band) -> Fill:
         around = mask[band.slices].copy()

@@ -46,8 +46,8 @@ CORRELATED = 27.0
 """Voxels that share one independent error, for the noise of a correlation: a 3x3x3 speckle."""
 
 TRUSTED, DOUBTFUL, KRIGING_INSTEAD = "trusted", "doubtful", "kriging used instead"
-"""Verdicts; the last is on a learned method that loses to kriging by more than the noise, or whose counts
-are off by twice as much."""
+"""Verdicts; the last is on a learned method that loses to kriging by more than the noise, or by less while
+its counts are off by twice as much."""
 
 CLOSE_TO_CEILING = 0.1
 FAIR_COUNTS = (0.8, 1.25)
@@ -109,7 +109,8 @@ def self_check(
     # Fisher's z: its standard deviation depends on the number of independent voxels alone.
     noise = 1 / np.sqrt(max(counts.size / CORRELATED - 3, 1))
     lead = np.arctanh(min(pcc["kriging"], 0.9999)) - np.arctanh(min(pcc[method], 0.9999))
-    loses = lead > 2 * noise or _off(ratio[method]) > _off(ratio["kriging"]) + np.log(2)
+    off = _off(ratio[method]) - _off(ratio["kriging"])
+    loses = lead > 2 * noise or (lead > 0 and off > np.log(2))
     return SelfCheck(
         voxels=counts.size,
         pcc=pcc[method],
