@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +18,15 @@ from ophyd.sim import SynAxis, SynGauss
 
 from bcdi_inpaint import detector
 from bcdi_inpaint.catalog import find
-from bcdi_inpaint.live import InpaintCallback, Settings
-from bcdi_inpaint.live.status import State
+from bcdi_inpaint.live import InpaintCallback, Limits, Settings
+from bcdi_inpaint.live.status import FailReason, State
 from bcdi_inpaint.live.worker.pipeline import Catalogs, read_finished
 from bcdi_inpaint.scans import SkipReason
 from bcdi_inpaint.service.catching_up import catch_up
 from bcdi_inpaint.service.metrics import StatusCollector
 from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
+
+from .conftest import KEY
 
 if TYPE_CHECKING:
     from bluesky import RunEngine
@@ -85,6 +91,46 @@ def test_catching_up_passes_alignment_scans_over(RE, server, places, motor, stac
     done = catch_up(raw, processed, settings=Settings(method="linear", mask=gap))
     assert [(run.uid, run.state) for run in done] == [(uid, State.COMPLETE)]
     assert [node.metadata["raw_uid"] for node in processed.values()] == [uid]
+
+
+def test_the_command_passes_them_over(RE, server, places, motor, tmp_path) -> None:
+    raw, processed = places
+    RE.subscribe(TiledWriter(raw))
+    RE(align(motor))
+    key, config = tmp_path / "key", tmp_path / "config.toml"
+    key.write_text(KEY)
+    key.chmod(0o400)
+    path = {"raw": "/".join(raw.path_parts), "processed": "/".join(processed.path_parts)}
+    listed = "".join(f"{name} = {json.dumps(value)}\n" for name, value in path.items())
+    config.write_text(f'[tiled]\nuri = "{server.uri}"\napi_key_file = "{key}"\n{listed}')
+    for command in (["catch-up"], ["backfill", "--workers", "1"]):
+        program = Path(sys.executable).with_name("bcdi-inpaint")
+        done = subprocess.run(
+            [program, command[0], config, *command[1:]], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "failed" not in done.stdout
+        assert "Traceback" not in done.stderr
+    assert not list(processed)
+
+
+def test_what_is_expected_is_said_in_a_line(RE, places, motor, stack, angles, capfd) -> None:
+    """A camera that nobody knows: however often it is tried, one line of the worker, no traceback."""
+    raw, processed = places
+    camera = ArrayDetector(at_motor(stack, angles, motor), name="det")
+    limits = Limits(attempts=2, retry_seconds=0.1)
+    with InpaintCallback(raw, processed, settings=Settings(method="linear"), limits=limits) as ours:
+        RE.subscribe(TiledWriter(raw))
+        RE.subscribe(ours)
+        (uid,) = RE(scan([camera], motor, angles[0], angles[-1], len(angles))).run_start_uids
+        assert ours.wait(WAIT)
+        (failed,) = ours.status().last
+    assert failed.state is State.FAILED
+    assert failed.reason.startswith("ValueError: the detector isn't known")
+    assert ours.status().failed_by == {FailReason.DATA: 1}
+    lines = capfd.readouterr().err.splitlines()
+    assert len([line for line in lines if uid in line]) == 1
+    assert "Traceback" not in "".join(lines)
 
 
 @pytest.mark.parametrize(

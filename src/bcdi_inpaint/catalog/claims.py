@@ -81,6 +81,11 @@ class AlreadyFilledError(RuntimeError):
     """There is a complete node for this run, detector and method."""
 
 
+def unique_owner() -> str:
+    """Host, process and a token: in whose name nodes are claimed where nobody gives a name."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
 def claim(
     processed: Container,
     scan: ScanMetadata,
@@ -120,7 +125,7 @@ def claim(
     ------
     ClaimedError, AlreadyFilledError, TagsRefusedError
     """
-    owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    owner = owner or unique_owner()
     if not scan.raw_uid:
         raise ValueError("scan.raw_uid is empty: a filled scan is filed under the run it came from")
     earlier = attempts(processed, scan.raw_uid, scan.data_key, method)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import os
 import pickle
-import socket
-import uuid
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bcdi_inpaint.catalog.claims import unique_owner
 from bcdi_inpaint.scans import RockingScanRule, RunStart, Skip, SkipReason, why_skipped
 
 from .dispatch.buffers import Buffers
@@ -25,15 +24,12 @@ from .settings import Limits, Settings
 from .status import DropReason, Status
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from tiled.client.container import Container
 
 logger = GuardedLogger(__name__)
 
 
-class InpaintCallback:
+class InpaintCallback(AbstractContextManager["InpaintCallback"]):
     """Fill rocking scans while they are measured, at next to no cost for the RunEngine.
 
     >>> RE.subscribe(TiledWriter(raw))  # doctest: +SKIP
@@ -97,7 +93,7 @@ class InpaintCallback:
         self._buffers = Buffers()
         self._run_table = RunTable(limits)
         self._supervisor = Supervisor(
-            self._queue, self._run_table, _pickled(raw, processed), owner or _unique(), limits
+            self._queue, self._run_table, _pickled(raw, processed), owner or unique_owner(), limits
         )
         atexit.register(self.close, 0.0)
 
@@ -217,15 +213,7 @@ class InpaintCallback:
         self._supervisor.close(1.0)
         return done
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _whose(self, name: Any, doc: Any) -> str | None:
@@ -308,7 +296,3 @@ def _pickled(raw: Container, processed: Container) -> bytes:
             f"the worker process needs a Tiled server that it can reach by its address, "
             f"such as tiled.server.SimpleTiledServer; {raw.uri} is inside this process"
         ) from error
-
-
-def _unique() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
