@@ -13,6 +13,7 @@ from tiled.client import from_context
 from tiled.client.context import Context, password_grant
 
 from bcdi_inpaint.catalog import TagsRefusedError, write
+from bcdi_inpaint.catalog.access import follow_tags
 from bcdi_inpaint.service.page import page
 
 pytestmark = pytest.mark.slow
@@ -131,3 +132,30 @@ def test_the_page_shows_what_the_viewers_key_may_see(
         assert hidden.item["id"] not in found
         answers = [browser.get(picture, auth=("", key)).status_code for key in keys]
         assert answers == [200, 404]
+
+
+def test_a_run_that_is_made_private_takes_its_filled_scan_along(
+    operator: Container, visitor: Container, make_scan: MakeScan
+) -> None:
+    processed = operator["processed"]
+    runs = operator.create_container("raw", access_tags=["beamline"])
+    scan, filled = make_scan(access_tags=("beamline",))
+    uid = scan.metadata.raw_uid
+    run = runs.create_container(
+        uid, metadata={"start": {"uid": uid}, "stop": {"time": 1}}, access_tags=["beamline"]
+    )
+    node = write(processed, scan, filled)
+    key = node.item["id"]
+    assert key in visitor["processed"]
+    assert follow_tags(runs, processed) == []
+    run.update_metadata(access_tags=["proposal-1"])
+    assert follow_tags(runs, processed) == [key]
+    assert key not in visitor["processed"]
+    node = processed[key]
+    assert [list(one.access_tags) for one in (node, *node.base.values())] == 6 * [["proposal-1"]]
+    assert follow_tags(runs, processed) == []
+    page_of = TestClient(page(processed, sign_in=True))
+    secret = visitor.context.create_api_key(expires_in=600)["secret"]
+    with page_of as browser:
+        assert key not in browser.get("/", auth=("", secret)).text
+        assert browser.get(f"/quicklook/{key}.png", auth=("", secret)).status_code == 404

@@ -92,7 +92,7 @@ def test_the_example_has_every_field_with_its_meaning_and_default() -> None:
 @pytest.mark.parametrize("unit", ["bcdi-inpaint.service", "tiled.service"])
 def test_systemd_accepts_the_unit(unit: str, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
-        pytest.skip("no systemd-analyze")
+        pytest.skip("no systemd-analyze (Debian package systemd)")
     text = (DEPLOY / "systemd" / unit).read_text()
     program = re.search(r"^ExecStart=(\S+)", text, flags=re.MULTILINE)
     assert program is not None
@@ -110,6 +110,15 @@ def test_systemd_accepts_the_unit(unit: str, tmp_path: Path) -> None:
     assert "KillMode=mixed" in text or unit != "bcdi-inpaint.service"
     stop = re.search(r"^TimeoutStopSec=(\d+)", text, flags=re.MULTILINE)
     assert stop is None or int(stop[1]) > ServiceConfig().stop_seconds
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in (DEPLOY / "systemd").iterdir()))
+def test_units_work_in_an_empty_folder(unit: str) -> None:
+    """HDF5 opens files of the working directory, whatever lies there."""
+    text = (DEPLOY / "systemd" / unit).read_text()
+    folder = re.search(r"^RuntimeDirectory=(\S+)", text, flags=re.MULTILINE)
+    assert folder is not None
+    assert f"WorkingDirectory=%t/{folder[1]}\n" in text
 
 
 def test_all_servers_export_the_same_formats() -> None:

@@ -29,11 +29,17 @@ class Listed:
         ``"container"``, ``"array"``, ``"table"`` or another structure family.
     metadata
         Its metadata.
+    specs
+        Names of its specs.
+    access_tags
+        Who may see it; empty on a server without an access policy.
     """
 
     key: str
     family: str
     metadata: Mapping[str, Any]
+    specs: tuple[str, ...] = ()
+    access_tags: tuple[str, ...] = ()
 
 
 def listing(found: Container) -> Iterator[Listed]:
@@ -66,4 +72,6 @@ def _listed(*, item: Mapping[str, Any], **_: Any) -> Listed:
         item["id"],
         str(attributes.get("structure_family")),
         metadata if isinstance(metadata, Mapping) else {},
+        tuple(spec["name"] for spec in attributes.get("specs") or ()),
+        tuple(attributes.get("access_tags") or ()),
     )

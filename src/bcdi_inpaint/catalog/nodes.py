@@ -11,6 +11,8 @@ from tiled.queries import Key
 from bcdi_inpaint.export.metadata import FillMetadata
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tiled.client.container import Container
     from tiled.structures.core import StructureFamily
 
@@ -49,6 +51,11 @@ def attempts(
     return {key: FillMetadata.model_construct(**node.metadata) for key, node in found.items()}
 
 
+def wanted_tags(access_tags: Iterable[str]) -> list[str]:
+    """Those that Tiled can be asked for: it gives a user's or a service's own tag by itself."""
+    return [tag for tag in access_tags if not tag.startswith(("user:", "service:"))]
+
+
 def create(
     parent: Container,
     family: StructureFamily,
@@ -59,8 +66,7 @@ def create(
     **kwargs: Any,
 ) -> Any:
     """A new node that nobody sees who may not see the raw run with these tags, or none at all."""
-    # Tiled gives a user's or a service's own tag by itself, and refuses it when asked for.
-    wanted = [tag for tag in access_tags if not tag.startswith(("user:", "service:"))]
+    wanted = wanted_tags(access_tags)
     try:
         node = parent.new(family, sources, key=key, access_tags=wanted or None, **kwargs)
     except ClientError as error:

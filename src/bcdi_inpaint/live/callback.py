@@ -19,7 +19,7 @@ from .dispatch.run_table import RunTable
 from .dispatch.snapshot import TooDeepError, TooLargeError, snapshot
 from .dispatch.supervision import Supervisor
 from .guard import GuardedLogger, going_on
-from .messages import Document, Leave, Open, check_settings
+from .messages import Document, Leave, Open, copy_settings
 from .settings import Limits, Settings
 from .status import DropReason, Status
 
@@ -110,8 +110,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        check_settings(settings)
-        self._settings = settings
+        self._settings = copy_settings(settings)
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Take a document. Never raises, never waits."""
@@ -152,9 +151,8 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
         ValueError
             If the worker process can't be given these settings.
         """
-        if settings is not None:
-            check_settings(settings)
-        self._run_table.submit(uid, settings or self.settings, again=again, stopped=stopped)
+        settings = self.settings if settings is None else copy_settings(settings)
+        self._run_table.submit(uid, settings, again=again, stopped=stopped)
         self._queue.nudge()
 
     def pause(self) -> None:

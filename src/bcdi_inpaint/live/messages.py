@@ -223,18 +223,19 @@ def receive(connection: Connection) -> Any:
         raise UnreadableError(str(uid, "utf-8"), why) from error
 
 
-def check_settings(settings: Settings) -> None:
-    """Refuse settings that a worker process can't be given.
+def copy_settings(settings: Settings) -> Settings:
+    """Settings as a worker process gets them, whatever becomes afterwards of the arrays and options in them.
 
     Raises
     ------
     ValueError
-        That says why.
+        If a worker process can't be given them, and why.
     """
     try:
-        _dumps(Fill("", settings))
+        copied: Fill = pickle.loads(_dumps(Fill("", settings)))  # noqa: S301 (just made here)
     except Exception as error:
         raise ValueError(f"these settings can't be given to the worker process: {error}") from error
+    return copied.settings
 
 
 def _dumps(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from bcdi_inpaint.catalog.access import follow_tags
 from bcdi_inpaint.catalog.queries import settled_uids
 from bcdi_inpaint.live.callback import InpaintCallback
 from bcdi_inpaint.live.errors import reason
-from bcdi_inpaint.live.guard import GuardedLogger
+from bcdi_inpaint.live.guard import GuardedLogger, going_on
 from bcdi_inpaint.live.status import RunStatus, State
 from bcdi_inpaint.scans import RockingScanRule
 
@@ -69,7 +70,7 @@ def catch_up(
     failed_too: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[RunStatus]:
-    """Fill every finished rocking scan that has no complete node.
+    """Fill every finished rocking scan that has no complete node, and have access tags follow the raw runs.
 
     Nodes that were left half-written are replaced, as soon as the claim of whoever began them has
     expired. Several services may do this at once: each run is filled by one of them.
@@ -88,6 +89,11 @@ def catch_up(
     list of RunStatus
         What became of each run, in the order they were done; runs without images are left out.
     """
+    with going_on(logger, "access tags of filled scans could not be compared with the raw runs'"):
+        if changed := follow_tags(raw, processed):
+            logger.warning(
+                "filled scans got the access tags of their raw runs: %s", ", ".join(changed)
+            )
     uids = left_over(raw, processed, rule=rule, newest_first=newest_first, failed_too=failed_too)
     if progress is not None:
         progress(0, len(uids))

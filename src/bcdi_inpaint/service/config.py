@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
 PREFIX = "BCDI_INPAINT_"
-LOCAL = ("127.0.0.1", "::1", "[::1]", "localhost")
+LOCAL = ("127.0.0.1", "::1", "localhost")
 """This machine. The page is served there without a login; elsewhere it asks for the viewer's own key."""
 DEFAULTS = Settings()
 
@@ -91,7 +91,7 @@ class ZmqSection(Section):
         """
         if (self.secret_key is None) != (self.proxy_public_key is None):
             raise ValueError("zmq.secret_key and zmq.proxy_public_key are needed together")
-        host = re.sub(r"^tcp://|:\d+$", "", self.address)
+        host = re.sub(r"^tcp://|:\d+$", "", self.address).strip("[]")
         here = not host or host in LOCAL or host.startswith("ipc://")
         if not (here or self.secret_key or self.trusted_network):
             raise ValueError(
@@ -185,6 +185,8 @@ class HttpSection(Section):
 
     host: str = "127.0.0.1"
     """Address to listen at; 0.0.0.0 = all networks, for which a proxy with a login is advised."""
+    names: tuple[str, ...] = ()
+    """Further names by which browsers reach the page where host is this machine, such as that of a proxy before it."""
     port: Annotated[int, Field(ge=0, lt=2**16)] = 8090
     """0 = any that is free, which is logged."""
 

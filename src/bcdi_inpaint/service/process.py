@@ -73,6 +73,11 @@ class Service:
             settings = config.filling.settings()
             app = application(self._status, self._sources)
             web = WebServer(app, config.http.host, config.http.port)
+            if config.http.host not in LOCAL:
+                logger.warning(
+                    "http.host is %s: other machines reach this page; have a proxy with TLS before it",
+                    config.http.host,
+                )
             stack.callback(web.close)
             places = self._reach_tiled()
             if places is None:
@@ -91,7 +96,13 @@ class Service:
             self._callback = callback
             if self._page is not None:
                 sign_in = config.http.host not in LOCAL
-                page = self._page(processed, raw=raw, status=callback.status, sign_in=sign_in)
+                page = self._page(
+                    processed,
+                    raw=raw,
+                    status=callback.status,
+                    sign_in=sign_in,
+                    hosts=(*LOCAL, *config.http.names),
+                )
                 app.mount("/", page)
             intake = Intake(callback, processed, config.scans)
             self._sources += configured_sources(config, raw, intake)

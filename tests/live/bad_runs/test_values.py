@@ -76,18 +76,18 @@ def test_settings_that_can_not_be_sent_are_refused(callback: InpaintCallback) ->
     assert callback.status().runs == ()
 
 
-def test_settings_that_are_spoilt_later_cost_their_run(callback: InpaintCallback) -> None:
-    options: dict[str, Any] = {}
-    before = callback.settings
-    callback.settings = Settings(options=options)
+def test_settings_are_those_of_the_moment_when_they_are_set(callback: InpaintCallback) -> None:
+    options: dict[str, Any] = {"iterations": 3}
+    mask = np.zeros((4, 4), bool)
+    callback.settings = Settings(options=options, mask=mask)
+    feed(callback, run_of("live"))
+    callback.submit("submitted", settings=Settings(options=options, mask=mask))
     options["lock"] = threading.Lock()
-    feed(callback, run_of(BAD))
-    callback.submit("submitted")
-    callback.settings = before
-    feed(callback, run_of("good"))
-    until(lambda: fate(callback, "good") == "complete")
-    until(lambda: fate(callback, BAD) == "failed" and fate(callback, "submitted") == "failed")
-    assert "could not be passed to the worker" in callback.status().last[-1].reason
+    mask[:] = True
+    assert callback.settings.options == {"iterations": 3}
+    assert isinstance(callback.settings.mask, np.ndarray)
+    assert not callback.settings.mask.any()
+    until(lambda: fate(callback, "live") == fate(callback, "submitted") == "complete")
 
 
 def test_an_order_that_the_worker_can_not_read_costs_its_run(
