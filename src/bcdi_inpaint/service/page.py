@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +21,18 @@ import httpx
 import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from tiled.client.utils import ClientError
+from tiled.queries import SpecsQuery
 
+from bcdi_inpaint.catalog import SPEC
 from bcdi_inpaint.export.layout import QUICKLOOK
 from bcdi_inpaint.live.wording import state
 
+from .config import LOCAL
 from .page_contents import failed, going_on, results, samples, waiting
 from .sign_in import CHALLENGE, REFUSED, signed_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from jinja2 import Template
     from tiled.client.container import Container
@@ -44,6 +48,7 @@ def page(
     raw: Container | None = None,
     status: Callable[[], Status] | None = None,
     sign_in: bool = False,
+    hosts: Collection[str] = LOCAL,
 ) -> FastAPI:
     """The page as an application, to be served by itself or mounted in another one.
 
@@ -59,6 +64,9 @@ def page(
     sign_in
         Ask viewers for a Tiled API key (as password, with any user name) and show them what it may
         see. Without, everybody sees what `processed` sees: only for viewers on this machine.
+    hosts
+        Names by which browsers may ask for the page where nobody signs in. Others are refused: a web
+        site may have its name stand for this machine, and read the page by its viewer's browser.
     """
     health = f"{processed.uri.partition('/api/')[0]}/healthz"
 
@@ -73,7 +81,21 @@ def page(
         openapi_url=None,
         dependencies=[Depends(ask_tiled)],
     )
-    seen = Depends(signed_in(processed.uri) if sign_in else lambda: processed)
+    opened = Depends(signed_in(processed.uri) if sign_in else lambda: processed)
+
+    def filled(container: Any = opened) -> Any:
+        """Filled scans alone: whatever else lies there is none of ours."""
+        return container.search(SpecsQuery(include=[SPEC]))
+
+    seen = Depends(filled)
+
+    @app.middleware("http")
+    async def refuse_other_hosts(
+        request: Request, answer: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        if sign_in or _host_name(request.headers.get("host", "")) in hosts:
+            return await answer(request)
+        return Response("this page is served under another name", 400, media_type="text/plain")
 
     @app.get("/")
     def show(viewed: Any = seen, sample: str = "") -> Response:
@@ -114,19 +136,28 @@ def _opens(viewed: Container, uri: str) -> bool:
 
 def _quicklook(viewed: Container, key: str) -> Response:
     try:
-        picture = viewed[key].base[QUICKLOOK].read()
-    except KeyError:
+        picture = _png(viewed[key].base[QUICKLOOK].read())
+    except (KeyError, AttributeError, TypeError, ValueError, httpx.InvalidURL):
+        raise HTTPException(404, "no such quick look") from None
+    except ClientError as error:
+        if error.response.status_code in (401, 403):
+            raise
         raise HTTPException(404, "no such quick look") from None
     # A node is never changed once it is complete.
     caching = {"Cache-Control": "private, max-age=86400, immutable"}
-    return Response(_png(np.asarray(picture)), media_type="image/png", headers=caching)
+    return Response(picture, media_type="image/png", headers=caching)
 
 
-def _png(picture: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
+def _host_name(header: str) -> str:
+    """What a Host header names, without its port."""
+    return re.sub(r":\d*$", "", header).strip("[]").lower()
+
+
+def _png(picture: Any) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(picture.astype(np.uint8)).save(file, "PNG")
+    Image.fromarray(np.asarray(picture).astype(np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 

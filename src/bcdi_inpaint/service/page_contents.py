@@ -79,7 +79,9 @@ def _facts(node: Container) -> dict[str, Any]:
     return {
         **known,
         "key": node.item["id"],
-        "name": f"Scan {known['scan_id']}" if "scan_id" in known else known["raw_uid"][:8],
+        "name": f"Scan {known['scan_id']}"
+        if "scan_id" in known
+        else str(known.get("raw_uid", "?"))[:8],
         "verdict": word,
         "icon": ICONS.get(word, "!"),
         "ago": ago(known.get("finished") or known.get("created")),
