@@ -45,6 +45,8 @@ class Retry:
 
 
 ONCE = Retry()
+BROKEN = (RuntimeError, KeyError, TypeError, OverflowError)
+"""What h5py raises over files whose structure is broken, beside `OSError` and `ValueError`."""
 
 
 def read_frames(
@@ -104,6 +106,9 @@ def read_frames(
             raise
         except OSError as error:
             failure = error
+        except BROKEN as error:
+            failure = OSError(f"{path} is broken: {error}")
+            failure.__cause__ = error
         else:
             if stop is None or len(read) == stop - start:
                 break
