@@ -221,3 +221,9 @@ def test_a_scan_with_an_odd_start_document_is_read(name: str) -> None:
     assert known.detector_angles == ({"gamma": 3.0} if name in ("detector_angles", "all") else {})
     assert known.extra.keys() <= {"binning"}  # as it was said
     assert len(known.notes) == (2 if name == "all" else int(name in ("binning", "roi")))
+
+
+def test_no_control_character_of_a_name_reaches_a_terminal() -> None:
+    run = RunStart.of({"uid": "a", "sample_name": "Pt\x1b[2J\x07\x9b\u202eµ", "plan_name": "a\rb"})
+    assert run.sample == "Pt\ufffd[2J\ufffd\ufffd\ufffdµ"
+    assert run.plan_name == "a\ufffdb"

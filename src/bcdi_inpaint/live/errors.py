@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from bcdi_inpaint.catalog import AlreadyFilledError, ClaimedError, ClaimLostError
+from bcdi_inpaint.scans import printable
 
 from .status import FailReason
 
@@ -73,9 +74,9 @@ def fault(error: Exception) -> Fault:
 
 
 def reason(error: Exception) -> str:
-    """`error` in one line."""
+    """`error` in one line, without control characters."""
     try:
-        text = " ".join(str(error).split())
+        text = printable(" ".join(str(error).split()))
     except Exception:  # noqa: BLE001 (an exception may be as odd as what raised it)
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

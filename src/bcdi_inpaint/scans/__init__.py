@@ -21,7 +21,7 @@ from .recognition import (
 from .rocking_scan import RockingScan, ScanMetadata, Span
 from .runs import from_run
 from .sizes import LARGEST_STACK, MOST_POINTS, check_points, check_size
-from .start_stop import RunStart, RunStop
+from .start_stop import RunStart, RunStop, printable
 
 __all__ = [
     "LARGEST_STACK",
@@ -50,6 +50,7 @@ __all__ = [
     "from_file",
     "from_run",
     "is_rocking_scan",
+    "printable",
     "read_frames",
     "read_points",
     "why_skipped",

@@ -36,7 +36,7 @@ class RunStart:
     time
         Seconds since the epoch.
     sample, plan_name
-        Names.
+        Names, without control characters.
     detectors, motors
         Names of the devices that take part.
     dimensions
@@ -61,8 +61,8 @@ class RunStart:
             uid=_uid(field(doc, "uid")),
             scan_id=whole_number(field(doc, "scan_id")),
             time=number(field(doc, "time")),
-            sample=_sample(doc),
-            plan_name=text(field(doc, "plan_name")),
+            sample=printable(_sample(doc)),
+            plan_name=printable(text(field(doc, "plan_name"))),
             num_points=points if points is not None and points > 0 else None,
             detectors=names(field(doc, "detectors")),
             motors=names(field(doc, "motors")),
@@ -149,6 +149,11 @@ def _text(value: Any) -> str:
         return ""
     # A subclass may do anything when it is asked; lone surrogates can't be written to files or JSON.
     return str.__str__(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def printable(words: str) -> str:
+    """Words that a terminal shows and doesn't obey: without control characters."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in words)
 
 
 def _scalar(value: Any) -> int | float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from bcdi_inpaint.scans import RunStart
@@ -14,7 +15,7 @@ REFERENCES = ("run_start", "descriptor", "resource", "stream_resource")
 
 
 class Router:
-    """Follow runs from their start to their stop, interleaved ones too.
+    """Follow runs from their start to their stop, interleaved ones too. Safe to use from several threads.
 
     Documents are told apart by the uids that they refer to, whatever their names, so that kinds of
     documents that don't exist yet find their run.
@@ -28,9 +29,14 @@ class Router:
     def __init__(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
         self.wanted = wanted
         self._run_of: dict[str, str] = {}
+        self._lock = RLock()
 
     def route(self, name: str, doc: Mapping[str, Any]) -> str | None:
         """Uid of the run that is followed and that `doc` belongs to, or None."""
+        with self._lock:
+            return self._route(name, doc)
+
+    def _route(self, name: str, doc: Mapping[str, Any]) -> str | None:
         if name == "start":
             run = RunStart.of(doc).uid
             if not run or not self.wanted(doc):
@@ -48,7 +54,8 @@ class Router:
 
     def forget_all_but(self, runs: Collection[str]) -> None:
         """Follow none but these runs any longer."""
-        self._run_of = {uid: of for uid, of in self._run_of.items() if of in runs}
+        with self._lock:
+            self._run_of = {uid: of for uid, of in self._run_of.items() if of in runs}
 
     def _referred(self, doc: Mapping[str, Any]) -> str | None:
         for field in REFERENCES:
