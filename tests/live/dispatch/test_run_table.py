@@ -146,3 +146,13 @@ def test_news_of_runs_that_are_not_known_change_nothing(uid: str, table: RunTabl
     table.drop(uid, "odd", DropReason.LOST)
     assert not table.let_go(uid, "odd")
     assert (table.runs(), table.last(), table.complete) == ((), (), 0)
+
+
+def test_a_node_that_is_replaced_later_is_not_what_is_shown(table: RunTable) -> None:
+    for uid in "ab":
+        table.submit(uid, SETTINGS, again=False)
+        table.complete_run(uid, f"{uid}-1", {"method_used": "patching"})
+    table.complete_run("a", "a-2", {"method_used": "kriging"})
+    assert [run.path for run in table.last()] == ["b-1", "a-2"]
+    assert table.last()[1].result == {"method_used": "kriging"}
+    assert table.complete == 2

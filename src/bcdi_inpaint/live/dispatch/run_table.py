@@ -173,9 +173,14 @@ class RunTable:
         return None
 
     def complete_run(self, uid: str, path: str, metadata: Mapping[str, Any]) -> None:
-        """A run has a complete node."""
+        """A run has a complete node, or another one in place of the one that it had."""
         with self._changed:
             run = self._open.pop(uid, None)
+            if run is None:
+                for place, status in enumerate(self._done):
+                    if status.uid == uid and status.state == State.COMPLETE:
+                        self._done[place] = replace(status, path=path, result=dict(metadata))
+                        break
             if run is not None:
                 self.complete += 1
                 self._note(
