@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FRAMES = (64, 128, 128)
 """Shape of the simulated scan."""
 
-FROM_PEAK = 7
+FROM_PEAK = 16
 """Pixels from the Bragg peak to the gap, along rows and columns: near enough that there are fringes
 to be lost."""
 
@@ -62,7 +62,7 @@ def simulated(detector: str, *, hard: bool = False) -> Experiment:
         FRAMES,
         family="wulff",
         strain="smooth",
-        oversampling=(6.0, 5.5, 6.5),
+        oversampling=(10.0, 9.5, 10.5),
         peak_offset=(0.0, 0.0, 0.0),
         peak_counts=2e5,
         rounding=0.2,
