@@ -16,7 +16,7 @@ help:
 	@echo "make lint types  ruff, the layers, mypy"
 	@echo "make counts      how large the source is, and how much of it is long or complex"
 	@echo "make docs        the documentation, in site/"
-	@echo "make benchmarks  figures of speed, as ratios in one run"
+	@echo "make benchmarks  figures of speed, as ratios in one run, into docs/speed.md"
 
 # Installed anew only when the requirements change.
 $(STAMP): pyproject.toml constraints.txt
@@ -50,7 +50,7 @@ docs: $(STAMP)
 	$(RUN)/mkdocs build --strict
 
 benchmarks: $(STAMP)
-	$(RUN)/pytest benchmarks $(ARGS)
+	env -u OMP_NUM_THREADS $(RUN)/python benchmarks/write_page.py
 
 clean:
 	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
