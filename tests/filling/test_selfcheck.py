@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import torch
 
 import bcdi_inpaint as bi
+from bcdi_inpaint.export.treatment import recommended
+from bcdi_inpaint.filling import SelfCheck, judged
 from bcdi_inpaint.filling.patching.network import PatchingNetwork
 from bcdi_inpaint.filling.patching.weights import save_model
 from bcdi_inpaint.lab.simulate import simulate_scan
@@ -28,12 +31,55 @@ def scan() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_good_fill_is_trusted(scan: tuple[np.ndarray, np.ndarray]) -> None:
-    check = bi.inpaint(*scan, method="kriging").report.self_check
+    check = bi.inpaint(*scan).report.self_check
     assert check is not None
     assert check.verdict == "trusted"
-    assert check.pcc == check.pcc_kriging > check.pcc_linear
+    assert check.pcc > check.pcc_linear
     assert check.pcc < check.pcc_ceiling <= 1
-    assert 0.8 < check.counts_ratio < 1.25
+    assert 0.7 < check.counts_ratio < 1.4
+
+
+def test_a_gap_over_the_bragg_peak_is_doubtful_and_not_handed_on_as_measured(
+    scan: tuple[np.ndarray, np.ndarray],
+) -> None:
+    counts, _ = scan
+    over_peak = np.zeros((64, 64), bool)
+    over_peak[26:38] = True
+    out = bi.inpaint(counts, over_peak)
+    check = out.report.self_check
+    assert check is not None
+    assert check.verdict == "doubtful"
+    assert "of all counts are in doubt" in check.reason
+    assert check.note in out.report.notes
+    assert recommended(out) == "free"
+
+
+def test_the_verdict_follows_the_fill() -> None:
+    figures = dict.fromkeys(
+        (
+            "pcc_kriging",
+            "pcc_linear",
+            "counts_ratio",
+            "counts_ratio_kriging",
+            "counts_ratio_linear",
+        ),
+        1.0,
+    )
+    check = SelfCheck(100, 0.9, pcc_ceiling=0.95, verdict="doubtful", **figures)
+    stack, mask = np.full((2, 10, 10), 100.0), np.zeros((2, 10, 10), bool)
+    mask[:, 4] = True
+
+    def verdict(spread: float, check: SelfCheck = check) -> tuple[str, str]:
+        sigma = np.where(mask, np.float32(spread), np.float32(0))
+        found = judged(check, stack, sigma, mask)
+        return found.verdict, found.reason
+
+    assert verdict(30) == ("trusted", "sigma is 30% of what was filled, 3.0% of all counts")
+    assert verdict(65)[0] == "doubtful"
+    assert "little around the gap" in verdict(65)[1]
+    assert "Bragg peak" in verdict(80)[1]
+    assert "below the ceiling" in verdict(30, replace(check, pcc=0.8))[1]
+    assert verdict(30, replace(check, verdict="kriging used instead"))[0] == "kriging used instead"
 
 
 def test_a_model_that_loses_is_replaced(

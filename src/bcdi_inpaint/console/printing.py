@@ -41,7 +41,7 @@ def summary(filled: Inpainted, more: Mapping[str, str] | None = None) -> Table:
 
 def _told(check: SelfCheck) -> str:
     return (
-        f"{check.verdict}: on artificial gaps PCC {check.pcc:.3f} "
+        f"{check.note}. On artificial gaps PCC {check.pcc:.3f} "
         f"(kriging {check.pcc_kriging:.3f}, linear {check.pcc_linear:.3f}, "
         f"at best {check.pcc_ceiling:.3f}), counts x {check.counts_ratio:.2f} "
         f"(kriging {check.counts_ratio_kriging:.2f}, linear {check.counts_ratio_linear:.2f})"

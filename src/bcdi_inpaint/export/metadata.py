@@ -130,6 +130,13 @@ class FillMetadata(BaseModel):
         "The same for linear interpolation.", None
     )
     self_check_verdict: str | None = _field("trusted, doubtful or kriging used instead.", None)
+    self_check_reason: str | None = _field("Why, in one phrase.", None)
+    self_check_doubt_of_fill: float | None = _field(
+        "Sum of sigma over the sum of what was filled.", None
+    )
+    self_check_doubt_of_all: float | None = _field(
+        "Sum of sigma over all counts of the scan.", None
+    )
 
     complete: bool = _field("Whether everything is there. Written last.", False)
     superseded_by: str = _field("Key of the newer node; empty while this is the current one.", "")
@@ -301,8 +308,12 @@ def to_self_check(flat: Mapping[str, Any]) -> SelfCheck | None:
 
     if "self_check_verdict" not in flat:
         return None
+    absent = {"reason": ""}
     return SelfCheck(
-        **{f.name: flat.get(f"self_check_{f.name}", math.nan) for f in fields(SelfCheck)}
+        **{
+            f.name: flat.get(f"self_check_{f.name}", absent.get(f.name, math.nan))
+            for f in fields(SelfCheck)
+        }
     )
 
 

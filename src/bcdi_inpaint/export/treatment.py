@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bcdi_inpaint.filling import TRUSTED
+
 from .layout import Blocks
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ FAINT_DOUBT = 0.2
 
 
 def recommended(filled: Inpainted) -> Gaps:
-    """``"hard"`` where little of the pattern's light is in doubt, ``"free"`` where it is more.
+    """``"hard"`` where the fill is trusted and little of the pattern's light is in doubt, else ``"free"``.
 
     The sum of the fill's sigma over the sum of all counts grows with what harms a reconstruction: how near
     to the peak the gap lies, how bright it is there, how uncertain the fill is. A faint pattern bears more
@@ -34,6 +36,9 @@ def recommended(filled: Inpainted) -> Gaps:
     filled
         Volumes are read in blocks of frames.
     """
+    check = filled.report.self_check
+    if check is not None and check.verdict != TRUSTED:
+        return "free"
     frames, rows, cols = filled.intensity.shape
     step = Blocks.of((frames, rows, cols), filled.intensity.dtype).frames
     light = doubt = brightest = 0.0

@@ -5,9 +5,19 @@ from typing import TYPE_CHECKING
 from .methods import METHODS
 from .pipeline import estimate_scan, inpaint
 from .result import Inpainted, Report, SelfCheck
+from .verdict import TRUSTED, judged
 
 if TYPE_CHECKING:
     # Torch takes a second to import.
     from .estimation import Estimate as Estimate
 
-__all__ = ["METHODS", "Inpainted", "Report", "SelfCheck", "estimate_scan", "inpaint"]
+__all__ = [
+    "METHODS",
+    "TRUSTED",
+    "Inpainted",
+    "Report",
+    "SelfCheck",
+    "estimate_scan",
+    "inpaint",
+    "judged",
+]

@@ -14,8 +14,9 @@ from .empty import fill_empty
 from .methods import DEFAULT, method_named, settings_of
 from .parallel import side_by_side
 from .result import Inpainted, Report
-from .self_checking import KRIGING_INSTEAD, TRUSTED, artificial_gaps, hidden_by
+from .self_checking import artificial_gaps, hidden_by
 from .self_checking import self_check as check_fill
+from .verdict import KRIGING_INSTEAD, TRUSTED, judged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,6 +117,10 @@ def inpaint(
                 f"the fill by {method} is not finite, so nothing is returned: take other weights "
                 "(model=) or another method"
             )
+        if check is not None:
+            check = judged(check, intensity, sigma, missing)
+            if check.verdict != TRUSTED:
+                notes.append(check.note)
     name, sha256 = _model(settings)
     report = Report(
         method=method,
@@ -251,19 +256,13 @@ def _check(
         told = _told(method_named(name), estimate, intensity, hidden, gap.box)
         return method_named(name).fill(known, unknown, **options[name], **told).rate
 
-    check = check_fill(
+    return check_fill(
         intensity,
         gaps,
         {name: partial(predict, name) for name in options},
         method,
         replaceable=method_named(method).learned,
     )
-    if check.verdict != TRUSTED:
-        notes.append(
-            f"{check.verdict}: on artificial gaps {method} has PCC {check.pcc:.3f}, kriging "
-            f"{check.pcc_kriging:.3f}, counts ratio {check.counts_ratio:.2f}"
-        )
-    return check
 
 
 def _model(settings: Mapping[str, Any]) -> tuple[str, str]:

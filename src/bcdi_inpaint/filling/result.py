@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,10 @@ class SelfCheck:
         Predicted over measured sum of counts.
     verdict
         ``"trusted"``, ``"doubtful"`` or ``"kriging used instead"``.
+    reason
+        Why, in one phrase.
+    doubt_of_fill, doubt_of_all
+        Sum of sigma over the sum of what was filled, and over all counts of the scan.
     """
 
     voxels: int
@@ -40,6 +45,14 @@ class SelfCheck:
     counts_ratio_kriging: float
     counts_ratio_linear: float
     verdict: str
+    reason: str = ""
+    doubt_of_fill: float = math.nan
+    doubt_of_all: float = math.nan
+
+    @property
+    def note(self) -> str:
+        """Verdict and reason."""
+        return f"{self.verdict}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

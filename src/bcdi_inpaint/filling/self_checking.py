@@ -10,6 +10,7 @@ import numpy as np
 from .bands import Band, bands
 from .friedel.symmetry import mirrored
 from .result import SelfCheck
+from .verdict import DOUBTFUL, KRIGING_INSTEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,14 +45,6 @@ TWIN_SHARE = 0.25
 
 CORRELATED = 27.0
 """Voxels that share one independent error, for the noise of a correlation: a 3x3x3 speckle."""
-
-TRUSTED, DOUBTFUL, KRIGING_INSTEAD = "trusted", "doubtful", "kriging used instead"
-"""Verdicts; the last is on a learned method that loses to kriging by more than the noise, or by less while
-its counts are off by twice as much."""
-
-CLOSE_TO_CEILING = 0.1
-FAIR_COUNTS = (0.8, 1.25)
-"""A fill is trusted if its PCC is this close to the ceiling and its counts within these ratios."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +89,11 @@ def self_check(
         The one to be checked.
     replaceable
         Whether kriging may take its place.
+
+    Returns
+    -------
+    SelfCheck
+        Doubtful until the fill is there (`filling.verdict`), or with kriging used instead.
     """
     counts = np.concatenate([stack[gap.box][gap.judged] for gap in gaps]).clip(min=0)
     fills = {
@@ -120,19 +118,12 @@ def self_check(
         counts_ratio=ratio[method],
         counts_ratio_kriging=ratio["kriging"],
         counts_ratio_linear=ratio["linear"],
-        verdict=_verdict(loses and replaceable, pcc[method] - ceiling, ratio[method]),
+        verdict=KRIGING_INSTEAD if loses and replaceable else DOUBTFUL,
     )
 
 
 def _off(ratio: float) -> float:
     return float(abs(np.log(max(ratio, 1e-9)))) if np.isfinite(ratio) else 0.0
-
-
-def _verdict(replaced: bool, below_ceiling: float, ratio: float) -> str:
-    if replaced:
-        return KRIGING_INSTEAD
-    fair = FAIR_COUNTS[0] <= ratio <= FAIR_COUNTS[1]
-    return TRUSTED if below_ceiling >= -CLOSE_TO_CEILING and fair else DOUBTFUL
 
 
 def artificial_gaps(stack: Floats, mask: Bools, symmetry: Symmetry | None) -> list[ArtificialGap]:

@@ -22,7 +22,7 @@ from .comparison import Comparison, Verdict
 from .frames import LOOK_EVERY, Collector
 from .knowledge import Knowledge
 from .pipeline import fill_whole, finish, read_finished, write
-from .windows import Window, cut, filled_points, join, next_window
+from .windows import Window, cut, filled_points, join, next_window, with_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -283,7 +283,7 @@ class LiveRun:
         if not self._knowledge.checked or isinf(self.settings.final_seconds):
             return fill_whole(scan, self.settings)
         filled = fill_whole(scan, self._filling, self_check=False)
-        return replace(filled, report=replace(filled.report, self_check=self._check))
+        return with_check(filled, self._check)
 
     def _fill_portions(self) -> bool:
         """Fill the portions that are left; False if that can't be done."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bcdi_inpaint.filling import Inpainted
+from bcdi_inpaint.filling import TRUSTED, Inpainted, judged
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -87,9 +87,13 @@ def join(parts: Sequence[Inpainted], check: SelfCheck | None) -> Inpainted:
     mask = np.concatenate([part.mask for part in parts])
     reports = [part.report for part in parts]
     notes = dict.fromkeys(
-        note for report in reports if report.self_check in (None, check) for note in report.notes
+        note
+        for report in reports
+        if report.self_check in (None, check)
+        for note in report.notes
+        if report.self_check is None or note != report.self_check.note
     )
-    return Inpainted(
+    joined = Inpainted(
         np.concatenate([part.intensity for part in parts]),
         np.concatenate([part.sigma for part in parts]),
         mask,
@@ -100,9 +104,19 @@ def join(parts: Sequence[Inpainted], check: SelfCheck | None) -> Inpainted:
             seconds=sum(report.seconds for report in reports),
             twin_share=_mean_share(reports),
             notes=(*notes, f"filled in {len(parts)} portions while it was measured"),
-            self_check=check,
         ),
     )
+    return with_check(joined, check)
+
+
+def with_check(filled: Inpainted, check: SelfCheck | None) -> Inpainted:
+    """A whole fill with the self-check of one window, judged anew."""
+    report = replace(filled.report, self_check=check)
+    if check is not None:
+        check = judged(check, filled.intensity, filled.sigma, filled.mask)
+        told = () if check.verdict == TRUSTED else (check.note,)
+        report = replace(report, self_check=check, notes=(*report.notes, *told))
+    return replace(filled, report=report)
 
 
 def _mean_share(reports: Sequence[Report]) -> float:

@@ -1,0 +1,70 @@
+"""Whether a fill is to be trusted: its self-check, and how much of the scan's counts hangs on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .result import SelfCheck
+
+TRUSTED, DOUBTFUL, KRIGING_INSTEAD = "trusted", "doubtful", "kriging used instead"
+"""Verdicts; the last is on a learned method that loses to kriging by more than the noise, or by less while
+its counts are off by twice as much."""
+
+CLOSE_TO_CEILING = 0.1
+"""On artificial gaps a trusted fill's PCC is this close to the noise ceiling."""
+
+DOUBT_OF_FILL, DOUBT_OF_ALL = 0.6, 0.07
+"""A trusted fill's sum of sigma is at most this share of what was filled, and of all counts of the scan.
+Of fills within both, 9 of 10 have their counts within 15 % and their PCC within .05 of the ceiling; of
+others 3 of 10: `docs/wrong-fill.md`."""
+
+
+def judged(
+    check: SelfCheck,
+    intensity: NDArray[np.floating],
+    sigma: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+) -> SelfCheck:
+    """A self-check with its verdict on a whole fill.
+
+    Parameters
+    ----------
+    check
+        Its verdict stays if it says that kriging was used instead.
+    intensity, sigma, mask
+        ``(frame, row, col)``: the filled stack, its uncertainty, True = was missing.
+    """
+    filled = total = doubt = 0.0
+    for counts, spread, missing in zip(intensity, sigma, mask, strict=True):
+        filled += float(counts[missing].sum(dtype=float))
+        total += float(counts.clip(min=0).sum(dtype=float))
+        doubt += float(spread[missing].sum(dtype=float))
+    of_fill = doubt / filled if filled > 0 else 0.0
+    of_all = doubt / total if total > 0 else 0.0
+    if check.verdict == KRIGING_INSTEAD:
+        verdict = KRIGING_INSTEAD
+        reason = f"on artificial gaps PCC {check.pcc:.3f} (kriging {check.pcc_kriging:.3f})"
+    else:
+        reason = _objection(check, of_fill, of_all)
+        verdict = DOUBTFUL if reason else TRUSTED
+    reason = reason or f"sigma is {of_fill:.0%} of what was filled, {of_all:.1%} of all counts"
+    return replace(
+        check, verdict=verdict, reason=reason, doubt_of_fill=of_fill, doubt_of_all=of_all
+    )
+
+
+def _objection(check: SelfCheck, of_fill: float, of_all: float) -> str:
+    """Why a fill is doubtful, in one phrase; empty if it isn't."""
+    if of_all > DOUBT_OF_ALL:
+        return f"{of_all:.0%} of all counts are in doubt: the gap holds much of the Bragg peak"
+    if of_fill > DOUBT_OF_FILL:
+        return f"sigma is {of_fill:.0%} of what was filled: little around the gap tells of it"
+    below = check.pcc_ceiling - check.pcc
+    if not below <= CLOSE_TO_CEILING:
+        return f"on artificial gaps the PCC of {check.pcc:.3f} is {below:.3f} below the ceiling"
+    return ""
