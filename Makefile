@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Many small processes on few cores: threads that spin for work would starve each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow lint types counts docs benchmarks clean
+.PHONY: help demo test test-slow lint types counts docs minimal benchmarks clean
 
 help:
 	@echo "make demo        a simulated rocking scan, filled while it is measured, in a real Tiled server"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint types  ruff, the layers, mypy"
 	@echo "make counts      how large the source is, and how much of it is long or complex"
 	@echo "make docs        the documentation, in site/"
+	@echo "make minimal     an installation without extras, tried"
 	@echo "make benchmarks  figures of speed, as ratios in one run, into docs/speed.md"
 
 # Installed anew only when the requirements change.
@@ -47,10 +48,16 @@ counts: $(STAMP)
 
 docs: $(STAMP)
 	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	$(RUN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
+
+# As somebody installs it who wants no extras.
+minimal: $(STAMP)
+	$(PYTHON) -m venv .venv-minimal
+	.venv-minimal/bin/pip install --quiet --constraint constraints.txt .
+	.venv-minimal/bin/python .ci/minimal.py $(RUN)/tiled
 
 benchmarks: $(STAMP)
 	env -u OMP_NUM_THREADS $(RUN)/python benchmarks/write_page.py
 
 clean:
-	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-minimal site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import fcntl
 import json
-import os
 import re
 import tomllib
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bcdi_inpaint import geometry
+from bcdi_inpaint.atomic_writing import whole_file
 from bcdi_inpaint.filling import METHODS
 from bcdi_inpaint.filling.methods import REGISTRY
 from bcdi_inpaint.live import AroundPeak, Settings
@@ -225,15 +225,8 @@ def change(path: Path, default: Toggles, **changes: Any) -> Toggles:
 
 def save(path: Path, toggles: Toggles) -> None:
     """Remember `toggles`: the file is the old one or the new one, never half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(toggles.to_toml())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        part.write_text(toggles.to_toml(), encoding="utf-8")
 
 
 def parse_region(text: str) -> Region | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bcdi_inpaint.atomic_writing import whole_file
 from bcdi_inpaint.filling import inpaint
 from bcdi_inpaint.filling.methods import DEFAULT
 from bcdi_inpaint.scans import from_file
@@ -17,7 +16,7 @@ from . import formats as exporters
 from .filled_scan import FilledScan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from bcdi_inpaint.filling import Inpainted
@@ -63,7 +62,7 @@ def fill_file(
         raise FileExistsError(f"{target} exists; --force replaces it")
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target} is the raw file itself: give another name for the filled one")
-    with _whole_or_not_at_all(target) as part:
+    with whole_file(target) as part:
         step("reading")
         scan = from_file(source, **reading)
         step("filling")
@@ -111,24 +110,3 @@ def _writer(target: Path) -> Callable[[Path, FilledScan], None]:
         return WRITERS[target.suffix.lower()]
     except KeyError:
         raise ValueError(f"{target}: the name must end in {', '.join(WRITERS)}") from None
-
-
-@contextmanager
-def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
-    """A name beside `target` to write to; it becomes `target`, or nothing is left.
-
-    Raises
-    ------
-    OSError
-        At once if nothing can be written there, not when the work is done.
-    """
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.touch()
-    except OSError as error:
-        raise OSError(f"{target} can't be written: {error.strerror}") from error
-    try:
-        yield part
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

@@ -18,12 +18,13 @@ How a gap is handed to PyNX is the caller's choice; `treatment.recommended` choo
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+
+from bcdi_inpaint.atomic_writing import whole_file
 
 from .layout import Blocks, motor_key, path_segment
 from .metadata import from_report, from_scan
@@ -224,19 +225,6 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
         detector["data"] = h5py.SoftLink("/entry/data/intensity")
         for part, values, sigmas, missing in _parts(scan):
             intensity[part], errors[part], gap[part] = values, sigmas, missing
-
-
-@contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
-    """Where to write a file that appears under its name only once it is whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _save(path: Path | str, **arrays: NDArray[Any]) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .formats import whole_file
+from bcdi_inpaint.atomic_writing import whole_file
+
 from .layout import INTENSITY, MASK, SIGMA, VOLUMES, Blocks
 
 if TYPE_CHECKING:

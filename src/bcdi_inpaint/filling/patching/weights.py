@@ -13,6 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 
+from bcdi_inpaint.atomic_writing import whole_file
+
 from .network import PatchingNetwork
 
 if TYPE_CHECKING:
@@ -124,10 +126,9 @@ def save_model(network: PatchingNetwork, path: Path, metadata: Mapping[str, Any]
 def write_weights(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
     """Write any network's weights to a safetensors file, atomically; arguments as for `save_model`."""
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-    part = path.with_suffix(".part")
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    save_file(tensors, part, texts)
-    part.replace(path)
+    with whole_file(path) as part:
+        save_file(tensors, part, texts)
 
 
 def _find(model: str) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from bcdi_inpaint.atomic_writing import whole_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -31,10 +33,8 @@ def append(path: Path, entries: Iterable[Entry]) -> None:
 
 def rewrite(path: Path, entries: Iterable[Entry]) -> None:
     """Let a file hold these entries alone, atomically; its folder is made if it isn't there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(_text(entries))
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(_text(entries))
 
 
 def _text(entries: Iterable[Entry]) -> str:

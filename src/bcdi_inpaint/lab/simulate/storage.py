@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import hdf5plugin
 
+from bcdi_inpaint.atomic_writing import whole_file
+
 from .recipes import Recipe
 from .rendering import SimulatedScan
 
@@ -18,9 +20,8 @@ if TYPE_CHECKING:
 
 def write_scan(path: Path, scan: SimulatedScan) -> None:
     """Write a scan; the file appears under its name only when it is complete."""
-    partial = path.with_suffix(".partial")
     compression = hdf5plugin.Bitshuffle(cname="lz4")
-    with h5py.File(partial, "w") as file:
+    with whole_file(path) as part, h5py.File(part, "w") as file:
         file.attrs["recipe"] = json.dumps(asdict(scan.recipe))
         file.create_dataset("rate", data=scan.rate, **compression)
         file.create_dataset("counts", data=scan.counts, **compression)
@@ -29,7 +30,6 @@ def write_scan(path: Path, scan: SimulatedScan) -> None:
         file.create_dataset("steps", data=scan.steps)
         if scan.amplitude is not None:
             file.create_dataset("amplitude", data=scan.amplitude, **compression)
-    partial.replace(path)
 
 
 def read_scan(path: Path) -> SimulatedScan:
