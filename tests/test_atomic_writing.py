@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "data.txt"
     target.write_text("old")
-    with pytest.raises(RuntimeError), whole_file(target) as part:
-        part.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with whole_file(target) as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -22,7 +22,7 @@ from bcdi_inpaint.live.messages import (
     InHand,
     Open,
     UnreadableError,
-    check_settings,
+    copy_settings,
     receive,
     send,
 )
@@ -197,7 +197,9 @@ def test_settings_arrive() -> None:
     settings = Settings(
         method="linear", mask=np.eye(4, dtype=bool), region=AroundPeak(4, 4), options={"a": [1]}
     )
-    check_settings(settings)
+    copied = copy_settings(settings)
+    assert settings.mask is not None
+    assert copied.mask is not settings.mask
     arrived = through_the_pipe(Fill("a", settings, again=True)).settings
     np.testing.assert_array_equal(arrived.mask, settings.mask)
     assert (arrived.method, arrived.region, arrived.options) == (
@@ -219,4 +221,4 @@ def test_settings_that_the_worker_can_not_read_are_refused(monkeypatch: pytest.M
         (Resisting(), "can't be given to the worker process"),
     ):
         with pytest.raises(ValueError, match=why):
-            check_settings(replace(Settings(), options={"option": option}))
+            copy_settings(replace(Settings(), options={"option": option}))

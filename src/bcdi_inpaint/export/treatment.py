@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bcdi_inpaint.filling import TRUSTED
-
 from .layout import Blocks
 
 if TYPE_CHECKING:
@@ -36,6 +34,8 @@ def recommended(filled: Inpainted) -> Gaps:
     filled
         Volumes are read in blocks of frames.
     """
+    from bcdi_inpaint.filling import TRUSTED  # what it imports takes a second
+
     check = filled.report.self_check
     if check is not None and check.verdict != TRUSTED:
         return "free"

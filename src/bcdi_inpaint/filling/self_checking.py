@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .bands import Band, bands
-from .friedel.symmetry import mirrored
+from .mirroring import mirrored
 from .result import SelfCheck
 from .verdict import DOUBTFUL, KRIGING_INSTEAD
 

@@ -7,7 +7,7 @@ mirror image, its Friedel twin. Strain takes away a part of that, which the scan
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,11 +22,10 @@ from ..fourier import (
     taper,
     transform_of_lags,
 )
+from ..mirroring import mirrored
 from ..poisson import variance_of_log
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -324,18 +323,3 @@ def _around(centre: list[int], shape: tuple[int, ...], reach: int) -> Box:
         for c, n in zip(centre, shape, strict=True)
     )
     return (first, second, third)
-
-
-def mirrored(volume: NDArray[Any], mirror: Sequence[int], box: Box | None = None) -> NDArray[Any]:
-    """What lies at mirror - q for each voxel q of a box (by default of the volume); 0 where nothing does."""
-    within = box or tuple(slice(0, n) for n in volume.shape)
-    sources, targets = [], []
-    for part, total, length in zip(within, mirror, volume.shape, strict=True):
-        first = max(total - part.stop + 1, 0)
-        last = max(min(total - part.start + 1, length), first)
-        end = total - first + 1 - part.start
-        sources.append(slice(first, last))
-        targets.append(slice(end - (last - first), end))
-    found = np.zeros([part.stop - part.start for part in within], volume.dtype)
-    found[tuple(targets)] = volume[tuple(sources)][::-1, ::-1, ::-1]
-    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .symmetry import mirrored
+from ..mirroring import mirrored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
