@@ -58,14 +58,14 @@ def test_an_alignment_scan_leaves_nothing_but_a_line_for_those_who_debug(
     capfd,
 ) -> None:
     caplog.set_level(logging.DEBUG, "bcdi_inpaint")
-    before, seen = metrics(callback), callback.status()
+    before, seen, nodes = metrics(callback), callback.status(), list(callback.processed)
     RE.subscribe(TiledWriter(callback.raw))
     RE.subscribe(callback)
     (uid,) = RE(align(motor)).run_start_uids
     assert callback.wait(WAIT)
     status = callback.status()
     assert not find(callback.processed, uid)
-    assert not list(callback.processed)
+    assert list(callback.processed) == nodes
     assert status.last == seen.last
     assert (status.failed, status.last_error) == (seen.failed, seen.last_error)
     assert status.runs == ()
