@@ -129,6 +129,37 @@ def test_fill_hands_options_to_the_method(scan: Path, stack, tmp_path: Path) -> 
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
 
 
+@pytest.mark.parametrize("option", ["self_check=false", "self_check=False", "twin=0", "device=cpu"])
+def test_fill_refuses_what_is_no_option_of_the_method(
+    scan: Path, tmp_path: Path, option: str
+) -> None:
+    out = run("fill", scan, tmp_path / "out.npz", *FILL, "--option", option)
+    assert out.exit_code == 2
+    assert f"option '{option.partition('=')[0]}' is unknown to method 'linear'" in out.stderr
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_fill_can_leave_check_and_twin_out(scan: Path, tmp_path: Path) -> None:
+    out = run("fill", scan, tmp_path / "out.npz", *FILL, "--no-self-check", "--no-twin")
+    assert out.exit_code == 0
+    assert "self-check" not in out.stdout
+
+
+def test_a_training_leaves_weights_however_short_it_is_and_goes_on_without_its_recipe(
+    tmp_path: Path,
+) -> None:
+    recipe = tmp_path / "small.toml"
+    recipe.write_text("widths = [8, 8]\nworkers = 0\nvalidation_volumes = 2\nmixing = 2\n")
+    folder = tmp_path / "training"
+    out = run("train", folder, "--recipe", recipe, "--minutes", "0.01", "--device", "cpu")
+    assert out.exit_code == 0, out.output
+    assert (folder / "patching.safetensors").is_file()
+    first = (folder / "curve.csv").read_text()
+    again = run("train", folder, "--minutes", "0.01", "--device", "cpu")
+    assert again.exit_code == 0, again.output
+    assert (folder / "curve.csv").read_text().startswith(first)
+
+
 def test_fill_replaces_a_file_only_if_told(scan: Path, stack, tmp_path: Path) -> None:
     target = tmp_path / "out.npy"
     target.write_text("precious")

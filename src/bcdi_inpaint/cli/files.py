@@ -48,6 +48,13 @@ def fill(
     option: Annotated[
         list[str], typer.Option(metavar="NAME=VALUE", help="Option of the method; repeatable.")
     ] = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    no_self_check: Annotated[
+        bool, typer.Option("--no-self-check", help="Quicker, and nothing says how far to trust it.")
+    ] = False,
+    no_twin: Annotated[
+        bool,
+        typer.Option("--no-twin", help="Without what was measured opposite, through the peak."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
 ) -> None:
     """Fill the scan in a file, without any server."""
@@ -67,6 +74,8 @@ def fill(
             method=method,
             device=device,
             options=parse_options(option),
+            self_check=not no_self_check,
+            twin=not no_twin,
             force=force,
             step=lambda word: status.update(f"{word} ..."),
             dataset=dataset,

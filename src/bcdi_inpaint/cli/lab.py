@@ -35,7 +35,8 @@ def train(
     folder: Annotated[Path, typer.Argument(help="Gets checkpoint, curve, weights; resumes there.")],
     *,
     recipe: Annotated[
-        Path | None, typer.Option(help="TOML file; the default recipe without it.")
+        Path | None,
+        typer.Option(help="TOML file; without it the folder's, or the default recipe."),
     ] = None,
     real: Annotated[
         list[Path] | None, typer.Option(help="A measured scan to learn from too; repeatable.")
@@ -50,6 +51,9 @@ def train(
 
     from .terminal import training_progress
 
+    begun = folder / "recipe.json"
+    if recipe is None and begun.is_file():
+        recipe = begun
     chosen = read_recipe(recipe, **({"real": real} if real else {}))
     with training_progress(console, chosen, minutes) as report:
         network = train(chosen, folder, device=device, minutes=minutes, report=report)

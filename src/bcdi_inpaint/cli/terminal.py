@@ -105,6 +105,9 @@ def training_progress(
         def report(row: Progress) -> None:
             by_time = row.seconds / (60 * minutes) if minutes else 0.0
             bars.update(task, completed=max(row.step / recipe.steps, by_time))
+            if not row.step:
+                bars.console.print(f"held out, before training: {row.validation:.3f}; making data")
+                return
             bars.console.print(
                 f"step {row.step:>6}  portions {row.portions:>8}  "
                 f"{taught.shown}: training {row.training:.3f}, "

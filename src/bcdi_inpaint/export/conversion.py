@@ -9,7 +9,7 @@ import numpy as np
 
 from bcdi_inpaint.atomic_writing import whole_file
 from bcdi_inpaint.filling import inpaint
-from bcdi_inpaint.filling.methods import DEFAULT
+from bcdi_inpaint.filling.methods import DEFAULT, settings_of
 from bcdi_inpaint.scans import from_file
 
 from . import formats as exporters
@@ -29,6 +29,8 @@ def fill_file(
     method: str | None = None,
     device: str = "auto",
     options: Mapping[str, Any] | None = None,
+    twin: bool = True,
+    self_check: bool = True,
     force: bool = False,
     step: Callable[[str], None] = lambda _: None,
     **reading: Any,
@@ -41,8 +43,10 @@ def fill_file(
         npz, npy, tif or HDF5 (CXI, NeXus).
     target
         Its extension decides the format, see `WRITERS`. It appears when it is complete.
-    method, device, options
+    method, device, twin, self_check
         As `bcdi_inpaint.inpaint` takes them.
+    options
+        Of the method.
     force
         Replace `target` if it is there.
     step
@@ -56,6 +60,10 @@ def fill_file(
         If `target` can't be written, or `source` can't be read or filled. Nothing is written then.
     """
     write = _writer(target)
+    method = method or DEFAULT
+    chosen = settings_of(
+        method, options or {}
+    )  # of nothing else: these are not inpaint's arguments
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} to")
     if target.exists() and not force:
@@ -66,7 +74,15 @@ def fill_file(
         step("reading")
         scan = from_file(source, **reading)
         step("filling")
-        filled = inpaint(scan.frames, scan.mask, method or DEFAULT, device, **(options or {}))
+        filled = inpaint(
+            scan.frames,
+            scan.mask,
+            method,
+            device,
+            twin=twin,
+            self_check=self_check,
+            **chosen,
+        )
         step("writing")
         write(part, FilledScan(filled, scan.metadata, scan.angles))
     return filled

@@ -90,6 +90,9 @@ def inpaint(
         what it takes.
     """
     start = time.perf_counter()
+    for name, value in (("twin", twin), ("self_check", self_check)):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name}={value!r}: takes True or False")  # noqa: TRY004
     settings = settings_of(method, options)
     place, notes = read_device(device, method, learned=method_named(method).learned)
     if method_named(method).learned:

@@ -167,7 +167,7 @@ def test_training_writes_weights_that_fill(tmp_path: Path) -> None:
 
 def test_the_reference_is_trained_by_the_same_loop_and_fills(tmp_path: Path) -> None:
     recipe = TrainingRecipe(
-        network="reference", width=9, steps=2, batch=4, mixing=1, workers=0,
+        network="reference", width=9, steps=3, batch=4, mixing=1, workers=0,
         validate_every=1, validation_volumes=1,
     )  # fmt: skip
     assert (recipe.averaging, recipe.weight_decay) == (0.0, 0.0)

@@ -16,7 +16,7 @@ from .courses import course
 from .volumes import portions_behind_a_gap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from .recipes import TrainingRecipe
@@ -68,7 +68,13 @@ def real_portions(rng: np.random.Generator, path: Path, device: str) -> Portions
 
 
 def blocks(
-    recipe: TrainingRecipe, *, start: int = 0, device: str = "cpu", rank: int = 0, world: int = 1
+    recipe: TrainingRecipe,
+    *,
+    start: int = 0,
+    device: str = "cpu",
+    rank: int = 0,
+    world: int = 1,
+    late: Callable[[], bool] = lambda: False,
 ) -> Iterator[Iterator[Portions]]:
     """Endless blocks of batches, from block `start` on.
 
@@ -85,6 +91,8 @@ def blocks(
         Where simulation and kriging run, in `recipe.workers` processes, and where batches are.
     rank, world
         This process and how many there are.
+    late
+        Whether time is over: then a block ends with the volumes that it has.
     """
     size = recipe.mixing
     volumes = range((start * world + rank) * size, SEEDS_A_RUN)
@@ -104,7 +112,9 @@ def blocks(
     stream = iter(loader)
     block = start
     while True:
-        drawn = [next(stream).to(device) for _ in range(size)]
+        drawn = [next(stream).to(device)]
+        while len(drawn) < size and not late():
+            drawn.append(next(stream).to(device))
         rng = np.random.default_rng(
             np.random.SeedSequence(recipe.seed, spawn_key=(79, block, rank))
         )

@@ -16,6 +16,7 @@ from torch.distributed.algorithms.join import Join
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from bcdi_inpaint.atomic_writing import whole_file
 from bcdi_inpaint.filling.patching.devices import autocast, channels_last, choose_device
 
 from .batches import blocks
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 VALIDATION_SEEDS = 10**6
 """First seed of the validation volumes, of the evaluation split; benches use small seeds."""
+
+HELD_OUT_SHARE = 0.2
+"""Of the minutes that a training has, at most for making held-out volumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,8 @@ class _State:
         held: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         for name in ("network", "average", "optimiser"):
             held[name] = held[name].state_dict()
-        part = path.with_suffix(".part")
-        torch.save(held, part)
-        part.replace(path)
+        with whole_file(path) as part:
+            torch.save(held, part)
 
     def load(self, path: Path, device: torch.device) -> None:
         held = torch.load(path, map_location=device, weights_only=True)
@@ -139,17 +142,30 @@ def train(
         state.load(checkpoint, target)
     model: nn.Module = DistributedDataParallel(state.network) if world > 1 else state.network
     clock = _Clock(state.seconds, minutes)
-    held_out: list[Portions] = []
-    if rank == 0:
-        seeds = range(VALIDATION_SEEDS, VALIDATION_SEEDS + recipe.validation_volumes)
-        held_out = [taught.held_out(seed, str(target)) for seed in seeds]
+    held_out = _held_out(recipe, taught, str(target), clock) if rank == 0 else []
     start = _validate(None, held_out, taught, recipe)
     recent: list[Tensor] = []
+
+    def mark() -> None:
+        state.seconds = clock.seconds()
+        row = _mark(state, taught, recipe, held_out, recent, start)
+        recent.clear()
+        state.save(checkpoint)
+        _append(row, folder / "curve.csv")
+        if report is not None:
+            report(row)
 
     def share_done() -> float:
         return _agree(max(state.step / recipe.steps, clock.share()), target, world)
 
-    stream = blocks(recipe, start=state.block, device=str(target), rank=rank, world=world)
+    def late() -> bool:
+        return world == 1 and clock.share() >= 1
+
+    if rank == 0 and not checkpoint.exists():
+        mark()  # whatever happens, there are weights and a curve
+    stream = blocks(
+        recipe, start=state.block, device=str(target), rank=rank, world=world, late=late
+    )
     done = share_done()
     while done < 1 and not _agree(float(state.since_best >= recipe.patience), target, world):
         _set_learning_rate(state, recipe, done)
@@ -160,16 +176,12 @@ def train(
                 state.average.update_parameters(state.network)
                 state.step += 1
                 state.portions += len(batch.start) * world
+                if late() or (world == 1 and state.step >= recipe.steps):
+                    break
         state.block += 1
         done = share_done()
         if rank == 0 and (done >= 1 or state.step - state.marked >= recipe.validate_every):
-            state.seconds = clock.seconds()
-            row = _mark(state, taught, recipe, held_out, recent, start)
-            recent.clear()
-            state.save(checkpoint)
-            _append(row, folder / "curve.csv")
-            if report is not None:
-                report(row)
+            mark()
     network: nn.Module = state.average.module
     return network.to("cpu").eval()
 
@@ -199,6 +211,16 @@ class _Clock:
         if self._minutes is None:
             return 0.0
         return (time.monotonic() - self._began) / (60 * self._minutes)
+
+
+def _held_out(recipe: TrainingRecipe, taught: Course, device: str, clock: _Clock) -> list[Portions]:
+    """Held-out volumes, as many as `HELD_OUT_SHARE` of the time makes; at least one."""
+    held_out: list[Portions] = []
+    for seed in range(VALIDATION_SEEDS, VALIDATION_SEEDS + recipe.validation_volumes):
+        if held_out and clock.share() > HELD_OUT_SHARE:
+            break
+        held_out.append(taught.held_out(seed, device))
+    return held_out
 
 
 def _begin(recipe: TrainingRecipe, taught: Course, device: torch.device) -> _State:
@@ -267,7 +289,7 @@ def _mark(
     validation = _validate(state.average.module, held_out, taught, recipe)
     state.since_best = 0 if validation < state.best else state.since_best + 1
     state.best = min(validation, state.best)
-    training = float(torch.stack(recent).mean())
+    training = float(torch.stack(recent).mean()) if recent else float("nan")
     return Progress(
         state.step, state.portions, training, validation, start, round(state.seconds, 1)
     )

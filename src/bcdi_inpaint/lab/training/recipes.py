@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path  # noqa: TC003  pydantic reads annotations at run time
 from typing import Any, Literal
@@ -72,7 +73,7 @@ class TrainingRecipe(BaseModel):
 
 
 def read_recipe(path: Path | None, **changes: Any) -> TrainingRecipe:
-    """Read a recipe from a TOML file.
+    """Read a recipe from a TOML file, or from a training's ``recipe.json``.
 
     Parameters
     ----------
@@ -88,10 +89,13 @@ def read_recipe(path: Path | None, **changes: Any) -> TrainingRecipe:
     """
     name = "recipe" if path is None else f"recipe {path}"
     try:
-        entries = {} if path is None else tomllib.loads(path.read_text())
+        read = json.loads if path is not None and path.suffix == ".json" else tomllib.loads
+        entries = {} if path is None else read(path.read_text())
         return TrainingRecipe(**{**entries, **changes})
     except OSError as error:
         raise ValueError(f"{name} can't be read: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name} is not JSON: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{name} is not TOML: {error}") from error
     except ValidationError as error:
