@@ -99,7 +99,16 @@ def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingSc
         known["roi"] = choices.roi
     if known["frames_expected"] is not None:
         known["frames_expected"] *= per_point
-    detector, note = _detector(Facts.of(run, stream, points.data_key), shape, choices, known)
+    own = None if choices.mask is False else points.mask
+    if own is not None and own.shape != shape:
+        notes.append(f"the file's own mask is {own.shape}, frames are {shape}: it isn't used")
+        own = None
+    try:
+        detector, note = _detector(Facts.of(run, stream, points.data_key), shape, choices, known)
+    except ValueError:
+        if own is None or choices.detector is not None:
+            raise
+        detector, note = None, "the detector isn't known: its gaps are those of the file's own mask"
     if detector is not None:
         known["detector"] = detector.key
         known["pixel_size"] = known["pixel_size"] or (detector.pixel_size, detector.pixel_size)
@@ -109,6 +118,7 @@ def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingSc
         roi=known["roi"],
         binning=known["binning"],
         mask=None if choices.mask is False else choices.mask,
+        own=own,
     )
     notes += [*known["notes"], *([note] if note else []), *_ending(run, len(kept))]
     known["notes"] = (*points.notes, *notes)

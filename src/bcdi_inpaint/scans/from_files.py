@@ -7,12 +7,13 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import h5py
 import numpy as np
 
 from .assembly import Choices, FramesPerPoint, assemble
+from .detector_files import frame_datasets, own_mask, read_frames_of
 from .local_files import check_regular, open_hdf5
 from .streams import PointFrames, RunRecord, Stream
 
@@ -46,12 +47,14 @@ def from_file(
         CXI and NeXus), also compressed with bitshuffle and the like.
     dataset
         Name of the frames ``(frame, row, col)`` or ``(point, frame, row, col)``: an npz file's
-        ``data`` if None, in HDF5 the only dataset of such a shape.
+        ``data`` if None; in HDF5 all data files of a Dectris master file, what NeXus' ``default`` leads to,
+        or the only dataset of such a shape.
     angles
         Name of the angles in degrees, one for each point. If None, ``theta`` or ``angles`` of an
         npz file; in HDF5 there are none then.
     detector, roi, mask, frames_per_point
-        As in `bcdi_inpaint.scans.from_run`.
+        As in `bcdi_inpaint.scans.from_run`. The mask that an HDF5 file holds of its own pixels (Dectris, NeXus,
+        CXI) is taken too, unless ``mask=False``.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def from_file(
     check_regular(path)
     other = _NOT_HDF5.get(path.suffix.lower(), _read_hdf5)
     read = _read_npz if zipfile.is_zipfile(path) else other
-    frames, positions, meta = read(path, dataset, angles)
+    frames, positions, meta, own, note = read(path, dataset, angles)
     if frames.ndim not in (3, 4) or frames.dtype.kind not in "iuf":
         raise ValueError(
             f"frames must be real numbers, (frame, row, col) or (point, frame, row, col); {path} has "
@@ -85,12 +88,22 @@ def from_file(
     columns = {} if positions is None else {MOTOR: positions}
     start = {"uid": path.name, "motors": [MOTOR], "num_points": len(points), **meta}
     run = RunRecord(start, {"exit_status": "success"}, {"primary": Stream({}, {}, columns)})
-    return assemble(run, PointFrames("primary", dataset or "data", points), choices)
+    notes = (note,) if note else ()
+    read_points = PointFrames("primary", dataset or "data", points, mask=own, notes=notes)
+    return assemble(run, read_points, choices)
 
 
-def _read_npz(
-    path: Path, dataset: str | None, angles: str | None
-) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+class _Read(NamedTuple):
+    """Frames, angles, metadata, and what the file itself takes for missing."""
+
+    frames: NDArray[Any]
+    angles: NDArray[Any] | None = None
+    metadata: Mapping[str, Any] = MappingProxyType({})
+    mask: NDArray[np.bool_] | None = None
+    note: str = ""
+
+
+def _read_npz(path: Path, dataset: str | None, angles: str | None) -> _Read:
     with _whole_archive(path) as arrays:
         name = dataset or "data"
         if name not in arrays:
@@ -99,7 +112,7 @@ def _read_npz(
             raise ValueError(f"{path} has no angles {angles!r}; there are: {', '.join(arrays)}")
         there = [known for known in ((angles,) if angles else ANGLES) if known in arrays]
         meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
-        return arrays[name], arrays[there[0]] if there else None, meta
+        return _Read(arrays[name], arrays[there[0]] if there else None, meta)
 
 
 @contextmanager
@@ -111,21 +124,17 @@ def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
         raise OSError(f"{path} is broken or cut short, copy it again: {error}") from error
 
 
-def _read_npy(
-    path: Path, dataset: str | None, angles: str | None
-) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+def _read_npy(path: Path, dataset: str | None, angles: str | None) -> _Read:
     _refuse_names(path, dataset, angles)
-    return np.load(path, allow_pickle=False), None, {}
+    return _Read(np.load(path, allow_pickle=False))
 
 
-def _read_tif(
-    path: Path, dataset: str | None, angles: str | None
-) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+def _read_tif(path: Path, dataset: str | None, angles: str | None) -> _Read:
     import tifffile
 
     _refuse_names(path, dataset, angles)
     try:
-        return tifffile.imread(path), None, {}
+        return _Read(tifffile.imread(path))
     except tifffile.TiffFileError as error:
         raise OSError(f"{path} can't be read as tif: {error}") from error
 
@@ -139,30 +148,8 @@ def _refuse_names(path: Path, dataset: str | None, angles: str | None) -> None:
         raise ValueError(f"{path} holds a single array without a name; there is no {named!r}")
 
 
-def _read_hdf5(
-    path: Path, dataset: str | None, angles: str | None
-) -> tuple[NDArray[Any], NDArray[Any] | None, Mapping[str, Any]]:
+def _read_hdf5(path: Path, dataset: str | None, angles: str | None) -> _Read:
     with open_hdf5(path) as file:
-        frames = _hdf5_array(file, dataset or _only_stack(file))
-        return frames, None if angles is None else _hdf5_array(file, angles), {}
-
-
-def _hdf5_array(file: h5py.File, name: str) -> NDArray[Any]:
-    if file.get(name, getclass=True) is not h5py.Dataset:
-        raise ValueError(f"{file.filename} has no dataset {name!r}")
-    array: NDArray[Any] = file[name][()]
-    return array
-
-
-def _only_stack(file: h5py.File) -> str:
-    stacks: list[str] = []
-
-    def look(name: str, node: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(node, h5py.Dataset) and node.ndim in (3, 4):
-            stacks.append(name)
-
-    file.visititems(look)
-    if len(stacks) == 1:
-        return stacks[0]
-    listed = ", ".join(stacks) or "none"
-    raise ValueError(f"name the dataset of frames in {file.filename}; with 3 or 4 axes: {listed}")
+        frames = read_frames_of(file, [dataset] if dataset else frame_datasets(file))
+        positions = None if angles is None else read_frames_of(file, [angles])
+        return _Read(frames, positions, {}, *own_mask(file))

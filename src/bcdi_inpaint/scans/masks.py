@@ -80,6 +80,7 @@ def missing_pixels(
     roi: tuple[Span, Span] | None = None,
     binning: tuple[int, int] = (1, 1),
     mask: NDArray[np.bool_] | None = None,
+    own: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Everything that is missing in a stack.
 
@@ -91,6 +92,8 @@ def missing_pixels(
         Its gaps, cut and binned as the frames are.
     mask
         ``(row, col)`` or ``(frame, row, col)`` bool: what else is missing.
+    own
+        ``(row, col)`` bool: what the detector itself says is missing.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def missing_pixels(
         raise ValueError(
             f"mask must be {frame_shape} or {flags.shape}, as the frames are; got {mask.shape}"
         )
-    return geometry.merge(detector=gaps, user=mask, flags=flags).mask
+    return geometry.merge(detector=gaps, user=mask, own=own, flags=flags).mask
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -72,6 +72,8 @@ class PointFrames:
         ``(point,)``, which Event each point belongs to; None if only the order is known.
     notes
         What was unusual in getting them.
+    mask
+        bool ``(row, col)``, what the detector itself says is missing; None if it says nothing.
     """
 
     stream: str
@@ -79,3 +81,4 @@ class PointFrames:
     array: NDArray[Any]
     seq_nums: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = field(default=())
+    mask: NDArray[np.bool_] | None = None
