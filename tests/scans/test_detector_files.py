@@ -87,3 +87,12 @@ def test_the_mask_of_a_cxi_file_is_taken(tmp_path: Path) -> None:
     scan = from_file(path)
     assert scan.mask[4].all()
     assert scan.mask.sum() == 30
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "uint32", "int64", "bool"])
+def test_a_mask_may_be_of_any_integers(tmp_path: Path, dtype: str) -> None:
+    path = tmp_path / "scan.nxs"
+    with h5py.File(path, "w") as file:
+        file["entry/instrument/detector/data"] = FRAMES[:, :40, :50]
+        file["entry/instrument/detector/pixel_mask"] = np.eye(40, 50, dtype=dtype)
+    np.testing.assert_array_equal(from_file(path).mask, np.eye(40, 50, dtype=bool))

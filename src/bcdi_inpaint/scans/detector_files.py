@@ -92,10 +92,10 @@ def own_mask(file: h5py.File) -> tuple[NDArray[np.bool_] | None, str]:
         if (
             not isinstance(stored, h5py.Dataset)
             or stored.ndim != 2
-            or stored.dtype.kind not in "iu"
+            or stored.dtype.kind not in "iub"
         ):
             continue
-        values = stored[()]
+        values = stored[()].astype(np.int64)  # narrow integers don't hold all bits
         counted = [
             f"{number} {meaning}"
             for bit, meaning in enumerate(NEXUS_MEANINGS)
