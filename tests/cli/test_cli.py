@@ -145,6 +145,25 @@ def test_fill_can_leave_check_and_twin_out(scan: Path, tmp_path: Path) -> None:
     assert "self-check" not in out.stdout
 
 
+def test_finetune_says_before_any_work_what_weights_must_be_called(
+    scan: Path, tmp_path: Path
+) -> None:
+    out = run("finetune", scan, tmp_path / "weights.pt", "--detector", "maxipix_2x2")
+    assert out.exit_code == 2
+    assert "must end in .safetensors" in " ".join(out.stderr.split())
+
+
+def test_finetune_writes_nothing_where_nothing_got_better(scan: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "tuned.safetensors"
+    out = run("finetune", scan, weights, *FILL[:4], "--seconds", "1")
+    if out.exit_code == 0:
+        assert weights.is_file()
+    else:
+        assert out.exit_code == 1, out.output
+        assert "no better than before, so nothing is written" in out.stderr
+        assert not weights.exists()
+
+
 def test_a_training_leaves_weights_however_short_it_is_and_goes_on_without_its_recipe(
     tmp_path: Path,
 ) -> None:

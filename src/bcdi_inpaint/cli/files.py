@@ -111,14 +111,19 @@ def finetune(
     from bcdi_inpaint.filling.patching import finetune
     from bcdi_inpaint.scans import from_file
 
+    if weights.suffix != ".safetensors":
+        raise typer.BadParameter(f"{weights} must end in .safetensors", param_hint="WEIGHTS")
     read = from_file(scan, dataset=dataset, detector=detector, roi=roi)
     with share_progress(console, "fine-tuning") as progress:
         tuned = finetune(
             read.frames, read.mask, model=model, seconds=seconds, device=device, progress=progress
         )
-    tuned.save(weights, scan=scan.name)
-    verdict = "better than before" if tuned.improved else "no better: the old weights are kept"
-    typer.echo(
-        f"{weights}: deviance {tuned.before:.4f} -> {tuned.after:.4f} on held-out portions, {verdict} "
-        f"({tuned.portions} portions, {tuned.epochs} epochs, {tuned.seconds:.0f} s)"
+    figures = (
+        f"deviance {tuned.before:.4f} -> {tuned.after:.4f} on held-out patches "
+        f"({tuned.portions} patches, {tuned.epochs} epochs, {tuned.seconds:.0f} s)"
     )
+    if not tuned.improved:
+        typer.echo(f"no better than before, so nothing is written: {figures}", err=True)
+        raise typer.Exit(1)
+    tuned.save(weights, scan=scan.name)
+    typer.echo(f"{weights}: {figures}")
