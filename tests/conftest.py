@@ -1,4 +1,4 @@
-"""Real parts that several rooms' tests share: a Tiled server, a RunEngine, detector files."""
+"""Real parts that several packages' tests share: a Tiled server, a RunEngine, detector files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metadata model, its documentation, and what it makes of the other rooms' types."""
+"""The metadata model, its documentation, and what it makes of the other packages' types."""
 
 from __future__ import annotations
 

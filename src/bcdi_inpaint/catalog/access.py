@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .layout import SPEC
-from .listing import Listed, listing
+from .listing import listing
 from .nodes import wanted_tags
 
 if TYPE_CHECKING:
@@ -28,20 +28,14 @@ def follow_tags(raw: Container, processed: Container) -> list[str]:
     list of str
         Keys of the nodes whose tags were changed.
     """
-    of_run = {_uid(run): run.access_tags for run in listing(raw) if run.access_tags}
+    of_run = {run.run_uid or run.key: run.access_tags for run in listing(raw) if run.access_tags}
     changed = []
     for node in listing(processed):
-        tags = of_run.get(node.metadata.get("raw_uid"), ())
+        tags = of_run.get(node.metadata.get("raw_uid", ""), ())
         if SPEC in node.specs and tags and not set(node.access_tags) <= set(tags):
             _retag(processed[node.key], wanted_tags(tags))
             changed.append(node.key)
     return changed
-
-
-def _uid(run: Listed) -> Any:
-    start = run.metadata.get("start")
-    uid = start.get("uid") if isinstance(start, dict) else None
-    return uid if isinstance(uid, str) else run.key
 
 
 def _retag(node: Container, tags: Sequence[str]) -> None:

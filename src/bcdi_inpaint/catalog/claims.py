@@ -46,12 +46,12 @@ class Watch:
     """Since when the claims of others have not been renewed, by this machine's steady clock.
 
     Clocks jump and differ: a claim that expires in hours may have been made an hour before the clock was
-    set right, by a service that is gone. Whoever is at it renews it.
+    set right, by a service that is gone. Whoever works on a node renews its claim.
 
     Parameters
     ----------
     patience
-        Seconds without a renewal after which nobody is at it.
+        Seconds without a renewal after which a claim is taken for left.
     """
 
     def __init__(self, patience: float = LEASE) -> None:

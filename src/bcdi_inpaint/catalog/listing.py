@@ -41,6 +41,13 @@ class Listed:
     specs: tuple[str, ...] = ()
     access_tags: tuple[str, ...] = ()
 
+    @property
+    def run_uid(self) -> str | None:
+        """Uid of the run that it is; None if it is none."""
+        start = self.metadata.get("start")
+        uid = start.get("uid") if isinstance(start, Mapping) else None
+        return uid if isinstance(uid, str) else None
+
 
 def listing(found: Container) -> Iterator[Listed]:
     """All nodes of a container or of what a search has found, in its order, a page at a time."""

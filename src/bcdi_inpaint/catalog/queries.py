@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -132,9 +131,8 @@ def unfilled(raw: Container, processed: Container, *, max_failures: int = 3) -> 
     """
     settled = settled_uids(processed, max_failures=max_failures)
     for node in listing(raw.sort(("start.time", -1))):
-        start = node.metadata.get("start")
-        uid = start.get("uid") if isinstance(start, Mapping) else None
-        if isinstance(uid, str) and uid not in settled:  # whatever has none is no run
+        uid = node.run_uid
+        if uid is not None and uid not in settled:
             yield node.key
 
 

@@ -20,7 +20,7 @@ def simulate(
     evaluation: Annotated[
         bool, typer.Option("--evaluation", help="Draw from the evaluation families and seeds.")
     ] = False,
-    processes: Annotated[int, typer.Option(min=1, help="How many work side by side.")] = 2,
+    processes: Annotated[int, typer.Option(min=1, help="How many work in parallel.")] = 2,
 ) -> None:
     """Simulate rocking scans: counts, noise-free rate, truth."""
     from bcdi_inpaint.lab.simulate.sets import generate

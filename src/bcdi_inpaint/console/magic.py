@@ -51,7 +51,7 @@ def register(shell: InteractiveShell, inpaint: Inpaint) -> None:
         ["Inpainting: status, toggles, results.", ""]
         + [f"%inpaint {c.name} {c.takes}: {c.help}" for c in commands.COMMANDS.values()]
     )
-    # IPython's own annotations are amiss here.
+    # IPython's own annotations are wrong here.
     shell.register_magic_function(magic, "line", "inpaint")  # type: ignore[arg-type]
     ours = shell.Completer.custom_matchers
     ours[:] = [one for one in ours if getattr(one, "matcher_identifier", "") != COMPLETER]

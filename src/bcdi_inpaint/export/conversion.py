@@ -61,9 +61,8 @@ def fill_file(
     """
     write = _writer(target)
     method = method or DEFAULT
-    chosen = settings_of(
-        method, options or {}
-    )  # of nothing else: these are not inpaint's arguments
+    # The method's alone: self_check and the like are no options.
+    chosen = settings_of(method, options or {})
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} to")
     if target.exists() and not force:

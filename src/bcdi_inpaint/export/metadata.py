@@ -1,9 +1,9 @@
-"""The metadata of a filled scan's node, field by field, and how the other rooms' types map to it."""
+"""The metadata of a filled scan's node, field by field, and how the other packages' types map to it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -308,10 +308,11 @@ def to_self_check(flat: Mapping[str, Any]) -> SelfCheck | None:
 
     if "self_check_verdict" not in flat:
         return None
-    absent = {"reason": ""}
     return SelfCheck(
         **{
-            f.name: flat.get(f"self_check_{f.name}", absent.get(f.name, math.nan))
+            f.name: flat.get(
+                f"self_check_{f.name}", math.nan if f.default is MISSING else f.default
+            )
             for f in fields(SelfCheck)
         }
     )

@@ -124,10 +124,10 @@ def _cut(
 
     The halves overlap and fade into each other, so that no seam shows.
     """
-    shrunk = _shrunk(owned, core)
-    if shrunk is None:
+    held = held_in(core, owned[core])
+    if held is None:
         return
-    core = shrunk
+    core = held
     slices = _grow(core, margin, mask.shape)
     while mask[slices].all():  # shut in by wider gaps
         margin *= 2
@@ -165,13 +165,13 @@ def _cut(
     )
 
 
-def _shrunk(owned: NDArray[np.bool_], core: Box) -> Box | None:
-    """The part of a core that holds what is owned."""
-    found = ndimage.find_objects(owned[core].view(np.int8), max_label=1)[0]
+def held_in(box: Box, marked: NDArray[np.bool_]) -> Box | None:
+    """The part of a box that holds what is marked in it (bool, the box's shape); None if nothing is."""
+    found = ndimage.find_objects(marked.view(np.int8), max_label=1)[0]
     if found is None:
         return None
     first, second, third = (
-        slice(c.start + f.start, c.start + f.stop) for c, f in zip(core, found, strict=True)
+        slice(b.start + f.start, b.start + f.stop) for b, f in zip(box, found, strict=True)
     )
     return (first, second, third)
 

@@ -21,6 +21,11 @@ def embedded(box: Tensor, grid: Shape) -> Tensor:
     return field
 
 
+def corner(field: Tensor, shape: Shape) -> Tensor:
+    """What `embedded` has put on a grid."""
+    return field[tuple(slice(0, n) for n in shape)]
+
+
 def forward(field: Tensor) -> Tensor:
     """Transform of real fields over the last three axes."""
     spectrum: Tensor = torch.fft.rfftn(field, dim=(-3, -2, -1))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from .fourier import embedded, forward, grid_for, inverse
+from .fourier import corner, embedded, forward, grid_for, inverse
 from .friedel.symmetry import shift
 from .local_mean import NARROW, WIDE, gaussian, local_mean
 from .method import Fill
@@ -234,7 +234,7 @@ def _told_by_twin(
     # The centre misses the grid by a fraction of a voxel.
     told = weight(grid)[2] * shift(grid, symmetry.offset, opposite.device).conj()
     mean = inverse(forward(embedded(opposite, grid)) * told, grid)
-    return Prior(mean[tuple(slice(0, n) for n in shape)], spectrum)
+    return Prior(corner(mean, shape), spectrum)
 
 
 def _noise(mean: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ class Method:
         ``estimate(stack, mask, twin=...)``: what is found out once, from the whole stack; `fill` then takes
         `surroundings` too, made of it for each band. None where nothing is.
     at_once
-        Bands that are filled side by side on the CPU; more than one only where torch does the work.
+        Bands that are filled in parallel on the CPU; more than one only where torch does the work.
     """
 
     fill: Callable[..., Fill]

@@ -1,4 +1,4 @@
-"""Bands filled side by side: two that have a thread each are done sooner than one that has two."""
+"""Bands filled in parallel: two that have a thread each are done sooner than one that has two."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def side_by_side(
+def in_parallel(
     do: Callable[[Item], Result], items: Sequence[Item], at_once: int
 ) -> Iterator[Result]:
     """What `do`, which works in torch on the CPU, makes of each item, in their order.

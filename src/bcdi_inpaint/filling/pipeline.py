@@ -12,7 +12,7 @@ from .arguments import empty_frames, measured_counts, read_device, read_mask, re
 from .bands import Band, bands
 from .empty import fill_empty
 from .methods import DEFAULT, method_named, settings_of
-from .parallel import side_by_side
+from .parallel import in_parallel
 from .result import Inpainted, Report
 from .self_checking import artificial_gaps, hidden_by
 from .self_checking import self_check as check_fill
@@ -195,7 +195,7 @@ def _fill(
         return method.fill(known, around, **options, **told)
 
     at_once = method.at_once if options.get("device", "cpu") == "cpu" else 1
-    for band, (rate, deviation) in zip(work, side_by_side(fill, work, at_once), strict=True):
+    for band, (rate, deviation) in zip(work, in_parallel(fill, work, at_once), strict=True):
         share = (band.weight() / _weight_of_all(band, work))[band.own]
         intensity[band.slices][band.own] += rate[band.own] * share
         sigma[band.slices][band.own] += deviation[band.own] * share

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 
 from . import conjugate_gradients
-from .fourier import embedded, forward, grid_for, inverse
+from .fourier import corner, embedded, forward, grid_for, inverse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,18 +157,14 @@ class Slab:
         alone = torch.eye(len(rim), device=known.device)
         seen = covariance[:, rim] + noise * alone
         solved = torch.cholesky_inverse(torch.linalg.cholesky(seen)) - alone / noise
-        room = planes.new_zeros(len(rim), first, second)
-        room[:, : planes.shape[1], : planes.shape[2]] = planes[near[rim]]
-        return Slab(axis, known, near, rim, room, waves, covariance, solved, spectrum, noise)
+        beside = embedded(planes[near[rim]], (len(rim), first, second))
+        return Slab(axis, known, near, rim, beside, waves, covariance, solved, spectrum, noise)
 
     def mean(self, data: Tensor, before: Tensor) -> Tensor:
         """Posterior mean in the gap and close to it, 0 elsewhere."""
         expected = before.movedim(self.axis, 0)
-        seen = torch.zeros_like(self.known)
         planes = (data.movedim(self.axis, 0) - expected)[self.near[self.rim]]
-        rows, cols = planes.shape[1:]
-        seen[:, :rows, :cols] = planes
-        seen *= self.known
+        seen = embedded(planes, tuple(self.known.shape)) * self.known
         within = self.covariance[:, self.rim]
 
         def measured(weights: Tensor) -> Tensor:
@@ -178,9 +174,11 @@ class Slab:
             return (self._waved(self.inverse, rest) + rest / self.noise) * self.known
 
         weights = conjugate_gradients.solve(measured, seen, SLAB_STEPS, condition)
-        above = self._waved(self.covariance, weights)[:, :rows, :cols]
+        above = self._waved(self.covariance, weights)
         found = torch.zeros_like(expected)
-        found[self.near] = above + expected[self.near]
+        found[self.near] = expected[self.near] + corner(
+            above, (len(self.near), *expected.shape[1:])
+        )
         return found.movedim(0, self.axis)
 
     def _waved(self, matrices: Tensor, planes: Tensor) -> Tensor:
@@ -236,8 +234,7 @@ class FreeForm:
             self.steps,
         )
         found = torch.zeros_like(data)
-        found[core] = smooth(scaled + hidden)[tuple(slice(0, n) for n in seen.shape)]
-        found[core] += before[core]
+        found[core] = corner(smooth(scaled + hidden), tuple(seen.shape)) + before[core]
         return found
 
     def error(self, generator: torch.Generator) -> Tensor:
@@ -255,8 +252,7 @@ def _error(
     shape = tuple(known.shape)
     grid = grid_for(shape, PAD)
     white = torch.randn(grid, generator=generator).to(known.device)
-    field = inverse(forward(white) * spectrum(grid).sqrt(), grid)
-    field = field[tuple(slice(0, n) for n in shape)]
+    field = corner(inverse(forward(white) * spectrum(grid).sqrt(), grid), shape)
     shots = torch.randn(shape, generator=generator).to(known.device) * noise**0.5
     return given.mean(field + shots, torch.zeros_like(field)) - field
 

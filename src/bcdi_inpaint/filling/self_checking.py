@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .bands import Band, bands
+from .bands import bands, held_in
 from .mirroring import mirrored
 from .result import SelfCheck
 from .verdict import DOUBTFUL, KRIGING_INSTEAD
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .bands import Box
     from .friedel.symmetry import Symmetry
 
     Floats = NDArray[np.floating]
     Bools = NDArray[np.bool_]
-    Box = tuple[slice, slice, slice]
     Predict = Callable[["ArtificialGap"], NDArray[np.float32]]
 
 MARGIN = 16
@@ -142,7 +142,8 @@ def artificial_gaps(stack: Floats, mask: Bools, symmetry: Symmetry | None) -> li
         Of the scan; None if twins don't matter.
     """
     largest = sorted(bands(mask, MARGIN), key=lambda band: -int(band.own.sum()))[:GAPS]
-    return [gap for band in largest if (gap := _copy_of(stack, mask, symmetry, _core(band)))]
+    cores = filter(None, (held_in(band.slices, band.own) for band in largest))
+    return [gap for core in cores if (gap := _copy_of(stack, mask, symmetry, core))]
 
 
 def hidden_by(mask: Bools, gaps: Iterable[ArtificialGap]) -> Bools:
@@ -210,17 +211,6 @@ def _with_surroundings(
     if judged.all():
         hidden[tuple(reach)] = True
     return ArtificialGap((box[0], box[1], box[2]), hidden, where)
-
-
-def _core(band: Band) -> Box:
-    """The box around what a band owns, in the stack's indices."""
-    core = []
-    for axis, whole in enumerate(band.slices):
-        others = tuple(a for a in range(3) if a != axis)
-        own = np.flatnonzero(band.own.any(axis=others))
-        core.append(slice(whole.start + int(own[0]), whole.start + int(own[-1]) + 1))
-    first, second, third = core
-    return (first, second, third)
 
 
 def _brightest_window(stack: Floats, core: Box, across: int) -> Box:

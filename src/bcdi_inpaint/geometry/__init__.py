@@ -12,7 +12,7 @@ from .bad_pixels import MOST_BITS, dead_pixels, flagged, hot_pixels
 from .chips import Detector, Lines, Module
 from .flags import as_recorded
 from .lookup import detector, detectors, recognise
-from .mask_files import CXI_BITS, NEXUS_BITS, read_mask
+from .mask_files import CXI_BITS, NEXUS_BITS, read_mask, rejected
 from .merging import MissingPixels, merge
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "merge",
     "read_mask",
     "recognise",
+    "rejected",
 ]

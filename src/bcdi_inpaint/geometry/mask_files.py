@@ -241,9 +241,15 @@ def _is_missing(
         marked = values == 0
     elif bits is None:
         marked = values != 0
-    else:  # int64: the values may be int8 or float, the bits are up to 32
-        marked = (np.where(nan, 0, values).astype(np.int64) & bits) != 0
+    else:
+        marked = rejected(np.where(nan, 0, values), bits)
     return np.asarray(marked | nan)
+
+
+def rejected(values: NDArray[Any], bits: int) -> NDArray[np.bool_]:
+    """Pixels of a bit field in which any of `bits` is set."""
+    # int64: the values may be int8 or float, the bits are up to 32
+    return np.asarray((values.astype(np.int64) & bits) != 0)
 
 
 def _refuse(dataset: str | None, path: Path) -> None:

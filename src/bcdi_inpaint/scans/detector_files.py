@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from bcdi_inpaint.geometry import CXI_BITS, NEXUS_BITS
+from bcdi_inpaint.geometry import CXI_BITS, NEXUS_BITS, rejected
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,15 +95,15 @@ def own_mask(file: h5py.File) -> tuple[NDArray[np.bool_] | None, str]:
             or stored.dtype.kind not in "iub"
         ):
             continue
-        values = stored[()].astype(np.int64)  # narrow integers don't hold all bits
+        values = stored[()]
         counted = [
             f"{number} {meaning}"
             for bit, meaning in enumerate(NEXUS_MEANINGS)
-            if bits == NEXUS_BITS and (number := int(np.count_nonzero(values & 1 << bit)))
+            if bits == NEXUS_BITS and (number := np.count_nonzero(rejected(values, 1 << bit)))
         ]
-        rejected = (values & bits) != 0
+        mask = rejected(values, bits)
         told = f" ({', '.join(counted)})" if counted else ""
-        return rejected, f"the file's own mask {name} marks {int(rejected.sum())} pixels{told}"
+        return mask, f"the file's own mask {name} marks {np.count_nonzero(mask)} pixels{told}"
     return None, ""
 
 

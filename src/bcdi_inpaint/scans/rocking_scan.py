@@ -1,4 +1,4 @@
-"""A rocking scan as every other room sees it: frames, mask, angles and metadata."""
+"""A rocking scan as every other package sees it: frames, mask, angles and metadata."""
 
 from __future__ import annotations
 

@@ -25,8 +25,9 @@ from bcdi_inpaint.lab.simulate import simulate_scan
 from bcdi_inpaint.lab.training import TrainingRecipe, read_recipe, train, write_outcome
 from bcdi_inpaint.lab.training.batches import blocks
 from bcdi_inpaint.lab.training.courses import course
+from bcdi_inpaint.lab.training.curve import read_curve
 from bcdi_inpaint.lab.training.gaps import draw_mask
-from bcdi_inpaint.lab.training.loop import _step, read_curve
+from bcdi_inpaint.lab.training.loop import _step
 from bcdi_inpaint.lab.training.volumes import simulated_portions
 
 if TYPE_CHECKING:

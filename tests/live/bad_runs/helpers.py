@@ -156,6 +156,11 @@ def is_about(arguments: tuple[Any, ...], uid: str) -> bool:
     return any(uid in repr(argument) for argument in arguments)
 
 
+def step_name(value: Any) -> str:
+    """What a test calls a place, or a step in it, where something is made to fail."""
+    return value if isinstance(value, str) else value.__name__
+
+
 def fail_for(
     monkeypatch: pytest.MonkeyPatch,
     place: Any,

@@ -11,6 +11,7 @@ from tests.live.bad_runs.helpers import (
     LIMITS,
     fail_for,
     feed,
+    step_name,
 )
 
 from bcdi_inpaint import inpaint
@@ -88,7 +89,7 @@ def test_a_run_with_odd_fields_is_filled(
         (worker, "fill_finished", "bad"),
         (supervisor, "_order", "bad"),
     ],
-    ids=lambda value: value if isinstance(value, str) else value.__name__,
+    ids=step_name,
 )
 def test_catching_up_goes_on_behind_a_bad_run(
     place: Any,

@@ -15,6 +15,7 @@ from tests.live.bad_runs.helpers import (
     feed,
     run_of,
     sources,
+    step_name,
     until,
 )
 
@@ -54,7 +55,7 @@ def publisher() -> Iterator[tuple[Callable[[str, Any], None], str]]:
         (InpaintCallback, "__call__", "bad"),
         (ZmqSource, "_take", "first"),
     ],
-    ids=lambda value: value if isinstance(value, str) else value.__name__,
+    ids=step_name,
 )
 def test_0mq_goes_on_behind_a_bad_run(
     place: Any,
@@ -99,7 +100,7 @@ def test_0mq_goes_on_behind_a_bad_run(
         (TiledSource, "_look_or_wait", "first"),
         (TiledSource, "_subscribe_or_wait", "first"),
     ],
-    ids=lambda value: value if isinstance(value, str) else value.__name__,
+    ids=step_name,
 )
 def test_tiled_is_looked_at_behind_a_bad_run(
     place: Any,

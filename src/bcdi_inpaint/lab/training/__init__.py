@@ -1,7 +1,8 @@
 """Training: recipes, data, the loop."""
 
 from .artefacts import write_outcome
-from .loop import Progress, train
+from .curve import Progress
+from .loop import train
 from .recipes import TrainingRecipe, read_recipe
 
 __all__ = [

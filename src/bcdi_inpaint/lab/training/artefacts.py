@@ -10,7 +10,7 @@ from bcdi_inpaint.lab.provenance import source_commit
 from bcdi_inpaint.lab.simulate.recipes import TRAINING_FAMILIES, TRAINING_STRAINS
 
 from .courses import course
-from .loop import read_curve
+from .curve import read_curve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .courses import Course
-    from .loop import Progress
+    from .curve import Progress
     from .recipes import TrainingRecipe
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +20,7 @@ from bcdi_inpaint.filling.patching.devices import autocast, channels_last, choos
 
 from .batches import blocks
 from .courses import course
+from .curve import Progress, append_row
 from .recipes import TrainingRecipe
 
 if TYPE_CHECKING:
@@ -38,29 +38,6 @@ VALIDATION_SEEDS = 10**6
 
 HELD_OUT_SHARE = 0.2
 """Of the minutes that a training has, at most for making held-out volumes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a training stands; one row of ``curve.csv``.
-
-    Attributes
-    ----------
-    step, portions
-        Steps made; portions seen, over all processes.
-    training, validation, start
-        What the network's course shows (deviance as a share of kriging's; the reference's published
-        loss): mean since the last row, on held-out volumes, and there of what the network starts from.
-    seconds
-        Of training so far, over all sessions.
-    """
-
-    step: int
-    portions: int
-    training: float
-    validation: float
-    start: float
-    seconds: float
 
 
 @dataclass(slots=True)
@@ -151,7 +128,7 @@ def train(
         row = _mark(state, taught, recipe, held_out, recent, start)
         recent.clear()
         state.save(checkpoint)
-        _append(row, folder / "curve.csv")
+        append_row(row, folder)
         if report is not None:
             report(row)
 
@@ -184,18 +161,6 @@ def train(
             mark()
     network: nn.Module = state.average.module
     return network.to("cpu").eval()
-
-
-def read_curve(folder: Path) -> list[Progress]:
-    """The rows of ``curve.csv``."""
-    with (folder / "curve.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        Progress(**{f.name: _NUMBER[f.type](row[f.name]) for f in fields(Progress)}) for row in rows
-    ]
-
-
-_NUMBER: dict[Any, Callable[[str], Any]] = {"int": int, "float": float}
 
 
 class _Clock:
@@ -318,12 +283,3 @@ def _keep_recipe(recipe: TrainingRecipe, folder: Path) -> None:
             f"{folder} holds a training by another recipe ({path}): take another folder, or that recipe"
         )
     path.write_text(recipe.model_dump_json(indent=2))
-
-
-def _append(row: Progress, path: Path) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(Progress)])
-        if new:
-            writer.writeheader()
-        writer.writerow(asdict(row))

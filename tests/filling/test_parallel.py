@@ -1,4 +1,4 @@
-"""Bands are filled side by side, to the same bits, within bounds, and nobody else notices."""
+"""Bands are filled in parallel, to the same bits, within bounds, and nobody else notices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bcdi_inpaint.filling import inpaint
-from bcdi_inpaint.filling.parallel import side_by_side
+from bcdi_inpaint.filling.parallel import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +39,13 @@ def test_results_come_in_order_and_the_threads_are_shared(threads: int) -> None:
         together.wait()  # nobody passes alone
         return number, torch.get_num_threads()
 
-    assert list(side_by_side(work, range(6), 2)) == [(n, threads // 2) for n in range(6)]
+    assert list(in_parallel(work, range(6), 2)) == [(n, threads // 2) for n in range(6)]
     assert torch.get_num_threads() == threads_of_a_new_thread() == threads
 
 
 def test_only_a_few_are_held_at_once(threads: int) -> None:
     done: list[int] = []
-    taken = side_by_side(done.append, range(20), 2)
+    taken = in_parallel(done.append, range(20), 2)
     for number in range(20):
         next(taken)
         assert len(done) <= number + 3
@@ -53,7 +53,7 @@ def test_only_a_few_are_held_at_once(threads: int) -> None:
 
 def test_an_error_comes_through_and_leaves_the_threads_as_they_were(threads: int) -> None:
     with pytest.raises(ZeroDivisionError):
-        list(side_by_side(lambda number: 1 // (number - 3), range(20), 2))
+        list(in_parallel(lambda number: 1 // (number - 3), range(20), 2))
     assert torch.get_num_threads() == threads_of_a_new_thread() == threads
 
 
