@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bcdi_inpaint.base_error import BcdiInpaintError
     from bcdi_inpaint.catalog import filled
     from bcdi_inpaint.filling import Inpainted, Report, SelfCheck, inpaint
     from bcdi_inpaint.filling.patching import FineTuned, finetune
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bcdi_inpaint.scans import RockingScan, ScanMetadata
 
 _HOME = {
+    "BcdiInpaintError": ".base_error",
     "Detector": ".geometry",
     "detector": ".geometry",
     "detectors": ".geometry",
@@ -36,6 +38,7 @@ _HOME = {
 }
 
 __all__ = [
+    "BcdiInpaintError",
     "Detector",
     "FineTuned",
     "Inpainted",

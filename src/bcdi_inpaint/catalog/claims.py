@@ -18,6 +18,7 @@ import httpx
 from tiled.client.utils import ClientError
 from tiled.structures.core import StructureFamily
 
+from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.export.metadata import FillMetadata, from_scan
 from bcdi_inpaint.export.quicklook import draw
 from bcdi_inpaint.export.volumes import write_volumes
@@ -73,11 +74,11 @@ class Watch:
         return dead
 
 
-class ClaimedError(RuntimeError):
+class ClaimedError(BcdiInpaintError, RuntimeError):
     """Somebody else is writing this fill; the message says who and until when."""
 
 
-class AlreadyFilledError(RuntimeError):
+class AlreadyFilledError(BcdiInpaintError, RuntimeError):
     """There is a complete node for this run, detector and method."""
 
 

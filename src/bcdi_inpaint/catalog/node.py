@@ -15,6 +15,7 @@ from tiled.client.metadata_update import DELETE_KEY
 from tiled.client.utils import ClientError
 from tiled.structures.core import StructureFamily
 
+from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.export.layout import (
     DIMS,
     INTENSITY,
@@ -48,7 +49,7 @@ STATUS_EVERY = 1.0
 """Seconds between updates of a claim and the number of frames written."""
 
 
-class ClaimLostError(RuntimeError):
+class ClaimLostError(BcdiInpaintError, RuntimeError):
     """The node has gone: the claim had expired and somebody else has taken over."""
 
 

@@ -8,6 +8,7 @@ import httpx
 from tiled.client.utils import ClientError
 from tiled.queries import Key
 
+from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.export.metadata import FillMetadata
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tiled.structures.core import StructureFamily
 
 
-class TagsRefusedError(PermissionError):
+class TagsRefusedError(BcdiInpaintError, PermissionError):
     """The server does not let this key give the node the access tags of the raw run."""
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.catalog import AlreadyFilledError, ClaimedError, ClaimLostError
 from bcdi_inpaint.scans import printable
 
@@ -44,11 +45,11 @@ _KINDS = {
 """Names of exceptions."""
 
 
-class CannotFollowError(RuntimeError):
+class CannotFollowError(BcdiInpaintError, RuntimeError):
     """A run can't be filled while it goes on; it may be once it has finished."""
 
 
-class NotThereYetError(RuntimeError):
+class NotThereYetError(BcdiInpaintError, RuntimeError):
     """The run is not in the catalogue, or has not finished there."""
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bcdi_inpaint.base_error import BcdiInpaintError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
@@ -172,7 +174,7 @@ KEPT = (complex, bytearray, range, slice, pickle.PickleBuffer)
 """Plain types that pickle asks about."""
 
 
-class UnreadableError(RuntimeError):
+class UnreadableError(BcdiInpaintError, RuntimeError):
     """A message came whole, but can't be read here; `uid` is that of the run that it is about."""
 
     def __init__(self, uid: str, why: str) -> None:

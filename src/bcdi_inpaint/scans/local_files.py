@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlparse
 
 import h5py
 
+from bcdi_inpaint.base_error import BcdiInpaintError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -18,7 +20,7 @@ OPEN_FOR_SWMR = 0b100
 """Of the consistency flags in a superblock of version 3."""
 
 
-class OutsideRootsError(PermissionError):
+class OutsideRootsError(BcdiInpaintError, PermissionError):
     """A document or a file names a file that is not below an allowed folder."""
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from bcdi_inpaint.base_error import BcdiInpaintError
+
 from .start_stop import RunStart, field
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class Skip:
         return f"{self.reason} ({self.detail})" if self.detail else str(self.reason)
 
 
-class NoImagesError(ValueError):
+class NoImagesError(BcdiInpaintError, ValueError):
     """A run has no frames."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.catalog.listing import listing
 from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger
@@ -42,7 +43,7 @@ class SeenRun:
     stop: Mapping[str, Any]
 
 
-class NoRunError(ValueError):
+class NoRunError(BcdiInpaintError, ValueError):
     """A node is no run, or none that could be filled; the message says why."""
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bcdi_inpaint.base_error import BcdiInpaintError
+
 from .buffers import Buffers
 
 if TYPE_CHECKING:
@@ -33,11 +35,11 @@ DEEPEST = 100
 """Lists and the like within each other. What goes on with a copy calls itself for each, as this does."""
 
 
-class TooLargeError(ValueError):
+class TooLargeError(BcdiInpaintError, ValueError):
     """A document takes more memory than there is for it."""
 
 
-class TooDeepError(ValueError):
+class TooDeepError(BcdiInpaintError, ValueError):
     """A document holds lists and the like in more than `DEEPEST` levels."""
 
 

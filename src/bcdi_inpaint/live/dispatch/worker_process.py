@@ -10,6 +10,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import TYPE_CHECKING
 
+from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.scans import RunStart
 
 from ..errors import Fault, reason
@@ -72,7 +73,7 @@ def start_process(connection: Connection, limits: Limits) -> subprocess.Popen[by
     )
 
 
-class WorkerLostError(RuntimeError):
+class WorkerLostError(BcdiInpaintError, RuntimeError):
     """The worker's end of the pipe is closed."""
 
 
