@@ -136,7 +136,7 @@ class Fill:
     def write_frames(
         self,
         start: int,
-        intensity: NDArray[np.floating[Any]],
+        intensity: NDArray[np.floating],
         sigma: NDArray[np.float32],
         mask: NDArray[np.bool_],
         *,
@@ -327,7 +327,7 @@ class Fill:
         return self._call(new_child)
 
     def _write_whole(
-        self, key: str, array: NDArray[Any], dims: tuple[str, ...], units: str
+        self, key: str, array: NDArray[np.number], dims: tuple[str, ...], units: str
     ) -> None:
         chunks = tuple((length,) for length in array.shape)
         child = self._new_child(key, array_source(array.shape, array.dtype, chunks, dims), units)

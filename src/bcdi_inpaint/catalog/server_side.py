@@ -90,7 +90,7 @@ async def _spool(node: Any, metadata: dict[str, Any], folder: Path) -> FilledSca
     return reader.FilledScan(reader.assemble(volumes, metadata), scan, angles)
 
 
-async def _copy(node: Any, name: str, folder: Path) -> NDArray[Any]:
+async def _copy(node: Any, name: str, folder: Path) -> NDArray[np.number]:
     array = await node.lookup_adapter([name])
     structure = array.structure()
     copy = np.lib.format.open_memmap(

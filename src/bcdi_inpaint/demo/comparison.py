@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
@@ -49,5 +49,5 @@ def compare(experiment: Experiment, filled: Inpainted) -> Table:
     return table
 
 
-def _interpolated(experiment: Experiment, method: str) -> NDArray[np.floating[Any]]:
+def _interpolated(experiment: Experiment, method: str) -> NDArray[np.floating]:
     return inpaint(experiment.counts, experiment.mask, method, self_check=False).intensity

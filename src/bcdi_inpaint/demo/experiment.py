@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,8 +45,8 @@ class Experiment:
     """
 
     sample: str
-    counts: NDArray[Any]
-    angles: NDArray[np.floating[Any]]
+    counts: NDArray[np.number]
+    angles: NDArray[np.floating]
     detector: str
     roi: tuple[Span, Span]
     mask: NDArray[np.bool_]
@@ -101,8 +101,8 @@ def replayed(
 
 def _behind_gaps(
     sample: str,
-    counts: NDArray[Any],
-    angles: NDArray[np.floating[Any]],
+    counts: NDArray[np.number],
+    angles: NDArray[np.floating],
     detector: str,
     rate: NDArray[np.float32] | None = None,
     *,

@@ -52,7 +52,7 @@ _SOFT_LIMIT = np.nextafter(_SOFT, np.float32(-np.inf))
 
 
 def pynx_arrays(
-    intensity: NDArray[np.floating[Any]], mask: NDArray[np.bool_], gaps: Gaps
+    intensity: NDArray[np.floating], mask: NDArray[np.bool_], gaps: Gaps
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """Data and mask as PyNX takes them from Python.
 
@@ -227,7 +227,7 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
             intensity[part], errors[part], gap[part] = values, sigmas, missing
 
 
-def _save(path: Path | str, **arrays: NDArray[Any]) -> None:
+def _save(path: Path | str, **arrays: NDArray[np.number]) -> None:
     with whole_file(path) as partial, partial.open("wb") as file:  # numpy appends .npz to a name
         np.savez_compressed(file, allow_pickle=False, **arrays)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    Value = TypeVar("Value", bound=np.generic)
 
 Peak = tuple[int, int, int]
 
@@ -44,7 +46,7 @@ class Quicklook:
     peak: Peak
 
 
-def draw(intensity: NDArray[np.floating[Any]], mask: NDArray[np.bool_]) -> Quicklook:
+def draw(intensity: NDArray[np.floating], mask: NDArray[np.bool_]) -> Quicklook:
     """Orthogonal cuts through the Bragg peak, raw on the left, filled on the right, log scale.
 
     In each half the frame is at the upper left, the cut along its row below it and the cut along
@@ -78,7 +80,7 @@ def draw(intensity: NDArray[np.floating[Any]], mask: NDArray[np.bool_]) -> Quick
     return Quicklook(np.asarray(canvas), peak)
 
 
-def find_peak(intensity: NDArray[np.floating[Any]]) -> Peak:
+def find_peak(intensity: NDArray[np.floating]) -> Peak:
     """Voxel of the maximum, found in blocks of frames."""
     n, rows, cols = intensity.shape
     step = Blocks.of((n, rows, cols), intensity.dtype).frames
@@ -91,7 +93,9 @@ def find_peak(intensity: NDArray[np.floating[Any]]) -> Peak:
     return where
 
 
-def cuts(volume: NDArray[Any], peak: Peak) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def cuts(
+    volume: NDArray[Value], peak: Peak
+) -> tuple[NDArray[Value], NDArray[Value], NDArray[Value]]:
     """Orthogonal planes through a voxel: ``(row, col)``, ``(frame, col)`` and ``(row, frame)``."""
     frame, row, col = peak
     return (
@@ -101,7 +105,7 @@ def cuts(volume: NDArray[Any], peak: Peak) -> tuple[NDArray[Any], NDArray[Any], 
     )
 
 
-def _coloured(planes: tuple[NDArray[Any], ...]) -> NDArray[np.uint8]:
+def _coloured(planes: tuple[NDArray[np.number], ...]) -> NDArray[np.uint8]:
     from matplotlib import colormaps
 
     logs = [np.log10(1 + np.maximum(plane, 0)) for plane in planes]
@@ -110,7 +114,7 @@ def _coloured(planes: tuple[NDArray[Any], ...]) -> NDArray[np.uint8]:
     return _arrange(parts, empty=255)
 
 
-def _arrange(parts: Sequence[NDArray[Any]], *, empty: Any) -> NDArray[Any]:
+def _arrange(parts: Sequence[NDArray[Value]], *, empty: float) -> NDArray[Value]:
     """Frame, cut along its row below it, cut along its column beside it."""
     frame, below, beside = parts
     rows, cols = frame.shape[:2]
@@ -123,7 +127,7 @@ def _arrange(parts: Sequence[NDArray[Any]], *, empty: Any) -> NDArray[Any]:
     return image
 
 
-def _zoom(image: NDArray[Any]) -> NDArray[Any]:
+def _zoom(image: NDArray[Value]) -> NDArray[Value]:
     """Enlarged by a whole number, or averaged down; any missing pixel keeps a gap visible."""
     from PIL import Image
 
@@ -133,7 +137,7 @@ def _zoom(image: NDArray[Any]) -> NDArray[Any]:
     height, width = (max(1, length * _SIZE // largest) for length in image.shape[:2])
     pixels = Image.fromarray(image.astype(np.uint8) * (255 if image.dtype == bool else 1))
     small = np.array(pixels.resize((width, height), Image.Resampling.BOX))
-    return small > 0 if image.dtype == bool else small
+    return (small > 0 if image.dtype == bool else small).astype(image.dtype)
 
 
 def _outline(gap: NDArray[np.bool_]) -> NDArray[np.bool_]:

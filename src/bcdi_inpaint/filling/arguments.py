@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def read_device(device: str, method: str, *, learned: bool) -> tuple[str, list[s
     return device, []
 
 
-def read_stack(stack: ArrayLike) -> NDArray[Any]:
+def read_stack(stack: ArrayLike) -> NDArray[np.number]:
     """Numbers ``(frame, row, col)``, as they are."""
     if np.ma.isMaskedArray(stack):
         raise ValueError(
@@ -84,14 +84,14 @@ def read_mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def measured_counts(
-    counts: NDArray[Any], mask: NDArray[np.bool_], notes: list[str]
+    counts: NDArray[np.number], mask: NDArray[np.bool_], notes: list[str]
 ) -> NDArray[np.floating]:
     """A float copy of `counts` with exactly the measured values, and 0 in missing voxels.
 
     Frame by frame, so that nothing of the size of the stack is made but the result.
     """
     integer = counts.dtype.kind in "iu"
-    flag = np.iinfo(counts.dtype).max if integer else np.inf
+    flag = np.iinfo(counts.dtype.name).max if integer else np.inf
     dtype: type[np.floating] = np.float32
     negative = flagged = 0
     for frame, gap in zip(counts, mask, strict=True):

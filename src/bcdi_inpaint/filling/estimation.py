@@ -50,7 +50,7 @@ class Part(NamedTuple):
     """Some frames of a scan, and those that may hold their twins; see `Estimate.of_part`."""
 
     first: int
-    stack: NDArray[Any]
+    stack: NDArray[np.number]
     mask: NDArray[np.bool_]
     start: int
 
@@ -87,7 +87,7 @@ class Estimate:
         return self.symmetry if self.part is None else None
 
     def of_part(
-        self, first: int, stack: NDArray[Any], mask: NDArray[np.bool_], start: int
+        self, first: int, stack: NDArray[np.number], mask: NDArray[np.bool_], start: int
     ) -> Estimate:
         """The same for some frames of the scan, whose twins are found in other frames.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
     from .bands import Box
 
+Voxel = TypeVar("Voxel", bound=np.generic)
 
-def mirrored(volume: NDArray[Any], mirror: Sequence[int], box: Box | None = None) -> NDArray[Any]:
+
+def mirrored(
+    volume: NDArray[Voxel], mirror: Sequence[int], box: Box | None = None
+) -> NDArray[Voxel]:
     """What lies at mirror - q for each voxel q of a box (by default of the volume); 0 where nothing does."""
     within = box or tuple(slice(0, n) for n in volume.shape)
     sources, targets = [], []

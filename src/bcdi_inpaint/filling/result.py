@@ -132,7 +132,7 @@ class Inpainted:
         How it was made.
     """
 
-    intensity: NDArray[np.floating[Any]]
+    intensity: NDArray[np.floating]
     sigma: NDArray[np.float32]
     mask: NDArray[np.bool_]
     report: Report = field(repr=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,7 +26,7 @@ DEAD_EXPECTED = 25.0
 """Counts that the neighbours of a dead pixel must have: exp(-25) is the odds of none by chance."""
 
 
-def flagged(frames: NDArray[Any], *, bits: int | None = None) -> NDArray[np.bool_]:
+def flagged(frames: NDArray[np.number], *, bits: int | None = None) -> NDArray[np.bool_]:
     """Mark values that are flags instead of counts.
 
     These are NaN and infinities, negative values (-1 and -2 mark gaps and bad pixels on Pilatus),
@@ -63,7 +63,7 @@ def flagged(frames: NDArray[Any], *, bits: int | None = None) -> NDArray[np.bool
     if frames.dtype.kind == "f":
         flags = ~np.isfinite(frames)
     else:
-        flags = frames == np.iinfo(frames.dtype).max
+        flags = frames == np.iinfo(frames.dtype.name).max
     if frames.dtype.kind != "u":
         flags |= frames < 0
     if frames.dtype.itemsize > 2:  # others can't hold such values
@@ -76,8 +76,8 @@ def flagged(frames: NDArray[Any], *, bits: int | None = None) -> NDArray[np.bool
 
 def hot_pixels(
     *,
-    dark: NDArray[Any] | None = None,
-    frames: NDArray[Any] | None = None,
+    dark: NDArray[np.number] | None = None,
+    frames: NDArray[np.number] | None = None,
     mask: NDArray[np.bool_] | None = None,
     level: float = 1.0,
 ) -> NDArray[np.bool_]:
@@ -133,7 +133,7 @@ def hot_pixels(
 
 
 def dead_pixels(
-    frames: NDArray[Any], *, mask: NDArray[np.bool_] | None = None
+    frames: NDArray[np.number], *, mask: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
     """Find pixels that never count while their neighbours clearly do.
 
@@ -166,7 +166,7 @@ def dead_pixels(
 
 
 def _blocks(
-    frames: NDArray[Any], mask: NDArray[np.bool_] | None
+    frames: NDArray[np.number], mask: NDArray[np.bool_] | None
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
     """Counts, and number of measured frames, of each pixel in each part of the scan."""
     if frames.ndim != 3:
@@ -190,7 +190,7 @@ def _known(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]
 
 
 def _neighbours(
-    counts: NDArray[np.float64], measured: NDArray[Any], *, absent: float
+    counts: NDArray[np.float64], measured: NDArray[np.number], *, absent: float
 ) -> NDArray[np.float64]:
     """Counts a frame of each pixel's eight neighbours in ascending order, (8, row, col).
 

@@ -101,7 +101,7 @@ def read_mask(
     return mask
 
 
-Stored = dict[str, tuple["NDArray[Any]", int | None]]
+Stored = dict[str, tuple["NDArray[np.number]", int | None]]
 """Name -> an array, and which bits reject a pixel where the file's convention says so."""
 
 
@@ -174,7 +174,9 @@ def _hdf5(path: Path, dataset: str | None) -> Stored:
         return {name: _hdf5_mask(path, file, name, cxi=cxi) for name in names}
 
 
-def _hdf5_mask(path: Path, file: Any, name: str, *, cxi: bool) -> tuple[NDArray[Any], int | None]:
+def _hdf5_mask(
+    path: Path, file: Any, name: str, *, cxi: bool
+) -> tuple[NDArray[np.number], int | None]:
     import h5py
 
     if file.get(name, getclass=True) is not h5py.Dataset:
@@ -226,7 +228,7 @@ _READERS: dict[tuple[str, ...], Callable[[Path, str | None], Stored]] = {
 
 
 def _is_missing(
-    values: NDArray[Any], missing: str, bits: int | None, path: Path
+    values: NDArray[np.number], missing: str, bits: int | None, path: Path
 ) -> NDArray[np.bool_]:
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{path}: a mask holds numbers or booleans; this is {values.dtype}")
@@ -246,7 +248,7 @@ def _is_missing(
     return np.asarray(marked | nan)
 
 
-def rejected(values: NDArray[Any], bits: int) -> NDArray[np.bool_]:
+def rejected(values: NDArray[np.number], bits: int) -> NDArray[np.bool_]:
     """Pixels of a bit field in which any of `bits` is set."""
     # int64: the values may be int8 or float, the bits are up to 32
     return np.asarray((values.astype(np.int64) & bits) != 0)

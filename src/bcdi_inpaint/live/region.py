@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class PeakFinder:
             if not self.found:
                 self._see(np.where(missing, 0, frame).clip(min=0))
 
-    def _see(self, counts: NDArray[Any]) -> None:
+    def _see(self, counts: NDArray[np.number]) -> None:
         total = float(counts.sum())
         if total > self._most:
             self._most = total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def from_documents(
     """
     run = documents.run
     stream, key = choose_image(run, documents.images, choices, data_key)
-    parts: list[tuple[NDArray[Any], range]] = []
+    parts: list[tuple[NDArray[np.number], range]] = []
     n_points: Counter[tuple[int, ...]] = Counter()
     notes: list[str] = []
     for location in documents.located(stream, key):
@@ -87,7 +87,7 @@ def read_points(
     roots: Sequence[str | Path],
     retry: Retry = ONCE,
     largest: int = LARGEST_STACK,
-) -> tuple[NDArray[Any], range]:
+) -> tuple[NDArray[np.number], range]:
     """Frames ``(point, frame of the point, row, col)`` at a location, and the points' ``seq_num``.
 
     There are fewer points than numbers if a file doesn't have them all at the last attempt.

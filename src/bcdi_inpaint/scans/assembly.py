@@ -128,7 +128,7 @@ def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingSc
 def pair(
     n_points: int,
     seq_nums: NDArray[np.int64] | None,
-    event_seq_nums: NDArray[Any] | None,
+    event_seq_nums: NDArray[np.number] | None,
     angles: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
     """Find out which frames belong to which rows of the Events' table.
@@ -154,6 +154,7 @@ def pair(
         in_order = np.arange(n_paired)
         return in_order, in_order, _left_out(n_points - n_paired, 0)
     row_of = {int(number): row for row, number in enumerate(event_seq_nums)}
+    numbers: NDArray[np.number]
     if seq_nums is not None:
         numbers = seq_nums
     elif n_points == len(row_of):
@@ -175,8 +176,8 @@ def pair(
 
 
 def merge_frames(
-    array: NDArray[Any], rule: FramesPerPoint | None, *, bits: int | None = None
-) -> tuple[NDArray[Any], NDArray[np.bool_], int]:
+    array: NDArray[np.number], rule: FramesPerPoint | None, *, bits: int | None = None
+) -> tuple[NDArray[np.number], NDArray[np.bool_], int]:
     """Make one stack of several frames a point.
 
     Parameters
@@ -209,7 +210,7 @@ def merge_frames(
     return merged, np.logical_or.reduce(flags, axis=1), 1
 
 
-def _doubtful_counts(frames: NDArray[Any], flags: NDArray[np.bool_]) -> list[str]:
+def _doubtful_counts(frames: NDArray[np.number], flags: NDArray[np.bool_]) -> list[str]:
     """Say so if the brightest counts are what 16-bit images have for flags."""
     if frames.dtype.itemsize <= 2 or np.max(frames, initial=0, where=~flags) != FLAG_OF_16_BITS:
         return []

@@ -57,7 +57,7 @@ def frame_datasets(file: h5py.File) -> list[str]:
     raise ValueError(f"name the dataset of frames in {file.filename}; with 3 or 4 axes: {listed}")
 
 
-def read_frames_of(file: h5py.File, names: list[str]) -> NDArray[np.generic]:
+def read_frames_of(file: h5py.File, names: list[str]) -> NDArray[np.number]:
     """All frames of some datasets, one after the other.
 
     Raises

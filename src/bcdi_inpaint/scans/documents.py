@@ -198,7 +198,7 @@ class RunDocuments(DocumentRouter):
         self._news.append(location)
 
 
-def _as_declared(array: NDArray[Any], data_key: Document) -> NDArray[Any]:
+def _as_declared(array: NDArray[np.number], data_key: Document) -> NDArray[np.number]:
     """Frames in the dtype in which ``TiledWriter`` stores them, so that live and offline see the same values.
 
     Frames that came as lists, or that the device returns in another dtype than it declares, would
@@ -236,6 +236,6 @@ def _file(resource: Document) -> tuple[str, str, Mapping[str, Any]]:
     return (f"{root.rstrip('/')}/{path.lstrip('/')}" if root else path), dataset, options
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+def _columns(rows: list[dict[str, Any]]) -> dict[str, NDArray[np.number]]:
     keys = dict.fromkeys(key for row in rows for key in row)
     return {key: np.array([row.get(key, np.nan) for row in rows]) for key in keys}

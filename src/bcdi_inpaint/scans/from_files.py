@@ -96,8 +96,8 @@ def from_file(
 class _Read(NamedTuple):
     """Frames, angles, metadata, and what the file itself takes for missing."""
 
-    frames: NDArray[Any]
-    angles: NDArray[Any] | None = None
+    frames: NDArray[np.number]
+    angles: NDArray[np.number] | None = None
     metadata: Mapping[str, Any] = MappingProxyType({})
     mask: NDArray[np.bool_] | None = None
     note: str = ""
@@ -116,7 +116,7 @@ def _read_npz(path: Path, dataset: str | None, angles: str | None) -> _Read:
 
 
 @contextmanager
-def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[np.number]]]:
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
             yield arrays

@@ -57,7 +57,7 @@ def read_frames(
     roots: Sequence[str | Path],
     retry: Retry = ONCE,
     largest: int = LARGEST_STACK,
-) -> NDArray[Any]:
+) -> NDArray[np.number]:
     """Read frames ``[start, stop)`` of a dataset, or as many of them as are there.
 
     Frames are counted over all leading axes, so that ``(point, frame, row, col)`` counts like
@@ -95,7 +95,7 @@ def read_frames(
     """
     start, stop = frames
     failure: OSError | None = None
-    read: NDArray[Any] | None = None
+    read: NDArray[np.number] | None = None
     for _ in retry:
         path = allowed_path(uri, roots)
         try:
@@ -117,7 +117,9 @@ def read_frames(
     return read
 
 
-def _frames(dataset: h5py.Dataset, start: int, stop: int | None, largest: int) -> NDArray[Any]:
+def _frames(
+    dataset: h5py.Dataset, start: int, stop: int | None, largest: int
+) -> NDArray[np.number]:
     *leading, rows, cols = dataset.shape
     per_entry = int(np.prod(leading[1:], dtype=int))
     there = _whole_entries(dataset) * per_entry if leading else 1
@@ -128,7 +130,7 @@ def _frames(dataset: h5py.Dataset, start: int, stop: int | None, largest: int) -
     check_size(((last - first) * per_entry, rows, cols), dataset.dtype, largest)
     check_size(dataset.chunks or (), dataset.dtype, largest)
     entries = dataset[first:last] if leading else dataset[()]
-    flat: NDArray[Any] = entries.reshape(-1, rows, cols)
+    flat: NDArray[np.number] = entries.reshape(-1, rows, cols)
     return flat[start - first * per_entry : stop - first * per_entry]
 
 

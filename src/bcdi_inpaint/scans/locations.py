@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from .rocking_scan import Span
@@ -21,7 +22,7 @@ class FramesInEvent:
     stream: str
     data_key: str
     seq_num: int
-    array: NDArray[Any]
+    array: NDArray[np.number]
 
     @property
     def seq_nums(self) -> Span:

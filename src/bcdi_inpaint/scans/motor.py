@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def rocking_motor(start: Document, stream: Stream) -> str | None:
     return None
 
 
-def in_degrees(angles: NDArray[Any], units: str | None) -> NDArray[np.float64]:
+def in_degrees(angles: NDArray[np.number], units: str | None) -> NDArray[np.float64]:
     """Motor readings as float64 degrees; without units, or in others than rad, as they are."""
     return np.asarray(angles, dtype=np.float64) * DEGREES_PER_UNIT.get(text(units), 1.0)
 
@@ -60,7 +60,7 @@ def _named(start: Document) -> Iterator[str]:
         yield from (motor, f"{motor}_readback", f"{motor}-readback", f"{motor}_user_readback")
 
 
-def _is_monotonic(column: NDArray[Any]) -> bool:
+def _is_monotonic(column: NDArray[np.number]) -> bool:
     if column.dtype.kind not in "iuf":
         return False
     steps = np.diff(column[np.isfinite(column)].astype(np.float64))

@@ -94,7 +94,7 @@ class RockingScan:
         Provenance and geometry.
     """
 
-    frames: NDArray[Any]
+    frames: NDArray[np.number]
     mask: NDArray[np.bool_]
     angles: NDArray[np.float64] | None = None
     metadata: ScanMetadata = field(default_factory=ScanMetadata)

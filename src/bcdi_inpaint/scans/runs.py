@@ -147,7 +147,7 @@ def _stream_containers(run: Container) -> Iterator[tuple[str, Container]]:
 
 def _stream(container: Container, children: Mapping[str, Any]) -> Stream:
     metadata = container.metadata
-    columns: dict[str, NDArray[Any]] = {}
+    columns: dict[str, NDArray[np.number]] = {}
     for node in children.values():
         if node.structure_family == "table":
             table = node.read()
@@ -172,7 +172,7 @@ def _access_tags(run: Container) -> tuple[str, ...]:
 
 def _read(
     node: ArrayClient, roots: Sequence[str | Path], retry: Retry, largest: int
-) -> tuple[NDArray[Any], tuple[str, ...]]:
+) -> tuple[NDArray[np.number], tuple[str, ...]]:
     """Frames ``(point, frame, row, col)``, from Tiled or else from the file; and notes."""
     n_points, *per_point, rows, cols = node.shape
     shape = (int(np.prod(per_point, dtype=int)), rows, cols)
@@ -220,10 +220,10 @@ def _refuse_broken_files(node: ArrayClient, roots: Sequence[str | Path]) -> None
 
 
 def _read_files(
-    source: Any, n_frames: int, reader: Callable[..., NDArray[Any]], reason: str
-) -> NDArray[Any]:
+    source: Any, n_frames: int, reader: Callable[..., NDArray[np.number]], reason: str
+) -> NDArray[np.number]:
     """The first ``n_frames`` of a data source's files; what they have beyond is ignored."""
-    parts: list[NDArray[Any]] = []
+    parts: list[NDArray[np.number]] = []
     for asset in sorted(source.assets, key=lambda asset: asset.num or 0):
         wanted = n_frames - sum(map(len, parts))
         if wanted:

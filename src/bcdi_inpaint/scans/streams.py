@@ -32,7 +32,7 @@ class Stream:
 
     data_keys: Mapping[str, Document]
     configuration: Mapping[str, Document]
-    columns: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, NDArray[np.number]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class PointFrames:
 
     stream: str
     data_key: str
-    array: NDArray[Any]
+    array: NDArray[np.number]
     seq_nums: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = field(default=())
     mask: NDArray[np.bool_] | None = None

@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from ophyd.sim import SynAxis
 
-Exposure = Callable[[int], NDArray[Any]]
+Exposure = Callable[[int], NDArray[np.number]]
 """Gives the frame of the n-th exposure since staging (0-based)."""
 
 
-def in_order(stack: NDArray[Any]) -> Exposure:
+def in_order(stack: NDArray[np.number]) -> Exposure:
     """Frame after frame of ``stack`` (frame, row, col), from the first one again after the last."""
     return lambda exposure: stack[exposure % len(stack)]
 
 
-def at_motor(stack: NDArray[Any], angles: ArrayLike, motor: SynAxis) -> Exposure:
+def at_motor(stack: NDArray[np.number], angles: ArrayLike, motor: SynAxis) -> Exposure:
     """The frame of ``stack`` whose angle is nearest to where ``motor`` stands."""
     known = np.asarray(angles, dtype=np.float64)
     if known.shape != stack.shape[:1]:
@@ -52,7 +52,9 @@ def at_motor(stack: NDArray[Any], angles: ArrayLike, motor: SynAxis) -> Exposure
     return lambda _exposure: stack[np.abs(known - motor.position).argmin()]
 
 
-def with_gaps(stack: NDArray[Any], mask: NDArray[np.bool_], value: float = 0) -> NDArray[Any]:
+def with_gaps(
+    stack: NDArray[np.number], mask: NDArray[np.bool_], value: float = 0
+) -> NDArray[np.number]:
     """``stack`` as a detector with gaps at ``mask`` records it: with its ``value`` for no data there."""
     return np.where(mask, np.asarray(value, dtype=stack.dtype), stack)
 

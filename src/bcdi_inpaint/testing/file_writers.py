@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import numpy as np
     from numpy.typing import NDArray
 
 DATASET = "/entry/data/data"
@@ -50,7 +51,7 @@ class FrameWriter:
                 self._start()
         self._ask("open", str(path), frame_shape, dtype)
 
-    def write(self, frame: NDArray[Any]) -> int:
+    def write(self, frame: NDArray[np.number]) -> int:
         """Append one frame; return how many the file has."""
         written = self._ask("write", frame)
         assert isinstance(written, int)
@@ -156,7 +157,7 @@ def _create(path: str, frame_shape: tuple[int, int], dtype: str, *, swmr: bool) 
     return file
 
 
-def _append(dataset: h5py.Dataset, frame: NDArray[Any], flush_every: int) -> int:
+def _append(dataset: h5py.Dataset, frame: NDArray[np.number], flush_every: int) -> int:
     written = len(dataset) + 1
     dataset.resize(written, axis=0)
     dataset[-1] = frame

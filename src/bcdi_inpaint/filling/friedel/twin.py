@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ class Twin:
 
 
 def twin_of(
-    stack: NDArray[Any],
+    stack: NDArray[np.number],
     mask: NDArray[np.bool_],
     box: Box,
     symmetry: Symmetry,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    Ints = NDArray[np.integer[Any]]
+    Ints = NDArray[np.integer]
 
 ACROSS, ALONG = 64, 48
 ACROSS_WIDE, ALONG_WIDE = 96, 48

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .cases import Kind, PatternSet
 
-    Counts = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
+    Counts = NDArray[np.number]
     Bools = NDArray[np.bool_]
 
 METHODS = (*SHIPPED, "reference")

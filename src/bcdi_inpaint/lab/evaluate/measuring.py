@@ -6,7 +6,7 @@ import itertools
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .patterns import MeasuredScan, Pattern
     from .stages import Tell
 
-    Counts = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
+    Counts = NDArray[np.number]
     Bools = NDArray[np.bool_]
 
 

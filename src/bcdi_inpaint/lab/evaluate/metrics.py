@@ -8,7 +8,7 @@ alone, in any shape but all in the same one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.special import betainc, gammainc, gammaln
@@ -263,7 +263,7 @@ def real_space_errors(
     return RealSpaceErrors(gap[0], full[0], gap[1], full[1], gap[2], full[2])
 
 
-def particle(truth: NDArray[np.complexfloating[Any, Any]]) -> NDArray[np.bool_]:
+def particle(truth: NDArray[np.complexfloating]) -> NDArray[np.bool_]:
     """Where the true modulus exceeds `PARTICLE_THRESHOLD` of its maximum."""
     modulus = np.abs(truth)
     inside: NDArray[np.bool_] = modulus > PARTICLE_THRESHOLD * modulus.max()
@@ -271,8 +271,8 @@ def particle(truth: NDArray[np.complexfloating[Any, Any]]) -> NDArray[np.bool_]:
 
 
 def phase_std(
-    compared: NDArray[np.complexfloating[Any, Any]],
-    truth: NDArray[np.complexfloating[Any, Any]],
+    compared: NDArray[np.complexfloating],
+    truth: NDArray[np.complexfloating],
     support: NDArray[np.bool_],
 ) -> float:
     """Standard deviation of the phase error in the support, rad, up to a constant phase."""
@@ -282,8 +282,8 @@ def phase_std(
 
 
 def modulus_rmse(
-    compared: NDArray[np.complexfloating[Any, Any]],
-    truth: NDArray[np.complexfloating[Any, Any]],
+    compared: NDArray[np.complexfloating],
+    truth: NDArray[np.complexfloating],
     support: NDArray[np.bool_],
 ) -> float:
     """Root mean square error of the modulus in the support over the true mean modulus."""
@@ -292,8 +292,8 @@ def modulus_rmse(
 
 
 def gradient_rmse(
-    compared: NDArray[np.complexfloating[Any, Any]],
-    truth: NDArray[np.complexfloating[Any, Any]],
+    compared: NDArray[np.complexfloating],
+    truth: NDArray[np.complexfloating],
     support: NDArray[np.bool_],
 ) -> float:
     """Root mean square error of the phase gradient over the three axes, rad a voxel."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .cases import Box
 
-    Counts = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
+    Counts = NDArray[np.number]
     Bools = NDArray[np.bool_]
 
 AVOIDED_RADIUS = 16
@@ -47,8 +47,8 @@ class Pattern:
     """
 
     counts: Counts
-    rate: NDArray[np.floating[Any]] | None
-    phase: NDArray[np.floating[Any]] | None
+    rate: NDArray[np.floating] | None
+    phase: NDArray[np.floating] | None
     peak: tuple[int, int, int]
     judged: Bools
     seed: int

@@ -56,7 +56,7 @@ class ObjectGrid:
         a, b, c = (len(u) for u in self.fractions)
         return a, b, c
 
-    def put(self, array: NDArray[Any]) -> Any:
+    def put(self, array: NDArray[np.number]) -> Any:
         """`array` in the grid's library and on its device."""
         return self.xp.asarray(array, device=self.device)
 
@@ -72,7 +72,7 @@ class ObjectGrid:
         x, y, z = (self.put(part.astype(np.float32)) for part in parts)
         return (x[:, None] + y)[:, :, None] + z
 
-    def exponentials(self, weights: NDArray[Any], gradients: NDArray[Any]) -> Any:
+    def exponentials(self, weights: NDArray[np.number], gradients: NDArray[np.number]) -> Any:
         """Sum over k of ``weights[k] exp(gradients[k] . r)``, which is one matrix product.
 
         `gradients`: (k, 3) in 1/nm, real or complex; the result is float32 or complex64.

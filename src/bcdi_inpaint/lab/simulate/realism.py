@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -53,7 +53,7 @@ class Likeness:
     exceedance: Floats
 
 
-def likeness(counts: NDArray[Any], periods: Sequence[float]) -> Likeness:
+def likeness(counts: NDArray[np.number], periods: Sequence[float]) -> Likeness:
     """Describe a scan whose brightest voxel is the centre, ``shape // 2``.
 
     Parameters
@@ -94,7 +94,7 @@ def likeness(counts: NDArray[Any], periods: Sequence[float]) -> Likeness:
     )
 
 
-def measured_counts(path: Path, size: int = 128) -> NDArray[Any]:
+def measured_counts(path: Path, size: int = 128) -> NDArray[np.number]:
     """Counts about the brightest voxel of a measured scan, hot pixels set to zero.
 
     Parameters
@@ -114,7 +114,7 @@ def measured_counts(path: Path, size: int = 128) -> NDArray[Any]:
 
 
 def simulated_likeness(
-    counts: NDArray[Any], periods: Sequence[float], seeds: Sequence[int]
+    counts: NDArray[np.number], periods: Sequence[float], seeds: Sequence[int]
 ) -> list[Likeness]:
     """`likeness` of simulated scans of the same size, oversampling and brightness as a measured one.
 

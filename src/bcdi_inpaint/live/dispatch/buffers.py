@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Buffers:
     def __init__(self) -> None:
         self._free: deque[memoryview] = deque()  # its operations are atomic
 
-    def copy(self, array: NDArray[Any]) -> NDArray[Any]:
+    def copy(self, array: NDArray[np.number]) -> NDArray[np.number]:
         """Copy an array of plain values."""
         if array.nbytes < SMALL:
             return np.array(array)

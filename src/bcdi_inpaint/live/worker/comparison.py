@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Verdict(StrEnum):
     IMPOSSIBLE = "impossible"
 
 
-def checksums(frames: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
+def checksums(frames: NDArray[np.number], mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
     """Checksums of the measured voxels of each frame, the same for equal counts of any dtype.
 
     Parameters

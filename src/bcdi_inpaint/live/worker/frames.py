@@ -74,7 +74,7 @@ class Collector:
         self._announced: deque[FramesInEvent | FramesInFile] = deque()
         self._next_look = 0.0
         self._source: tuple[str, str] | None = None
-        self._array: NDArray[Any] = np.empty((0, 0, 0, 0))
+        self._array: NDArray[np.number] = np.empty((0, 0, 0, 0))
         self._arrived: NDArray[np.float64] = np.empty(0)
         self._revised: set[int] = set()
 
@@ -216,7 +216,7 @@ class Collector:
             raise CannotFollowError(f"frames came in the streams {self._source[0]} and {source[0]}")
         return source == self._source
 
-    def _put(self, seq_num: int, frames: NDArray[Any]) -> None:
+    def _put(self, seq_num: int, frames: NDArray[np.number]) -> None:
         """Keep the frames ``(point, frame of the point, row, col)`` of points from `seq_num` on."""
         start, stop = seq_num - 1, seq_num - 1 + len(frames)
         if start < 0:
@@ -243,7 +243,9 @@ class Collector:
         self._array[start:stop] = frames
         self._arrived[start:stop] = time.monotonic()
 
-    def _room(self, points: int, like: NDArray[Any], *, spare: bool = False) -> NDArray[Any]:
+    def _room(
+        self, points: int, like: NDArray[np.number], *, spare: bool = False
+    ) -> NDArray[np.number]:
         """Memory for the frames of so many points, for as many again if there may be `spare` ones."""
         largest, frames = self._settings.largest_stack, like.shape[1:]
         try:

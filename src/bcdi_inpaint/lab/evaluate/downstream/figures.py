@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .results import Inverse, Reconstruction
     from .views import View
 
-    Waves = NDArray[np.complexfloating[Any, Any]]
+    Waves = NDArray[np.complexfloating]
 
 MARGIN = 3
 """Voxels that are drawn around the particle."""

@@ -7,7 +7,7 @@ or a hard-filled voxel, ``(0, inf)`` leaves it free, anything between is a confi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.floating[Any]]
+    Floats = NDArray[np.floating]
     Bools = NDArray[np.bool_]
-    Waves = NDArray[np.complexfloating[Any, Any]]
+    Waves = NDArray[np.complexfloating]
 
 SUPPORT_AREA = 0.5
 """Edge of the first support over the array's, as in cohere: objects are oversampled twice at least."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -14,7 +14,7 @@ from ..metrics import gradient_rmse, modulus_rmse, particle, phase_std
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Waves = NDArray[np.complexfloating[Any, Any]]
+    Waves = NDArray[np.complexfloating]
 
 UPSAMPLING = 20
 """Shifts are found to a twentieth of a voxel."""

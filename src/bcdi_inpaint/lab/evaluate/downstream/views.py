@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ..patterns import MeasuredScan
     from .scenes import Plan
 
-    Counts = NDArray[np.floating[Any]]
+    Counts = NDArray[np.floating]
     Bools = NDArray[np.bool_]
-    Waves = NDArray[np.complexfloating[Any, Any]]
+    Waves = NDArray[np.complexfloating]
 
 PINNED: dict[str, Any] = {
     **UNDISTURBED,
