@@ -150,7 +150,7 @@ def test_finetune_says_before_any_work_what_weights_must_be_called(
 ) -> None:
     out = run("finetune", scan, tmp_path / "weights.pt", "--detector", "maxipix_2x2")
     assert out.exit_code == 2
-    assert "must end in .safetensors" in " ".join(out.stderr.split())
+    assert "must end in .safetensors" in " ".join(out.stderr.replace("│", "").split())
 
 
 def test_finetune_writes_nothing_where_nothing_got_better(scan: Path, tmp_path: Path) -> None:

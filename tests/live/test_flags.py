@@ -80,7 +80,7 @@ def test_live_agrees_with_the_finished_run(
         mask[place] |= flag
     np.testing.assert_array_equal(node["mask"].read(), mask)
     np.testing.assert_array_equal(node["intensity"].read()[~mask], frames[~mask])
-    later = fill_finished(catalogs, uid, settings, again=True, progress=lambda *_: None)
+    later = fill_finished(catalogs, uid, settings, again=True)
     np.testing.assert_array_equal(node["mask"].read(), later["mask"].read())
     np.testing.assert_array_equal(node["intensity"].read()[~mask], later["intensity"].read()[~mask])
 

@@ -185,7 +185,7 @@ def test_live_and_later_metadata_agree(catalogs, settings, documents, stack, ang
     settings = replace(settings, final_seconds=np.inf)
     measured = Measured(catalogs, settings, documents(stack, angles, sample_name="Pt"))
     live = dict(measured.run.finish().metadata)
-    later = fill_finished(catalogs, measured.uid, settings, again=True, progress=lambda *_: None)
+    later = fill_finished(catalogs, measured.uid, settings, again=True)
     changing = {"attempt", "claim_expires", "created", "finished", "seconds"}
     differing = {k for k in live if live[k] != later.metadata.get(k)} - changing
     assert not differing

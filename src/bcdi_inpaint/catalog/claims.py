@@ -22,18 +22,19 @@ from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.export.metadata import FillMetadata, from_scan
 from bcdi_inpaint.export.quicklook import draw
 from bcdi_inpaint.export.volumes import write_volumes
+from bcdi_inpaint.progress import no_progress
 
 from .layout import SPECS, node_key
 from .node import Fill
 from .nodes import attempts, create, discard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tiled.client.container import Container
 
     from bcdi_inpaint.filling.result import Inpainted
+    from bcdi_inpaint.progress import Progress
     from bcdi_inpaint.scans.rocking_scan import RockingScan, ScanMetadata
 
 LEASE = 300.0
@@ -184,7 +185,7 @@ def write(
     method: str = "",
     redo: bool = True,
     folder: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Container:
     """Write a filled scan at once.
 
@@ -203,7 +204,7 @@ def write(
         Write the volumes to an HDF5 file in this folder and register it, instead of sending them
         to Tiled. The server must see it under the same path and have it in ``readable_storage``.
     progress
-        Called with the frames written and their total after every block.
+        Told how many frames are written, after every block.
 
     Returns
     -------
@@ -234,26 +235,22 @@ def write(
         raise
 
 
-def _send(fill: Fill, filled: Inpainted, progress: Callable[[int, int], None] | None) -> None:
+def _send(fill: Fill, filled: Inpainted, progress: Progress) -> None:
     """Send the volumes block by block."""
     total = filled.intensity.shape[0]
     step = fill.allocate(filled.intensity.shape, filled.intensity.dtype).frames
     for start in range(0, total, step):
         part = slice(start, min(start + step, total))
         fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
-        if progress is not None:
-            progress(part.stop, total)
+        progress("writing", part.stop, total)
 
 
-def _write_file(
-    fill: Fill, filled: Inpainted, path: Path, progress: Callable[[int, int], None] | None
-) -> None:
+def _write_file(fill: Fill, filled: Inpainted, path: Path, progress: Progress) -> None:
     """Write the volumes to a file, and let Tiled serve them from there."""
 
-    def after_block(done: int, total: int) -> None:
+    def after_block(what: str, done: float, total: float = 1.0) -> None:
         fill.renew_when_due()
-        if progress is not None:
-            progress(done, total)
+        progress(what, done, total)
 
     write_volumes(path, filled, progress=after_block)
     fill.register(path, filled.intensity.shape, filled.intensity.dtype)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bcdi_inpaint.progress import progress_bar
+
 from .root import app, console
 
 
@@ -92,7 +94,7 @@ def backfill(
     from bcdi_inpaint.service import backfill as filling
     from bcdi_inpaint.service.config import load
     from bcdi_inpaint.service.connection import connect
-    from bcdi_inpaint.service.tables import outcomes, track
+    from bcdi_inpaint.service.tables import outcomes
 
     chosen = load(config)
     query = filling.Query(
@@ -106,8 +108,14 @@ def backfill(
     console.print(f"{len(uids)} runs are to be filled")
     if not uids or dry_run:
         return
-    with filling.cluster(scheduler=scheduler, workers=workers, gpus=gpus) as client:
-        done = list(track(filling.backfill(uids, chosen, client), len(uids), console))
+    done = []
+    with (
+        filling.cluster(scheduler=scheduler, workers=workers, gpus=gpus) as client,
+        progress_bar(console) as progress,
+    ):
+        for outcome in filling.backfill(uids, chosen, client):
+            done.append(outcome)
+            progress("filling", len(done), len(uids))
     console.print(outcomes(done))
     if any(outcome.state == filling.FAILED for outcome in done):
         raise typer.Exit(1)
@@ -127,7 +135,6 @@ def catch_up(
     ] = False,
 ) -> None:
     """Fill the runs that the live pipeline has missed."""
-    from bcdi_inpaint.console.printing import count_progress
     from bcdi_inpaint.service import catch_up
     from bcdi_inpaint.service.config import load
     from bcdi_inpaint.service.connection import connect
@@ -135,7 +142,7 @@ def catch_up(
     from .terminal import runs
 
     chosen = load(config)
-    with count_progress(console, "catching up") as progress:
+    with progress_bar(console) as progress:
         done = catch_up(
             *connect(chosen.tiled),
             settings=chosen.filling.settings(),

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bcdi_inpaint.progress import progress_bar
+
 from .options import DetectorKey, Device, Method, parse_options, parse_roi
 from .root import app, console
 
@@ -67,7 +69,7 @@ def fill(
     missing = None
     if mask is not None:
         missing = read_mask(mask, missing="zero" if keep_ones else "nonzero")
-    with console.status("") as status:
+    with progress_bar(console, transient=True) as progress:
         filled = fill_file(
             source,
             target,
@@ -77,7 +79,7 @@ def fill(
             self_check=not no_self_check,
             twin=not no_twin,
             force=force,
-            step=lambda word: status.update(f"{word} ..."),
+            progress=progress,
             dataset=dataset,
             angles=angles,
             detector=detector,
@@ -107,14 +109,13 @@ def finetune(
     device: Device = "auto",
 ) -> None:
     """Tune the patching network to one scan; then: fill --option model=WEIGHTS."""
-    from bcdi_inpaint.console.printing import share_progress
     from bcdi_inpaint.filling.patching import finetune
     from bcdi_inpaint.scans import from_file
 
     if weights.suffix != ".safetensors":
         raise typer.BadParameter(f"{weights} must end in .safetensors", param_hint="WEIGHTS")
     read = from_file(scan, dataset=dataset, detector=detector, roi=roi)
-    with share_progress(console, "fine-tuning") as progress:
+    with progress_bar(console) as progress:
         tuned = finetune(
             read.frames, read.mask, model=model, seconds=seconds, device=device, progress=progress
         )

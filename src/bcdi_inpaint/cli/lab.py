@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bcdi_inpaint.progress import progress_bar
+
 from .options import Device, parse_pixel
 from .root import app, console
 
@@ -26,7 +28,15 @@ def simulate(
     from bcdi_inpaint.lab.simulate.sets import generate
 
     split: Any = "evaluation" if evaluation else "training"
-    paths = generate(folder, count, first_seed=first_seed, split=split, processes=processes)
+    with progress_bar(console) as progress:
+        paths = generate(
+            folder,
+            count,
+            first_seed=first_seed,
+            split=split,
+            processes=processes,
+            progress=progress,
+        )
     typer.echo(f"{len(paths)} scans in {folder}")
 
 
@@ -49,14 +59,17 @@ def train(
     """Train the patching network (or the published one) on simulated (and measured) portions."""
     from bcdi_inpaint.lab.training import read_recipe, train, write_outcome
 
-    from .terminal import training_progress
-
     begun = folder / "recipe.json"
     if recipe is None and begun.is_file():
         recipe = begun
     chosen = read_recipe(recipe, **({"real": real} if real else {}))
-    with training_progress(console, chosen, minutes) as report:
-        network = train(chosen, folder, device=device, minutes=minutes, report=report)
+    with progress_bar(console) as bar:
+
+        def progress(what: str, done: float, total: float = 1.0) -> None:
+            console.print(what, highlight=False)  # each validation stays to be read
+            bar("training", done, total)
+
+        network = train(chosen, folder, device=device, minutes=minutes, progress=progress)
     typer.echo(f"weights: {write_outcome(network, chosen, folder)}")
 
 

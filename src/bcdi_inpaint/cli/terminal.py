@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -15,12 +14,9 @@ PACKAGES = (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from rich.console import Console
+    from collections.abc import Iterable
 
     from bcdi_inpaint.geometry import Detector
-    from bcdi_inpaint.lab.training import Progress, TrainingRecipe
     from bcdi_inpaint.live import RunStatus
 
 
@@ -85,34 +81,3 @@ def runs(done: Iterable[RunStatus]) -> Table:
         scan = "" if run.scan_id is None else str(run.scan_id)
         table.add_row(scan, run.uid[:8], run.state, escape(run.path or run.reason))
     return table
-
-
-@contextmanager
-def training_progress(
-    console: Console, recipe: TrainingRecipe, minutes: float | None
-) -> Iterator[Callable[[Progress], None]]:
-    """A progress bar with time left, and a line for each validation."""
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    from bcdi_inpaint.lab.training.courses import course
-
-    taught = course(recipe)
-    columns = (TextColumn("training"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=console) as bars:
-        task = bars.add_task("training", total=1.0)
-
-        def report(row: Progress) -> None:
-            by_time = row.seconds / (60 * minutes) if minutes else 0.0
-            bars.update(task, completed=max(row.step / recipe.steps, by_time))
-            if not row.step:
-                bars.console.print(f"held out, before training: {row.validation:.3f}; making data")
-                return
-            bars.console.print(
-                f"step {row.step:>6}  portions {row.portions:>8}  "
-                f"{taught.shown}: training {row.training:.3f}, "
-                f"held out {row.validation:.3f} ({taught.start} {row.start:.3f})",
-                highlight=False,
-            )
-
-        yield report

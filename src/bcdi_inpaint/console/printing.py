@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from rich.console import Console
 
@@ -54,24 +53,3 @@ def sheet() -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     return table
-
-
-@contextmanager
-def share_progress(console: Console, what: str) -> Iterator[Callable[[float], None]]:
-    """A progress bar for work that tells the share that is done, 0 to 1."""
-    from rich.progress import Progress as Bars
-
-    with Bars(console=console) as bars:
-        task = bars.add_task(what, total=1.0)
-        yield lambda share: bars.update(task, completed=share)
-
-
-@contextmanager
-def count_progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar for work that tells how many are done, of how many."""
-    from rich.progress import MofNCompleteColumn
-    from rich.progress import Progress as Bars
-
-    with Bars(*Bars.get_default_columns(), MofNCompleteColumn(), console=console) as bars:
-        task = bars.add_task(what, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)

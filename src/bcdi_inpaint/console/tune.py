@@ -38,7 +38,7 @@ def _tuned(job: Job) -> dict[str, Any]:
         scan.frames,
         scan.mask,
         device=job.settings.device,
-        progress=lambda share: _say(share=share),
+        progress=lambda _what, share, _total=1.0: _say(share=share),
         model=job.settings.options["model"],
         seconds=job.seconds,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from bcdi_inpaint.atomic_writing import whole_file
 from bcdi_inpaint.filling import inpaint
 from bcdi_inpaint.filling.methods import DEFAULT, settings_of
+from bcdi_inpaint.progress import no_progress
 from bcdi_inpaint.scans import from_file
 
 from . import formats as exporters
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bcdi_inpaint.filling import Inpainted
+    from bcdi_inpaint.progress import Progress
 
 
 def fill_file(
@@ -32,7 +34,7 @@ def fill_file(
     twin: bool = True,
     self_check: bool = True,
     force: bool = False,
-    step: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
     **reading: Any,
 ) -> Inpainted:
     """Fill the scan in a file and write another file.
@@ -49,8 +51,8 @@ def fill_file(
         Of the method.
     force
         Replace `target` if it is there.
-    step
-        Called with what is being done, in a word.
+    progress
+        Told what is being done.
     **reading
         What `bcdi_inpaint.scans.from_file` takes beside the path.
 
@@ -70,9 +72,9 @@ def fill_file(
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target} is the raw file itself: give another name for the filled one")
     with whole_file(target) as part:
-        step("reading")
+        progress("reading", 0.0)
         scan = from_file(source, **reading)
-        step("filling")
+        progress("filling", 0.1)
         filled = inpaint(
             scan.frames,
             scan.mask,
@@ -82,7 +84,7 @@ def fill_file(
             self_check=self_check,
             **chosen,
         )
-        step("writing")
+        progress("writing", 0.9)
         write(part, FilledScan(filled, scan.metadata, scan.angles))
     return filled
 

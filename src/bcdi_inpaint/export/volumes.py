@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcdi_inpaint.atomic_writing import whole_file
+from bcdi_inpaint.progress import no_progress
 
 from .layout import INTENSITY, MASK, SIGMA, VOLUMES, Blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from bcdi_inpaint.filling.result import Inpainted
+    from bcdi_inpaint.progress import Progress
 
 GROUP = "/entry/data"
 
 
-def write_volumes(
-    path: Path, filled: Inpainted, *, progress: Callable[[int, int], None] | None = None
-) -> None:
+def write_volumes(path: Path, filled: Inpainted, *, progress: Progress = no_progress) -> None:
     """Write the volumes block by block; the file appears under its name once it is whole.
 
     Compressed by Blosc with zstd, which every reader with hdf5plugin knows, Tiled among them.
@@ -51,5 +50,4 @@ def write_volumes(
             part = slice(start, min(start + step, n))
             for name in VOLUMES:
                 data[name][part] = np.asarray(volumes[name][part])
-            if progress is not None:
-                progress(part.stop, n)
+            progress("writing", part.stop, n)

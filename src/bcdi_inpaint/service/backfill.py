@@ -198,7 +198,7 @@ def _fill(
 ) -> Outcome:
     began = time.time()
     catalogs = Catalogs(raw, processed, owner)
-    node = fill_finished(catalogs, uid, settings, again=False, progress=lambda _done, _total: None)
+    node = fill_finished(catalogs, uid, settings, again=False)
     known = node.metadata
     outcome = Outcome(
         uid,

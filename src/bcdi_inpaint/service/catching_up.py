@@ -11,16 +11,18 @@ from bcdi_inpaint.live.callback import InpaintCallback
 from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger, going_on
 from bcdi_inpaint.live.status import RunStatus, State
+from bcdi_inpaint.progress import no_progress
 from bcdi_inpaint.scans import RockingScanRule
 
 from .seen_runs import finished_scans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tiled.client.container import Container
 
     from bcdi_inpaint.live.settings import Limits, Settings
+    from bcdi_inpaint.progress import Progress
 
 logger = GuardedLogger(__name__)
 
@@ -68,7 +70,7 @@ def catch_up(
     owner: str = "",
     newest_first: bool = False,
     failed_too: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> list[RunStatus]:
     """Fill every finished rocking scan that has no complete node, and have access tags follow the raw runs.
 
@@ -82,7 +84,7 @@ def catch_up(
     newest_first, failed_too
         As `left_over` takes them.
     progress
-        Called with how many runs are done, of how many.
+        Told how many runs are done.
 
     Returns
     -------
@@ -95,8 +97,7 @@ def catch_up(
                 "filled scans got the access tags of their raw runs: %s", ", ".join(changed)
             )
     uids = left_over(raw, processed, rule=rule, newest_first=newest_first, failed_too=failed_too)
-    if progress is not None:
-        progress(0, len(uids))
+    progress("catching up", 0, len(uids))
     done: list[RunStatus] = []
     if uids:
         with InpaintCallback(
@@ -105,8 +106,7 @@ def catch_up(
             for number, status in enumerate(fill_all(callback, uids), start=1):
                 if status.state is not State.SKIPPED:
                     done.append(status)
-                if progress is not None:
-                    progress(number, len(uids))
+                progress("catching up", number, len(uids))
     return done
 
 

@@ -7,13 +7,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from rich.console import Console
+    from collections.abc import Iterable, Sequence
 
     from .backfill import Outcome
     from .checks import Finding
@@ -43,23 +40,6 @@ def outcomes(done: Sequence[Outcome]) -> Table:
         if outcome.reason:
             table.add_row(outcome.uid, escape(outcome.reason))
     return table
-
-
-def track(done: Iterable[Outcome], total: int, console: Console) -> Iterator[Outcome]:
-    """Pass on what is done, with a progress bar that says how fast and how long yet."""
-    columns = (
-        TextColumn("filling"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=total, rate="")
-        for number, outcome in enumerate(done, start=1):
-            elapsed = progress.tasks[task].elapsed or 1.0
-            progress.update(task, advance=1, rate=f"{60 * number / elapsed:.1f} runs/min")
-            yield outcome
 
 
 def _sheet(columns: int) -> Table:

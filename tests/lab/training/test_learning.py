@@ -143,11 +143,11 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
     recipe = SMALL.model_copy(update={"steps": 3})
     whole = train(recipe, tmp_path / "whole", device="cpu")
 
-    def kill_after_first(row: object) -> None:
+    def kill_after_first(what: str, done: float, total: float = 1.0) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "killed", device="cpu", report=kill_after_first)
+        train(recipe, tmp_path / "killed", device="cpu", progress=kill_after_first)
     resumed = train(recipe, tmp_path / "killed", device="cpu")
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name

@@ -11,16 +11,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from bcdi_inpaint.progress import no_progress
+
 from .devices import autocast, channels_last, choose_device
 from .losses import loss
 from .patches import PORTIONS, Portions, cut_portions
 from .weights import load_model, save_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
+
+    from bcdi_inpaint.progress import Progress
 
     from .network import PatchingNetwork
 
@@ -85,7 +88,7 @@ def finetune(
     learning_rate: float = 2e-4,
     device: str = "auto",
     seed: int = 0,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = no_progress,
 ) -> FineTuned:
     """Tune a network on portions of a scan that no gap touches.
 
@@ -112,7 +115,7 @@ def finetune(
     seed
         Of the places of gaps and portions.
     progress
-        Called with the share of the work that is done, 0 to 1.
+        Told the share of the work that is done.
 
     Raises
     ------
@@ -132,8 +135,7 @@ def finetune(
         gap = _artificial_gap(rng, missing)
         hidden = np.where(missing, 0, counts)
         made.append(cut_portions(rng, hidden, hidden, ~missing, gap | missing, str(target)))
-        if progress is not None:
-            progress(0.4 * min((time.monotonic() - began) / (0.4 * seconds), 1))
+        progress("making patches", 0.4 * min((time.monotonic() - began) / (0.4 * seconds), 1))
     held_out, training = _split(made)
     before = best = _deviance(network, held_out, target)
     kept = copy.deepcopy(network.state_dict())
@@ -145,8 +147,7 @@ def finetune(
             if time.monotonic() - began > seconds:
                 break
             _step(network, optimiser, training[index].turned(rng), target)
-            if progress is not None:
-                progress(0.4 + 0.6 * (done + count / len(training)) / epochs)
+            progress("fine-tuning", 0.4 + 0.6 * (done + count / len(training)) / epochs)
         done += 1
         now = _deviance(network, held_out, target)
         since_best += 1

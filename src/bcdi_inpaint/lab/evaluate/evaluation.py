@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bcdi_inpaint.progress import progress_bar
+
 from .cases import SEEDS
 from .journal import Journal
 from .measuring import run, run_measured, unable
 from .networks import learned
 from .origin import origin
 from .patterns import read_scan
-from .stages import progress
 from .tables import make_tables
 from .writing import write
 
@@ -69,19 +70,19 @@ def evaluate(request: Request, console: Console) -> Evaluation:
         journal = Journal(request.out / "unfinished.jsonl", decisive, provenance.commit)
         if journal.begun != provenance.commit:
             remarks.append(f"the run began with commit {journal.begun}")
-    with progress(console) as tell:
+    with progress_bar(console, transient=True) as progress:
         if request.data is None:
-            results = run(config, tell, journal)
+            results = run(config, progress, journal)
         else:
             scan = read_scan(request.data, request.avoid)
-            results = run_measured(config, scan, tell, journal)
+            results = run_measured(config, scan, progress, journal)
         remarks += [
             f"{refusal.method} refused {number} gaps: {refusal.words}"
             for refusal, number in Counter(results.refusals).items()
         ]
         evaluation = Evaluation(make_tables(results), results, config, provenance, tuple(remarks))
         if request.out is not None and journal is not None:
-            tell("figures", 1.0)
+            progress("figures", 1.0)
             write(evaluation, request.out, measured=request.data is not None)
             journal.discard()
     for table in evaluation.tables:

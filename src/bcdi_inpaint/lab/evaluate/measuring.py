@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from bcdi_inpaint.lab.reference.network import WIDTHS
+from bcdi_inpaint.progress import part
 
 from . import metrics
 from .cases import (
@@ -27,7 +28,6 @@ from .cases import (
 )
 from .patterns import measured, simulated
 from .records import Case, Measures, RealSpace, Record, Refusal, Results
-from .stages import part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.filling import Inpainted
     from bcdi_inpaint.lab.simulate import Recipe
+    from bcdi_inpaint.progress import Progress
 
     from .cases import Box, PatternSet
     from .config import Config
     from .patterns import MeasuredScan, Pattern
-    from .stages import Tell
 
     Counts = NDArray[np.number]
     Bools = NDArray[np.bool_]
 
 
 def run(
-    config: Config, tell: Tell, finished: MutableMapping[str, Results] | None = None
+    config: Config, progress: Progress, finished: MutableMapping[str, Results] | None = None
 ) -> Results:
     """Fill and measure simulated patterns.
 
@@ -55,8 +55,8 @@ def run(
     ----------
     config
         What.
-    tell
-        Told of progress.
+    progress
+        Told which pattern, gap and method is at work.
     finished
         Results of patterns that are not measured again; those that are measured are added.
     """
@@ -66,30 +66,30 @@ def run(
             for which, number in config.patterns.items()
             for index, recipe in enumerate(recipes(which, number, config.shape))
         },
-        tell,
+        progress,
         {} if finished is None else finished,
     )
 
 
 def _gather(
-    units: Mapping[str, Callable[[Tell], Results]],
-    tell: Tell,
+    units: Mapping[str, Callable[[Progress], Results]],
+    progress: Progress,
     finished: MutableMapping[str, Results],
 ) -> Results:
     results = Results()
     for done, (name, measure) in enumerate(units.items()):
         if name not in finished:
-            finished[name] = measure(part(tell, done, len(units), f"{name}, "))
+            finished[name] = measure(part(progress, done, len(units), f"{name}, "))
         results.add(finished[name])
-    tell("done", 1.0)
+    progress("done", 1.0)
     return results
 
 
 def _of_recipe(
-    config: Config, which: PatternSet, index: int, recipe: Recipe, tell: Tell
+    config: Config, which: PatternSet, index: int, recipe: Recipe, progress: Progress
 ) -> Results:
     results = Results()
-    tell(f"{recipe.family}, {recipe.strain}", 0.0)
+    progress(f"{recipe.family}, {recipe.strain}", 0.0)
     pattern = simulated(recipe)
     gaps = list(_gaps(config, pattern, DISTANCES[which], index))
     for at, gap in enumerate(gaps):
@@ -105,14 +105,14 @@ def _of_recipe(
             gap.width,
             gap.distance,
         )
-        results.add(_fill_and_measure(config, pattern, gap, case, part(tell, at, len(gaps))))
+        results.add(_fill_and_measure(config, pattern, gap, case, part(progress, at, len(gaps))))
     return results
 
 
 def run_measured(
     config: Config,
     scan: MeasuredScan,
-    tell: Tell,
+    progress: Progress,
     finished: MutableMapping[str, Results] | None = None,
 ) -> Results:
     """Fill and measure artificial gaps in a measured scan without gaps, see `measured_gaps`.
@@ -123,8 +123,8 @@ def run_measured(
         `patterns` and `kinds` are not used; `shape` is cut out around the peak.
     scan
         What.
-    tell
-        Told of progress.
+    progress
+        Told which pattern, gap and method is at work.
     finished
         As for `run`, by gaps.
     """
@@ -148,7 +148,7 @@ def run_measured(
                 units[f"{which} {width} px {gap.rows or gap.cols} {gap.kind}"] = partial(
                     _fill_and_measure, config, pattern, gap, case
                 )
-    return _gather(units, tell, {} if finished is None else finished)
+    return _gather(units, progress, {} if finished is None else finished)
 
 
 def unable(config: Config) -> dict[str, str]:
@@ -188,7 +188,7 @@ def _gaps(config: Config, pattern: Pattern, distances: Sequence[int], index: int
 
 
 def _fill_and_measure(
-    config: Config, pattern: Pattern, gap: Gap, case: Case, tell: Tell
+    config: Config, pattern: Pattern, gap: Gap, case: Case, progress: Progress
 ) -> Results:
     results = Results()
     shape = pattern.counts.shape
@@ -201,7 +201,7 @@ def _fill_and_measure(
     # What is hidden is hidden: no method is given the counts under the gap.
     stack = np.where(missing, 0, pattern.counts)
     for at, method in enumerate(config.methods):
-        tell(f"{gap.width} px {gap.kind}: {method}", at / len(config.methods))
+        progress(f"{gap.width} px {gap.kind}: {method}", at / len(config.methods))
         started = time.process_time()
         try:
             filled = config.inpaint(stack, mask, method)

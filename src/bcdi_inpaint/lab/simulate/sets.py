@@ -7,8 +7,9 @@ from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from bcdi_inpaint.progress import no_progress
 
 from .recipes import Recipe, Split, draw_recipe
 from .rendering import render
@@ -16,6 +17,8 @@ from .storage import read_recipe, write_scan
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bcdi_inpaint.progress import Progress
 
 
 def generate(
@@ -28,6 +31,7 @@ def generate(
     amplitude: bool = False,
     device: str | None = None,
     processes: int = 1,
+    progress: Progress = no_progress,
     **pinned: Any,
 ) -> list[Path]:
     """Simulate scans of consecutive seeds into ``<split>-<seed>.h5`` files of a folder.
@@ -48,6 +52,8 @@ def generate(
         See `render`.
     processes
         How many work at once, one thread each; on a GPU a few keep it busy.
+    progress
+        Told how many scans there are.
 
     Returns
     -------
@@ -70,16 +76,16 @@ def generate(
         elif read_recipe(path) != recipe:
             raise ValueError(f"{path} holds a scan of other parameters; choose another folder")
 
-    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     make = partial(_make, amplitude=amplitude, device=device)
     # Spawned, not forked: a fork of a process with threads (torch, HDF5, Qt) may hang.
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-    with Progress(*columns) as progress, pool:
-        bar = progress.add_task("", total=count, completed=count - len(missing))
+    progress("simulating", count - len(missing), count)
+    with pool:
         try:
-            for done in as_completed([pool.submit(make, *item) for item in missing.items()]):
-                done.result()
-                progress.advance(bar)
+            made = as_completed([pool.submit(make, *item) for item in missing.items()])
+            for done, future in enumerate(made, start=count - len(missing) + 1):
+                future.result()
+                progress("simulating", done, count)
         except BaseException:  # an interrupt too: don't finish the queue first
             pool.shutdown(cancel_futures=True)
             raise

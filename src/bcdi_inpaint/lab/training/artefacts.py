@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .courses import Course
-    from .curve import Progress
+    from .curve import CurveRow
     from .recipes import TrainingRecipe
 
 
@@ -58,7 +58,7 @@ def write_outcome(network: nn.Module, recipe: TrainingRecipe, folder: Path) -> P
     return taught.save(network, folder, about)
 
 
-def draw_curve(curve: list[Progress], taught: Course, path: Path) -> None:
+def draw_curve(curve: list[CurveRow], taught: Course, path: Path) -> None:
     """Draw what the course shows against portions seen, and what the network starts from."""
     from matplotlib.figure import Figure
 

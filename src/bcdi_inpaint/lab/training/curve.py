@@ -14,7 +14,7 @@ FILE = "curve.csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class CurveRow:
     """Where a training stands; one row of ``curve.csv``.
 
     Attributes
@@ -35,24 +35,33 @@ class Progress:
     start: float
     seconds: float
 
+    def line(self, shown: str, start: str) -> str:
+        """The row in words; `shown` and `start` as in a `Course`."""
+        if not self.step:
+            return f"held out, before training: {self.validation:.3f}; making data"
+        return (
+            f"step {self.step:>6}  portions {self.portions:>8}  {shown}: "
+            f"training {self.training:.3f}, held out {self.validation:.3f} ({start} {self.start:.3f})"
+        )
 
-def append_row(row: Progress, folder: Path) -> None:
+
+def append_row(row: CurveRow, folder: Path) -> None:
     """Add a row to ``curve.csv``."""
     path = folder / FILE
     new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(Progress)])
+        writer = csv.DictWriter(file, [f.name for f in fields(CurveRow)])
         if new:
             writer.writeheader()
         writer.writerow(asdict(row))
 
 
-def read_curve(folder: Path) -> list[Progress]:
+def read_curve(folder: Path) -> list[CurveRow]:
     """The rows of ``curve.csv``."""
     with (folder / FILE).open(newline="") as file:
         rows = list(csv.DictReader(file))
     return [
-        Progress(**{f.name: _NUMBER[f.type](row[f.name]) for f in fields(Progress)}) for row in rows
+        CurveRow(**{f.name: _NUMBER[f.type](row[f.name]) for f in fields(CurveRow)}) for row in rows
     ]
 
 

@@ -17,19 +17,20 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bcdi_inpaint.atomic_writing import whole_file
 from bcdi_inpaint.filling.patching.devices import autocast, channels_last, choose_device
+from bcdi_inpaint.progress import no_progress
 
 from .batches import blocks
 from .courses import course
-from .curve import Progress, append_row
+from .curve import CurveRow, append_row
 from .recipes import TrainingRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
 
     from bcdi_inpaint.filling.patching.patches import Portions
+    from bcdi_inpaint.progress import Progress
 
     from .courses import Course
 
@@ -76,7 +77,7 @@ def train(
     *,
     device: str = "auto",
     minutes: float | None = None,
-    report: Callable[[Progress], None] | None = None,
+    progress: Progress = no_progress,
 ) -> nn.Module:
     """Train a network, or go on with the training in `folder`.
 
@@ -92,8 +93,8 @@ def train(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     minutes
         End after this time at the latest; the learning rate then falls so as to end with it.
-    report
-        Called after each validation.
+    progress
+        Told the figures of each validation, and the share of the training that is done.
 
     Returns
     -------
@@ -129,8 +130,7 @@ def train(
         recent.clear()
         state.save(checkpoint)
         append_row(row, folder)
-        if report is not None:
-            report(row)
+        progress(row.line(taught.shown, taught.start), share_done())
 
     def share_done() -> float:
         return _agree(max(state.step / recipe.steps, clock.share()), target, world)
@@ -248,14 +248,14 @@ def _mark(
     held_out: list[Portions],
     recent: list[Tensor],
     start: float,
-) -> Progress:
+) -> CurveRow:
     """Validate the averaged weights."""
     state.marked = state.step
     validation = _validate(state.average.module, held_out, taught, recipe)
     state.since_best = 0 if validation < state.best else state.since_best + 1
     state.best = min(validation, state.best)
     training = float(torch.stack(recent).mean()) if recent else float("nan")
-    return Progress(
+    return CurveRow(
         state.step, state.portions, training, validation, start, round(state.seconds, 1)
     )
 

@@ -377,5 +377,6 @@ class LiveRun:
         windows = self._with_twins if self._knowledge.symmetric else self._portions.keys()
         return sum(window.stop - window.start for window in windows)
 
-    def _wrote(self, frames: int, total: int) -> None:
+    def _wrote(self, _what: str, done: float, of: float = 1.0) -> None:
+        frames, total = int(done), int(of)
         self._notify(Progress(self._uid, total, frames, total, 0.0, frames))

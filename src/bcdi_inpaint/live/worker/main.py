@@ -174,8 +174,8 @@ class Worker:
             self._done(uid, self._fill(uid, settings, again=True))
 
     def _fill(self, uid: str, settings: Settings, *, again: bool) -> Container:
-        def progress(done: int, total: int) -> None:
-            self._tell(Progress(uid, total, done, total, 0.0))
+        def progress(_what: str, done: float, total: float = 1.0) -> None:
+            self._tell(Progress(uid, int(total), int(done), int(total), 0.0))
 
         return fill_finished(self._catalogs, uid, settings, again=again, progress=progress)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -16,6 +15,7 @@ from bcdi_inpaint import catalog
 from bcdi_inpaint.catalog.claims import LEASE, Watch
 from bcdi_inpaint.export import quicklook
 from bcdi_inpaint.filling import inpaint
+from bcdi_inpaint.progress import no_progress
 from bcdi_inpaint.scans import RunStart, ScanMetadata, from_run
 
 from ..errors import NotThereYetError, reason
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
     from tiled.client.container import Container
 
     from bcdi_inpaint.filling import Estimate, Inpainted
+    from bcdi_inpaint.progress import Progress
     from bcdi_inpaint.scans import RockingScan
 
     from ..settings import Settings
 
 logger = GuardedLogger(__name__)
-
-OnProgress = Callable[[int, int], None]
-"""Called with how many frames are written, of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,12 @@ class Catalogs:
 
 
 def fill_finished(
-    catalogs: Catalogs, uid: str, settings: Settings, *, again: bool, progress: OnProgress
+    catalogs: Catalogs,
+    uid: str,
+    settings: Settings,
+    *,
+    again: bool,
+    progress: Progress = no_progress,
 ) -> Container:
     """Fill a finished run, unless there is a complete node and `again` is false.
 
@@ -204,7 +207,7 @@ def complete(
     scan: RockingScan,
     filled: Inpainted,
     settings: Settings,
-    progress: OnProgress,
+    progress: Progress,
 ) -> Container:
     """Write a filled scan and finish its node.
 
@@ -228,7 +231,7 @@ def complete(
     return finish(fill, scan, filled, settings)
 
 
-def write(fill: catalog.Fill, filled: Inpainted, settings: Settings, progress: OnProgress) -> None:
+def write(fill: catalog.Fill, filled: Inpainted, settings: Settings, progress: Progress) -> None:
     """Write all of a filled scan; blocks that are there already are not sent again."""
     total = len(filled.intensity)
     blocks = fill.allocate(
@@ -237,7 +240,7 @@ def write(fill: catalog.Fill, filled: Inpainted, settings: Settings, progress: O
     for start in range(0, total, blocks.frames):
         part = slice(start, min(start + blocks.frames, total))
         fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
-        progress(part.stop, total)
+        progress("writing", part.stop, total)
 
 
 def finish(

@@ -11,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bcdi_inpaint.progress import progress_bar
+
 from ..config import METHODS
 from ..measuring import unable
 from ..networks import digests, learned
 from ..origin import origin
 from ..patterns import read_scan
-from ..stages import progress
 from . import cohere_runs as cohere
 from .figures import draw_ratios, draw_scatter
 from .fills import FILLS
@@ -74,12 +75,12 @@ def report(request: Request, console: Console, plan: Plan | None = None) -> Ledg
         folder = Path(place)
         ledger = Ledger(folder / "ledger.jsonl", plan.starts, partial(_current, config))
         try:
-            with progress(console) as tell:
+            with progress_bar(console, transient=True) as progress:
                 measured = None
                 if request.data is not None and plan.measured:
-                    tell("reconstructing the whole measured scan", 0.0)
+                    progress("reconstructing the whole measured scan", 0.0)
                     measured = measured_view(plan, read_scan(request.data, request.avoid))
-                Study(plan, config, ledger, folder, measured).run(tell)
+                Study(plan, config, ledger, folder, measured).run(progress)
         except KeyboardInterrupt:
             remarks.append("stopped early: the same command goes on")
         remarks += learned(config)

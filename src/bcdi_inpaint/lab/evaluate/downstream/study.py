@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bcdi_inpaint.progress import part
+
 from ..metrics import amplitude_residual
 from ..networks import digest
-from ..stages import part
 from . import cohere_runs as cohere
 from .figures import draw_slices, slices_path
 from .fills import FILLS
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bcdi_inpaint.filling import Inpainted
+    from bcdi_inpaint.progress import Progress
 
     from ..config import Config
-    from ..stages import Tell
     from .fills import Fill, Use
     from .results import Engine, Ledger, Line
     from .retrieval import Solution
@@ -76,13 +77,13 @@ class Study:
     folder: Path
     measured: View | None = None
 
-    def run(self, tell: Tell) -> None:
+    def run(self, progress: Progress) -> None:
         """Make all results and pictures that aren't there yet."""
         tasks = self._tasks()
         for at, task in enumerate(tasks):
             name = f"{task.engine}, {task.scene.name}, {task.object}: "
-            self._finish(task, part(tell, at, len(tasks), name))
-        tell("done", 1.0)
+            self._finish(task, part(progress, at, len(tasks), name))
+        progress("done", 1.0)
 
     def _tasks(self) -> list[Task]:
         """In such an order that a run that is stopped early has something of everything."""
@@ -104,7 +105,7 @@ class Study:
         first = [task for _, task in sorted(placed, key=lambda pair: pair[0])]
         return first + [task for i in range(1, plan.objects) for task in of_object(SEED + i)]
 
-    def _finish(self, task: Task, tell: Tell) -> None:
+    def _finish(self, task: Task, progress: Progress) -> None:
         there = self.ledger.keys()
         todo = [
             fill
@@ -118,17 +119,17 @@ class Study:
             picture.unlink(missing_ok=True)
         if not todo and (picture is None or picture.exists()):
             return
-        tell("simulating", 0.0)
+        progress("simulating", 0.0)
         if task.engine == "true phases":
             for line in transformed(self.config, task.scene, task.object, todo):
                 self.ledger.add(line)
             return
         view = self._view(task)
         for at, fill in enumerate(todo):
-            tell(fill.name, at / len(todo))
+            progress(fill.name, at / len(todo))
             self._reconstruct(task, view, fill)
         if picture is not None:
-            tell("picture", 1.0)
+            progress("picture", 1.0)
             self._draw(view, picture)
 
     def _picture(self, task: Task) -> Path | None:
