@@ -236,12 +236,13 @@ def warm(inpaint: InpaintCallback, raw: Container, stack: NDArray[Any]) -> None:
 
 
 @contextmanager
-def server(log: Path) -> Iterator[Container]:
+def server(log: Path, *readable: Path) -> Iterator[Container]:
     """The root of a Tiled server in a process of its own, with a streaming cache."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "tiled", "serve", "catalog", "--temp"]
+    command += [part for folder in readable for part in ("-r", str(folder))]
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*command, "--api-key", "secret", "--port", port], stdout=out, stderr=out

@@ -11,9 +11,11 @@ import pytest
 from starlette.testclient import TestClient
 from tiled.client import from_context
 from tiled.client.context import Context, password_grant
+from typer.testing import CliRunner
 
 from bcdi_inpaint.catalog import TagsRefusedError, write
 from bcdi_inpaint.catalog.access import follow_tags
+from bcdi_inpaint.cli import app
 from bcdi_inpaint.service.page import page
 
 pytestmark = pytest.mark.slow
@@ -159,3 +161,35 @@ def test_a_run_that_is_made_private_takes_its_filled_scan_along(
     with page_of as browser:
         assert key not in browser.get("/", auth=("", secret)).text
         assert browser.get(f"/quicklook/{key}.png", auth=("", secret)).status_code == 404
+
+
+def test_a_command_has_the_tags_follow(
+    url: str,
+    operator: Container,
+    make_scan: MakeScan,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    beamline = operator.create_container("commanded", access_tags=["beamline"])
+    runs, processed = (
+        beamline.create_container(name, access_tags=["beamline"]) for name in ("raw", "processed")
+    )
+    scan, filled = make_scan(access_tags=("beamline",))
+    uid = scan.metadata.raw_uid
+    start = {"start": {"uid": uid}, "stop": {"time": 1}}
+    run = runs.create_container(uid, metadata=start, access_tags=["beamline"])
+    key = write(processed, scan, filled).item["id"]
+    run.update_metadata(access_tags=["proposal-1"])
+    secret = operator.context.create_api_key(expires_in=600)["secret"]
+    monkeypatch.setenv("TILED_API_KEY", secret)
+    config = tmp_path / "service.toml"
+    config.write_text(
+        f'[tiled]\nuri = "{url}"\nraw = "commanded/raw"\nprocessed = "commanded/processed"\n'
+    )
+    for expected in (["1 filled scans got the access tags of their raw runs", key], ["0 "]):
+        result = CliRunner().invoke(app, ["tags", str(config)])
+        assert result.exit_code == 0, result.output
+        lines = result.output.splitlines()
+        assert len(lines) == len(expected)
+        assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
+    assert list(processed[key].access_tags) == ["proposal-1"]

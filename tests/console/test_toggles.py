@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bcdi_inpaint.console.remembered import RememberedToggles
 from bcdi_inpaint.console.toggles import Toggles, format_region, load, parse_region, save
 from bcdi_inpaint.filling import METHODS
 from bcdi_inpaint.live import AroundPeak, Settings
@@ -106,3 +110,83 @@ def test_toggles_go_before_what_the_beamline_has_set(tmp_path):
 def test_options_of_another_method_are_left_out():
     base = Settings(method="kriging", options={"iterations": 5})
     assert Toggles(method="linear").settings(base).options == {}
+
+
+@contextmanager
+def full_disk():
+    """No file of this process can grow."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+class Callback:
+    """What toggles are put in force in."""
+
+    enabled, paused, settings = True, False, Settings(method="linear")
+
+    def pause(self):
+        self.paused = True
+
+    def resume(self):
+        self.paused = False
+
+
+@pytest.fixture
+def operator(tmp_path):
+    """Toggles, the callback that they are in force for, and what was said: line, whether it is bad."""
+    said = []
+    callback = Callback()
+    toggles = RememberedToggles(
+        tmp_path / "inpaint.toml",
+        callback,
+        lambda text, *, bad=False: said.append((text, bad)),
+        lambda _: None,
+    )
+    return toggles, callback, said
+
+
+def test_on_a_full_disk_toggles_come_into_force_and_it_is_said(operator):
+    toggles, callback, said = operator
+    toggles.set(method="kriging")
+    with full_disk():
+        toggles.set(on=False)
+        toggles.set(paused=True)
+    assert (callback.enabled, callback.paused) == (False, True)
+    (line, bad), _ = said[1:]
+    assert line.startswith(
+        "inpainting: off, from the next scan on (for this session only: OSError:"
+    )
+    assert bad
+    assert load(toggles.file, Toggles()).on
+    assert sorted(path.name for path in toggles.file.parent.iterdir()) == [
+        ".inpaint.toml.lock",
+        "inpaint.toml",
+    ]
+
+
+def test_what_could_not_be_written_is_written_with_the_next_choice(operator):
+    toggles, callback, said = operator
+    with full_disk():
+        toggles.set(on=False)
+    toggles.set(method="kriging")
+    assert not callback.enabled
+    assert load(toggles.file, Toggles()) == Toggles(on=False, method="kriging")
+    assert said[-1] == (
+        f"method: kriging, from the next scan on (remembered in {toggles.file})",
+        False,
+    )
+    toggles.set(on=True)
+    assert callback.enabled
+
+
+def test_what_could_not_be_written_stays_in_force_when_others_change_the_file(operator):
+    toggles, callback, _ = operator
+    with full_disk():
+        toggles.set(on=False)
+    save(toggles.file, Toggles(method="kriging"))
+    toggles.follow()
+    assert (callback.enabled, callback.settings.method) == (False, "kriging")

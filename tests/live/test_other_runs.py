@@ -19,6 +19,7 @@ from ophyd.sim import SynAxis, SynGauss
 from bcdi_inpaint import detector
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Limits, Settings
+from bcdi_inpaint.live.background_logger import LINES
 from bcdi_inpaint.live.status import FailReason, State
 from bcdi_inpaint.live.worker.pipeline import Catalogs, read_finished
 from bcdi_inpaint.scans import SkipReason
@@ -73,6 +74,7 @@ def test_an_alignment_scan_leaves_nothing_but_a_line_for_those_who_debug(
     assert run.state is State.SKIPPED
     assert run.scan_id == 1
     assert run.reason == "no images (it recorded point, x, x_setpoint)".replace("x", motor.name)
+    LINES.wait(WAIT)
     (line,) = [record for record in caplog.records if uid in record.getMessage()]
     assert line.levelno == logging.DEBUG
     assert "Traceback" not in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime  # noqa: TC003 (typer looks at annotations)
 from pathlib import Path  # noqa: TC003 (typer looks at annotations)
 from typing import Annotated
@@ -156,3 +157,22 @@ def catch_up(
     console.print(runs(done))
     if any(run.state == "failed" for run in done):
         raise typer.Exit(1)
+
+
+@app.command()
+def tags(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="TOML file, as for 'serve'.")
+    ] = None,
+) -> None:
+    """Give filled scans the access tags that their raw runs have by now; nothing is filled."""
+    from bcdi_inpaint.catalog.access import follow_tags
+    from bcdi_inpaint.service.config import load
+    from bcdi_inpaint.service.connection import connect
+
+    raw, processed = connect(load(config).tiled)
+    with closing(raw.context):
+        changed = follow_tags(raw, processed)
+    typer.echo(f"{len(changed)} filled scans got the access tags of their raw runs")
+    for key in changed:
+        typer.echo(key)

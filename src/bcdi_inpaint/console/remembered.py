@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from bcdi_inpaint.live.errors import reason
+
 from .toggles import Toggles, change, load
 
 if TYPE_CHECKING:
@@ -47,11 +49,23 @@ class RememberedToggles:
         self._changed = changed
         self._changing = threading.RLock()
         self._stamp: int | None = None
+        self._unwritten: dict[str, Any] = {}
+        """What was changed while the file could not be written."""
 
     def set(self, **changes: Any) -> None:
-        """Change a toggle, in the file and in force, and say so."""
+        """Change a toggle, in the file and in force, and say so.
+
+        While the file can't be written, as on a full disk, it comes into force all the same, and is
+        remembered with the next one that can be.
+        """
         with self._changing:
-            new = change(self.file, self.value, **changes)
+            wanted = {**self._unwritten, **changes}
+            try:
+                new = change(self.file, self.value, **wanted)
+                self._unwritten, where = {}, f"remembered in {self.file}"
+            except OSError as error:
+                new = self.value.changed(**wanted)
+                self._unwritten, where = wanted, f"for this session only: {reason(error)}"
             self.take(new)
         (name,) = changes
         value = getattr(new, name)
@@ -59,7 +73,8 @@ class RememberedToggles:
             value = "on" if value else "off"
         shown = "auto" if value in (None, "") else value
         name = "inpainting" if name == "on" else name
-        self._say(f"{name}: {shown}, from the next scan on (remembered in {self.file})")
+        said = f"{name}: {shown}, from the next scan on ({where})"
+        self._say(said, bad=bool(self._unwritten))
 
     def take(self, toggles: Toggles) -> None:
         """Put toggles in force; all of them or none."""
@@ -82,7 +97,7 @@ class RememberedToggles:
                 return
             self._stamp = stamp
             try:
-                self.take(load(self.file, self.value))
+                self.take(load(self.file, self.value).changed(**self._unwritten))
             except (ValueError, OSError) as error:
                 self._say(f"toggles stay as they are: {error}", bad=True)
 

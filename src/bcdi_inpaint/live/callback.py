@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from bcdi_inpaint.catalog.claims import unique_owner
 from bcdi_inpaint.scans import RockingScanRule, RunStart, Skip, SkipReason, why_skipped
 
+from .background_logger import BackgroundLogger
 from .dispatch.buffers import Buffers
 from .dispatch.document_queue import DocumentQueue
 from .dispatch.routing import Router
 from .dispatch.run_table import RunTable
 from .dispatch.snapshot import TooDeepError, TooLargeError, snapshot
 from .dispatch.supervision import Supervisor
-from .guard import GuardedLogger, going_on
+from .guard import going_on
 from .messages import Document, Leave, Open, copy_settings
 from .settings import Limits, Settings
 from .status import DropReason, Status
@@ -26,7 +27,7 @@ from .status import DropReason, Status
 if TYPE_CHECKING:
     from tiled.client.container import Container
 
-logger = GuardedLogger(__name__)
+logger = BackgroundLogger(__name__)
 
 
 class InpaintCallback(AbstractContextManager["InpaintCallback"]):

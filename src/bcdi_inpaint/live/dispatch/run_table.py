@@ -9,8 +9,8 @@ from dataclasses import replace
 from threading import Condition
 from typing import TYPE_CHECKING, Any
 
+from ..background_logger import BackgroundLogger
 from ..errors import kind_of
-from ..guard import GuardedLogger
 from ..status import GOING_ON, TO_DO, DropReason, RunStatus, State
 from .known_run import Job, KnownRun
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..messages import Progress
     from ..settings import Limits, Settings
 
-logger = GuardedLogger(__name__)
+logger = BackgroundLogger(__name__)
 
 KEPT = 50
 """Done runs that are remembered, and silent ones that may still stop."""
