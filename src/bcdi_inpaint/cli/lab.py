@@ -76,7 +76,9 @@ def train(
 @app.command()
 def evaluate(
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="A few patterns, in minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Five patterns, single gaps, in minutes.")
+    ] = False,
     method: Annotated[list[str] | None, typer.Option(help="Only this method; repeatable.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="A measured gapless scan instead of simulated ones.")
@@ -88,7 +90,8 @@ def evaluate(
     width: Annotated[list[int] | None, typer.Option(help="Gap width in px; repeatable.")] = None,
     patterns: Annotated[int | None, typer.Option(min=1, help="Of each simulated set.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Weights of the patching model, if not the shipped ones.")
+        list[str] | None,
+        typer.Option(help="Weights of the patching model; repeatable, to compare several."),
     ] = None,
     reference: Annotated[
         Path | None,
@@ -116,7 +119,7 @@ def evaluate(
         avoid=tuple(map(parse_pixel, avoid or ())),
         widths=tuple(width or ()),
         patterns=patterns,
-        model=model,
+        models=tuple(model or ()),
         reference=reference,
         skip=skip,
         device=device,

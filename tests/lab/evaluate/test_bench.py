@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
-from bcdi_inpaint.filling import Inpainted, Report
+from bcdi_inpaint.filling import METHODS, Inpainted, Report
+from bcdi_inpaint.filling.patching.network import PatchingNetwork
+from bcdi_inpaint.filling.patching.weights import save_model
 from bcdi_inpaint.lab.evaluate import Request, cases, config, evaluate
 from bcdi_inpaint.lab.evaluate import measuring as bench
 from bcdi_inpaint.lab.evaluate.config import Config
 from bcdi_inpaint.lab.evaluate.journal import Journal
 from bcdi_inpaint.lab.evaluate.networks import learned
 from bcdi_inpaint.lab.evaluate.patterns import simulated
+from bcdi_inpaint.lab.evaluate.request import weights_by_name
 from bcdi_inpaint.lab.evaluate.tables import make_tables
 
 if TYPE_CHECKING:
@@ -248,6 +252,56 @@ def test_simulated_run_as_the_command_does_it(tmp_path):
     }
 
 
+def test_two_weights_are_compared_in_one_run(tmp_path):
+    ours = [tmp_path / folder / "mine.safetensors" for folder in ("early", "late")]
+    for seed, path in enumerate(ours):
+        path.parent.mkdir()
+        network = PatchingNetwork((8, 8))  # begins as one that changes nothing
+        rng = torch.Generator().manual_seed(seed)
+        for weights in network.parameters():
+            weights.data += 0.03 * torch.randn(weights.shape, generator=rng)
+        save_model(network, path, {"portions": seed})
+    small = Request(("patching",), quick=True, widths=(6,), patterns=1, shape=SHAPE)
+    both = evaluate(replace(small, models=tuple(map(str, ours))), Console(quiet=True))
+    late = evaluate(replace(small, models=(str(ours[1]),)), Console(quiet=True))
+    names = ["patching (early/mine)", "patching (late/mine)"]
+    *_, summary = both.tables
+    figures = {name: cells[:-1] for name, cells in summary.rows}
+    assert list(figures) == [*names, "noise ceiling"]
+    assert figures[names[0]] != figures[names[1]]
+    assert figures[names[1]] == late.tables[-1].rows[0][1][:-1]
+    assert [name for name in names if any(name[:-1] in remark for remark in both.remarks)] == names
+
+
+@pytest.mark.parametrize(
+    ("models", "names"),
+    [
+        (["mine.safetensors"], ["patching"]),
+        (["a/x.safetensors", "a/y.safetensors"], ["patching (x)", "patching (y)"]),
+        (["a/x.safetensors", "b/x.safetensors"], ["patching (a/x)", "patching (b/x)"]),
+        (["a/c/x.safetensors", "b/c/x.safetensors", "patching"],
+         ["patching (a/c/x.safetensors)", "patching (b/c/x.safetensors)", "patching (patching)"]),
+    ],
+)  # fmt: skip
+def test_weights_have_names_as_short_as_tells_them_apart(models, names):
+    assert list(weights_by_name(models)) == names
+
+
+def test_the_end_of_a_run_is_one_line_for_each_method_and_where_the_tables_are(tmp_path):
+    console = Console(record=True, width=100)
+    small = Request(("linear", "nearest"), patterns=1, widths=(6, 38), shape=SHAPE, out=tmp_path)
+    evaluate(small, console)
+    end = console.export_text().partition("Summary")[2].splitlines()
+    rows = [line for line in end if line.startswith("│")]
+    assert [row.split()[1] for row in rows] == ["linear", "nearest", "noise"]
+    assert end[-1] == f"all tables: {tmp_path / 'tables.md'}"
+    assert len(end) < 16
+
+
+def test_quick_compares_the_default_method_with_all_that_ship():
+    assert Request(quick=True).config().methods == METHODS
+
+
 def test_scans_with_gaps_are_refused(tmp_path):
     counts = _scan().astype(np.uint32)
     counts[:, 30:34] = 2**32 - 1
@@ -261,7 +315,9 @@ def test_scans_with_gaps_are_refused(tmp_path):
     [
         (Request(methods=("bilinear",)), "'bilinear' is unknown; there are .*kriging"),
         (Request(methods=("linear",), widths=(64,)), "takes 1 to 63 px"),
-        (Request(methods=("patching",), model="nowhere.safetensors"), "nowhere.safetensors"),
+        (Request(methods=("patching",), models=("nowhere.safetensors",)), "nowhere.safetensors"),
+        (Request(models=("patching", "gone.safetensors")), "gone.safetensors"),
+        (Request(models=("patching", "patching")), "named twice"),
     ],
 )
 def test_methods_that_cannot_run_are_refused_before_anything_else(request_, says):
@@ -270,11 +326,7 @@ def test_methods_that_cannot_run_are_refused_before_anything_else(request_, says
 
 
 def test_networks_say_how_much_they_have_seen(tmp_path):
-    import torch
     from safetensors.torch import save_file
-
-    from bcdi_inpaint.filling.patching.network import PatchingNetwork
-    from bcdi_inpaint.filling.patching.weights import save_model
 
     model = tmp_path / "mine.safetensors"
     save_model(PatchingNetwork((8, 8)), model, {"portions": 1234})

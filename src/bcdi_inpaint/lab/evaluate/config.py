@@ -25,6 +25,11 @@ METHODS = (*SHIPPED, "reference")
 """What is compared: the package's methods, and the published network."""
 
 
+def method_of(name: str) -> str:
+    """The method behind a row's name: ``"patching (mine)"`` is patching with weights of its own."""
+    return name.partition(" (")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """What is evaluated.
@@ -32,7 +37,8 @@ class Config:
     Attributes
     ----------
     methods
-        Names of ``bcdi_inpaint.filling.METHODS``, in the tables' order.
+        Rows of the tables in their order: a name of `METHODS`, with a label behind it where one method
+        is compared with itself, see `method_of`.
     patterns
         How many of each set; 0 leaves a set out.
     shape
@@ -46,7 +52,7 @@ class Config:
     device
         For methods with a network.
     options
-        Method -> options, as for ``inpaint``.
+        Entry of `methods` -> options, as for ``inpaint``.
     """
 
     methods: tuple[str, ...]
@@ -59,7 +65,7 @@ class Config:
     device: str = "auto"
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def inpaint(self, stack: Counts, mask: Bools, method: str) -> Inpainted:
+    def inpaint(self, stack: Counts, mask: Bools, name: str) -> Inpainted:
         """Fill by the public function, self-check off: it fills other gaps than those that are judged."""
-        options = self.options.get(method, {})
-        return inpaint(stack, mask, method, self.device, self_check=False, **options)
+        options = self.options.get(name, {})
+        return inpaint(stack, mask, method_of(name), self.device, self_check=False, **options)

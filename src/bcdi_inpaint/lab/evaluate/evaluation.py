@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from bcdi_inpaint.progress import progress_bar
 
 from .cases import SEEDS
+from .config import method_of
 from .journal import Journal
 from .measuring import run, run_measured, unable
 from .networks import learned
 from .origin import origin
 from .patterns import read_scan
-from .tables import make_tables
+from .tables import make_tables, summary
 from .writing import write
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def evaluate(request: Request, console: Console) -> Evaluation:
     config = request.config()
     remarks = []
     for method, reason in unable(config).items():
-        if method in request.methods:
+        named = request.methods + (("patching",) if request.models else ())
+        if method_of(method) in named:
             raise ValueError(reason)
         remarks.append(f"{method} is left out: {reason}")
         config = replace(config, methods=tuple(m for m in config.methods if m != method))
@@ -80,16 +82,25 @@ def evaluate(request: Request, console: Console) -> Evaluation:
             f"{refusal.method} refused {number} gaps: {refusal.words}"
             for refusal, number in Counter(results.refusals).items()
         ]
-        evaluation = Evaluation(make_tables(results), results, config, provenance, tuple(remarks))
+        tables = [*make_tables(results), summary(results)]
+        evaluation = Evaluation(tables, results, config, provenance, tuple(remarks))
         if request.out is not None and journal is not None:
             progress("figures", 1.0)
             write(evaluation, request.out, measured=request.data is not None)
             journal.discard()
-    for table in evaluation.tables:
+    *detailed, brief = evaluation.tables
+    for table in detailed:
         if not table.figure:
             table.show(console)
     for remark in (*remarks, evaluation.provenance.line()):
         console.print(remark, markup=False, highlight=False)
+    brief.show(console)
+    where = (
+        "above; --out FOLDER writes them, with figures"
+        if request.out is None
+        else request.out / "tables.md"
+    )
+    console.print(f"all tables: {where}", markup=False, highlight=False, soft_wrap=True)
     return evaluation
 
 

@@ -44,7 +44,7 @@ class Table:
     def _text(self, value: float | str | None) -> str:
         if value is None or (isinstance(value, float) and np.isnan(value)):
             return "–"
-        return value if isinstance(value, str) else f"{value:.{self.digits}f}"
+        return str(value) if isinstance(value, str | int) else f"{value:.{self.digits}f}"
 
     def markdown(self) -> str:
         """A Markdown section."""

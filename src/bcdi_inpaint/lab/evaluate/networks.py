@@ -13,6 +13,8 @@ from bcdi_inpaint.filling.patching.weights import DEFAULT, SHIPPED, Model, load_
 from bcdi_inpaint.lab.reference.filler import weights_name
 from bcdi_inpaint.lab.reference.network import WIDTHS
 
+from .config import method_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -24,8 +26,8 @@ def digest(config: Config, method: str, width: int) -> str:
 
     Empty for a method without a network, ``"none"`` for a network without weights.
     """
-    if method == "patching":
-        return _patching(config).sha256[:12]
+    if method_of(method) == "patching":
+        return _patching(config, method).sha256[:12]
     if method == "reference":
         path = _reference(config, width)
         return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "none"
@@ -40,9 +42,11 @@ def digests(config: Config, method: str) -> set[str]:
 def learned(config: Config) -> Iterator[str]:
     """How much the networks have learned from: only at equal numbers is a comparison one of methods."""
     seen: dict[str, Mapping[str, str]] = {}
-    if "patching" in config.methods:
-        model = _patching(config)
-        seen[f"patching ({model.name}, sha256 {model.sha256[:12]})"] = model.metadata
+    for method in config.methods:
+        if method_of(method) == "patching":
+            model = _patching(config, method)
+            label = method.partition(" (")[2].removesuffix(")") or model.name
+            seen[f"patching ({label}, sha256 {model.sha256[:12]})"] = model.metadata
     if "reference" in config.methods:
         for width in WIDTHS:
             path = _reference(config, width)
@@ -54,8 +58,8 @@ def learned(config: Config) -> Iterator[str]:
         yield f"{name}: the network has seen {portions} portions"
 
 
-def _patching(config: Config) -> Model:
-    return load_model(config.options.get("patching", {}).get("model", DEFAULT), torch.device("cpu"))
+def _patching(config: Config, name: str) -> Model:
+    return load_model(config.options.get(name, {}).get("model", DEFAULT), torch.device("cpu"))
 
 
 def _reference(config: Config, width: int) -> Path:

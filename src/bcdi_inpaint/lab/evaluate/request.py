@@ -5,17 +5,18 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bcdi_inpaint.filling import METHODS as SHIPPED
 
 from .cases import NARROW
 from .config import METHODS, Config
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from .cases import PatternSet
-
-TRAINING_FREE = ("kriging", "biharmonic", "linear", "cubic", "nearest", "inverse_distance")
 
 FULL: dict[PatternSet, int] = {"plain": 8, "held-out": 12, "bright": 6}
 QUICK: dict[PatternSet, int] = {"plain": 2, "held-out": 2, "bright": 1}
@@ -28,8 +29,7 @@ class Request:
     Attributes
     ----------
     methods
-        Names of ``bcdi_inpaint.filling.METHODS``; empty for all that can run (with `quick`, those that
-        need no training).
+        Names of `METHODS`; empty for all that can run (with `quick`, without the reference).
     quick
         A few patterns and widths, in minutes.
     data
@@ -42,8 +42,9 @@ class Request:
         Of each simulated set; None for the sets' own numbers.
     shape
         Voxels of a simulated pattern, or of the region around the peak of a measured one.
-    model
-        Weights of the patching model other than the shipped ones.
+    models
+        Weights of the patching model in place of the shipped ones. Several are compared: each is a
+        method of its own, ``patching (NAME)``.
     reference
         Folder of the reference networks' weights; None for the package's own, where none are shipped.
     skip
@@ -63,7 +64,7 @@ class Request:
     widths: tuple[int, ...] = ()
     patterns: int | None = None
     shape: tuple[int, int, int] = (128, 128, 128)
-    model: str | None = None
+    models: tuple[str, ...] = ()
     reference: Path | None = None
     skip: int = 4
     device: str = "auto"
@@ -85,16 +86,19 @@ class Request:
             raise ValueError(
                 f"widths {self.widths}: takes 1 to {min(self.shape[1:]) // 2 - 1} px in a {self.shape} pattern"
             )
+        weighed = weights_by_name(self.models)
         options: dict[str, dict[str, Any]] = {
-            "reference": {"skip": self.skip, "weights": self.reference or ""}
+            "reference": {"skip": self.skip, "weights": self.reference or ""},
+            **{name: {"model": model} for name, model in weighed.items()},
         }
-        if self.model is not None:
-            options["patching"] = {"model": self.model}
+        methods: list[str] = []
+        for method in self.methods or (SHIPPED if self.quick else METHODS):
+            methods += weighed if method == "patching" and weighed else [method]
         numbers = QUICK if self.quick else FULL
         if self.patterns is not None:
             numbers = {which: self.patterns for which, number in numbers.items() if number}
         config = Config(
-            methods=self.methods or (TRAINING_FREE if self.quick else METHODS),
+            methods=tuple(methods),
             patterns=numbers,
             shape=self.shape,
             device=self.device,
@@ -108,3 +112,28 @@ class Request:
                 config, narrow=narrow, wide=tuple(w for w in self.widths if w not in narrow)
             )
         return config
+
+
+def weights_by_name(models: Sequence[str]) -> dict[str, str]:
+    """Weights by the names of their rows, as short as tells them apart.
+
+    Raises
+    ------
+    ValueError
+        If one is named twice.
+    """
+    if len(models) == 1:
+        return {"patching": models[0]}
+    for label in (_stem, _folder_and_stem, str):
+        names = {f"patching ({label(model)})": model for model in models}
+        if len(names) == len(models):
+            return names
+    raise ValueError(f"model {', '.join(models)}: one is named twice")
+
+
+def _stem(model: str) -> str:
+    return Path(model).stem
+
+
+def _folder_and_stem(model: str) -> str:
+    return f"{Path(model).resolve().parent.name}/{_stem(model)}"

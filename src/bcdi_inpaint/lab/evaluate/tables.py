@@ -61,6 +61,27 @@ def make_tables(results: Results) -> list[Table]:
     return made
 
 
+def summary(results: Results) -> Table:
+    """What a reader wants to know first: one line for each method, over all gaps of all sets."""
+    volumes = [r for r in results.records if r.scope == "volume"]
+    rows: list[tuple[str, tuple[float | str | None, ...]]] = []
+    for method in _methods(volumes):
+        own = [r for r in volumes if r.method == method]
+        sums = [r.measures.by_fill for r in own if r.measures.by_fill is not None]
+        ratios = [sum(s.filled) / sum(s.true) for s in sums if sum(s.true) > 0]
+        seconds = f"{np.median([r.seconds for r in own]):.2f}"
+        cells = (_mean(own, lambda m: m.pcc_counts), _mean(own, _below_ceiling))
+        rows.append((method, (len(own), *cells, float(np.median(ratios)), seconds)))
+    rows.append((CEILING, (None, _ceiling(volumes), 0.0, None, None)))
+    return Table(
+        "Summary: whole gaps of all sets",
+        "PCC against the counts and what is missing to the noise ceiling, means over patterns; filled over "
+        "true counts of a gap and seconds of a fill, medians.",
+        ("gaps", "PCC", "below ceiling", "counts", "seconds"),
+        tuple(rows),
+    )
+
+
 def _tables_of_set(records: list[Record], real_space: list[RealSpace]) -> list[Table]:
     volumes = [r for r in records if r.scope == "volume"]
     portions = [r for r in records if r.scope == "portion"]

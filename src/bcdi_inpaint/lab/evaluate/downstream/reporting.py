@@ -59,6 +59,10 @@ def report(request: Request, console: Console, plan: Plan | None = None) -> Ledg
     OSError
         If the data can't be read.
     """
+    if len(request.models) > 1:
+        raise ValueError(
+            "--downstream takes one --model: run it once for each, with folders of their own"
+        )
     plan = plan or (QUICK if request.quick else Plan())
     asked = request.methods or METHODS
     used = tuple(m for m in METHODS if m in asked and any(m == f.method for f in FILLS.values()))
