@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcdi_inpaint.scans import (
-    Choices,
     FramesInEvent,
     FramesInFile,
+    ReadingOptions,
     RunDocuments,
     from_documents,
     read_points,
@@ -311,7 +311,7 @@ class TestArraysInEvents:
         documents, _, stream = begun
         frames, events = self.events(stream, 5)
         feed(documents, *(("event", events[n]) for n in (0, 3, 1, 4, 2)))
-        scan = from_documents(documents, Choices(mask=False, motor="eta"))
+        scan = from_documents(documents, ReadingOptions(mask=False, motor="eta"))
         np.testing.assert_array_equal(scan.frames, frames)
         np.testing.assert_allclose(scan.angles, [0, 0.1, 0.2, 0.3, 0.4])
 
@@ -319,21 +319,23 @@ class TestArraysInEvents:
         documents, _, stream = begun
         frames, events = self.events(stream, 3, lists=True)
         feed(documents, *(("event", event) for event in events))
-        np.testing.assert_array_equal(from_documents(documents, Choices(mask=False)).frames, frames)
+        np.testing.assert_array_equal(
+            from_documents(documents, ReadingOptions(mask=False)).frames, frames
+        )
 
     def test_documents_are_left_as_they_were(self, begun):
         documents, _, stream = begun
         _, events = self.events(stream, 3)
         before = copy.deepcopy(events)
         feed(documents, *(("event", event) for event in events))
-        from_documents(documents, Choices(mask=False))
+        from_documents(documents, ReadingOptions(mask=False))
         np.testing.assert_equal(events, before)
 
     def test_a_run_that_goes_on(self, begun):
         documents, _, stream = begun
         _, events = self.events(stream, 3)
         feed(documents, *(("event", event) for event in events))
-        scan = from_documents(documents, Choices(mask=False))
+        scan = from_documents(documents, ReadingOptions(mask=False))
         assert scan.metadata.notes == ("the run had not ended",)
         assert scan.metadata.exit_status == ""
 
@@ -342,7 +344,7 @@ class TestArraysInEvents:
         frames, events = self.events(stream, 3)
         events[1]["data"]["det"] = np.zeros((4, 6), dtype=np.uint32)
         feed(documents, *(("event", event) for event in events))
-        scan = from_documents(documents, Choices(mask=False))
+        scan = from_documents(documents, ReadingOptions(mask=False))
         np.testing.assert_array_equal(scan.frames, frames[[0, 2]])
         assert "1 point of another shape than (4, 5) left out" in scan.metadata.notes
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bcdi_inpaint.scans.assembly import Choices, assemble
+from bcdi_inpaint.scans import ReadingOptions
+from bcdi_inpaint.scans.assembly import assemble
 from bcdi_inpaint.scans.streams import PointFrames, RunRecord, Stream
 
 
@@ -32,7 +33,7 @@ def scan_of(start=(), *, primary=None, baseline=None, access_tags=(), shape=(8, 
         streams["baseline"] = baseline
     run = RunRecord(dict(start), {"exit_status": "success"}, streams, access_tags=access_tags)
     points = PointFrames("primary", "det_image", np.ones((3, 1, *shape), dtype=np.uint16))
-    return assemble(run, points, Choices(**{"mask": False, **choices}))
+    return assemble(run, points, ReadingOptions(**{"mask": False, **choices}))
 
 
 def metadata_of(*args, **kwargs):

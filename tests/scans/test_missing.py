@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcdi_inpaint import geometry
-from bcdi_inpaint.scans import Choices, from_run
+from bcdi_inpaint.scans import ReadingOptions, from_run
 from bcdi_inpaint.scans.assembly import assemble, merge_frames
 from bcdi_inpaint.scans.streams import PointFrames, RunRecord, Stream
 from bcdi_inpaint.testing.devices import AreaDetector, at_motor
@@ -18,7 +18,7 @@ def scan_of(frames, start=(), configuration=(), **choices):
     cameras = {"det": {"data": dict(configuration), "data_keys": {}}}
     run = RunRecord(dict(start), {}, {"primary": Stream({}, cameras, {})})
     points = PointFrames("primary", "det_image", frames[:, None])
-    return assemble(run, points, Choices(**choices))
+    return assemble(run, points, ReadingOptions(**choices))
 
 
 def counts(*shape):
@@ -175,7 +175,7 @@ class TestBitDepth:
         other = {"other": {"data": {"other_cam_bit_depth_image": 16}, "data_keys": {}}}
         run = RunRecord({}, {}, {"primary": Stream({}, other, {})})
         points = PointFrames("primary", "det_image", frames[:, None])
-        assert not assemble(run, points, Choices(mask=False)).mask.any()
+        assert not assemble(run, points, ReadingOptions(mask=False)).mask.any()
 
     @pytest.mark.parametrize("said", [0, 64, "many", None, float("nan")])
     def test_that_can_not_be(self, frames, said):

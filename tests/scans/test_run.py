@@ -17,7 +17,7 @@ from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
 from tiled.structures.core import Spec
 
-from bcdi_inpaint.scans import Choices, OutsideRootsError, from_documents, from_run
+from bcdi_inpaint.scans import OutsideRootsError, ReadingOptions, from_documents, from_run
 from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order
 from bcdi_inpaint.testing.stream_detector import StreamDetector, fly
 
@@ -64,7 +64,7 @@ def test_every_flavour_gives_the_very_frames_and_angles(
     assert scan.metadata.exit_status == "success"
     assert scan.metadata.notes == ()
     replayed = from_documents(
-        recording.replayed(), Choices(mask=False), file_roots=[detector_files]
+        recording.replayed(), ReadingOptions(mask=False), file_roots=[detector_files]
     )
     assert_same(scan, replayed)
 
@@ -87,7 +87,7 @@ class TestSeveralFramesAPoint:
         np.testing.assert_array_equal(scan("separate").frames, stack.repeat(3, axis=0))
         np.testing.assert_array_equal(scan("separate").angles, angles.repeat(3))
         assert scan("separate").metadata.frames_expected == 18
-        choices = Choices(mask=False, frames_per_point="sum")
+        choices = ReadingOptions(mask=False, frames_per_point="sum")
         replayed = from_documents(recording.replayed(), choices, file_roots=[detector_files])
         assert_same(scan("sum"), replayed)
 
@@ -241,7 +241,7 @@ class TestRepeatedPoint:
         np.testing.assert_array_equal(scan.angles, angles)
         assert scan.metadata.notes == ("of 1 repeated point the last reading counts",)
         replayed = from_documents(
-            recording.replayed(), Choices(mask=False), file_roots=[detector_files]
+            recording.replayed(), ReadingOptions(mask=False), file_roots=[detector_files]
         )
         assert_same(scan, replayed)
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bcdi_inpaint.scans import RockingScanRule, RunStart, RunStop, is_rocking_scan
-from bcdi_inpaint.scans.assembly import Choices, assemble
+from bcdi_inpaint.scans import ReadingOptions, RockingScanRule, RunStart, RunStop, is_rocking_scan
+from bcdi_inpaint.scans.assembly import assemble
 from bcdi_inpaint.scans.start_stop import LARGEST_INTEGER, plain_scalar
 from bcdi_inpaint.scans.streams import PointFrames, RunRecord, Stream
 
@@ -212,7 +212,7 @@ def test_a_scan_with_an_odd_start_document_is_read(name: str) -> None:
     columns = {"seq_num": np.arange(1, 4), "eta": np.linspace(0, 1, 3)}
     run = RunRecord(start, {"exit_status": 3}, {"primary": Stream({}, {}, columns)})
     points = PointFrames("primary", "det", np.ones((3, 1, 8, 10), np.uint16))
-    scan = assemble(run, points, Choices(mask=False))
+    scan = assemble(run, points, ReadingOptions(mask=False))
     known = scan.metadata
     assert known.raw_uid == "abc"
     assert known.scan_id is known.frames_expected is known.roi is known.time is None

@@ -4,41 +4,30 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bcdi_inpaint.filling.methods import DEFAULT
-from bcdi_inpaint.scans import LARGEST_STACK, Choices
+from bcdi_inpaint.scans import ReadingOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from bcdi_inpaint.scans import Span
-    from bcdi_inpaint.scans.assembly import FramesPerPoint
 
     from .region import Region
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Settings:
-    """With what a run is filled; fixed for a run when its start document arrives.
+class Settings(ReadingOptions):
+    """How a run is read, and with what it is filled; fixed for a run when its start document arrives.
+
+    Beside what `bcdi_inpaint.scans.ReadingOptions` holds:
 
     Attributes
     ----------
     method, device, options
         As `bcdi_inpaint.inpaint` takes them.
-    data_key, detector, roi, mask, frames_per_point, motor
-        As `bcdi_inpaint.scans.from_run` takes them.
     region
         What part of the recorded frames is filled: ``((row0, row1), (col0, col1))`` in their own
         pixels, an `AroundPeak`, or None for all of them.
-    file_roots
-        Folders below which detector files may be read; files elsewhere are refused.
-    largest_stack
-        Bytes that the frames of a run may take; larger ones are not filled.
     portion
         Points in a block of the node. While the run goes on two blocks are filled at a time, one
         towards its end, all there are if filling has fallen behind.
@@ -56,24 +45,11 @@ class Settings:
     method: str = DEFAULT
     device: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
-    data_key: str | None = None
-    detector: str | None = None
-    roi: tuple[Span, Span] | None = None
-    mask: NDArray[np.bool_] | Literal[False] | None = None
-    frames_per_point: FramesPerPoint | None = None
-    motor: str | None = None
     region: Region | None = None
-    file_roots: tuple[Path, ...] = ()
-    largest_stack: int = LARGEST_STACK
     portion: int = 16
     margin: int = 8
     final_seconds: float = 0.25
     notes: tuple[str, ...] = ()
-
-    @property
-    def choices(self) -> Choices:
-        """What `bcdi_inpaint.scans` is to decide where a run leaves it open."""
-        return Choices(self.detector, self.roi, self.mask, self.frames_per_point, self.motor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .announced import from_documents, read_points
-from .assembly import Choices
 from .documents import RunDocuments
 from .from_files import from_file
 from .hdf5 import Retry, read_frames
 from .images import choose_image, declared_images
 from .local_files import OutsideRootsError, allowed_path
 from .locations import FramesInEvent, FramesInFile
+from .reading import FramesPerPoint, ReadingOptions
 from .recognition import (
     NoImagesError,
     RockingScanRule,
@@ -26,11 +26,12 @@ from .start_stop import RunStart, RunStop, printable
 __all__ = [
     "LARGEST_STACK",
     "MOST_POINTS",
-    "Choices",
     "FramesInEvent",
     "FramesInFile",
+    "FramesPerPoint",
     "NoImagesError",
     "OutsideRootsError",
+    "ReadingOptions",
     "Retry",
     "RockingScan",
     "RockingScanRule",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .assembly import NO_CHOICES, Choices, assemble, count
+from .assembly import assemble, count
 from .hdf5 import ONCE, read_frames
 from .images import choose_image
 from .locations import FramesInEvent
+from .reading import AS_RECORDED
 from .sizes import LARGEST_STACK
 from .streams import PointFrames
 
@@ -23,16 +25,16 @@ if TYPE_CHECKING:
     from .documents import RunDocuments
     from .hdf5 import Retry
     from .locations import Location
+    from .reading import ReadingOptions
     from .rocking_scan import RockingScan
 
 
 def from_documents(
     documents: RunDocuments,
-    choices: Choices = NO_CHOICES,
+    reading: ReadingOptions = AS_RECORDED,
     *,
-    data_key: str | None = None,
-    file_roots: Sequence[str | Path] = (),
     retry: Retry = ONCE,
+    **options: Any,
 ) -> RockingScan:
     """Make a rocking scan of what a run's documents have said so far.
 
@@ -40,12 +42,12 @@ def from_documents(
     ----------
     documents
         They have been fed with the run's documents.
-    choices, data_key
-        As in `bcdi_inpaint.scans.from_run`, and with the same result.
-    file_roots
-        Folders from which files may be read.
+    reading
+        As in `bcdi_inpaint.scans.from_run`, and with the same result; files are read from its ``file_roots``.
     retry
         How patiently to look into files.
+    **options
+        Single fields of `ReadingOptions`, before those of ``reading``.
 
     Raises
     ------
@@ -56,13 +58,15 @@ def from_documents(
     OSError
         If a file can't be read.
     """
-    run = documents.run
-    stream, key = choose_image(run, documents.images, choices, data_key)
+    reading, run = replace(reading, **options), documents.run
+    stream, key = choose_image(run, documents.images, reading)
     parts: list[tuple[NDArray[np.number], range]] = []
     n_points: Counter[tuple[int, ...]] = Counter()
     notes: list[str] = []
     for location in documents.located(stream, key):
-        points, numbers = read_points(location, roots=file_roots, retry=retry)
+        points, numbers = read_points(
+            location, roots=reading.file_roots, retry=retry, largest=reading.largest_stack
+        )
         if len(points) < len(numbers):
             notes.append(f"a file has {len(points)} of {len(numbers)} points")
         parts.append((points, numbers[: len(points)]))
@@ -78,7 +82,7 @@ def from_documents(
         np.concatenate([np.array(numbers, dtype=np.int64) for _, numbers in parts]),
         tuple(notes),
     )
-    return assemble(run, frames, choices)
+    return assemble(run, frames, reading)
 
 
 def read_points(

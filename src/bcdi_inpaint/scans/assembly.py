@@ -15,8 +15,7 @@ The rules, each of which leaves a note in the scan's metadata when it had to be 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,36 +31,13 @@ from .streams import BASELINE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .rocking_scan import Span
+    from .reading import FramesPerPoint, ReadingOptions
     from .streams import PointFrames, RunRecord, Stream
-
-FramesPerPoint = Literal["sum", "mean", "separate"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Choices:
-    """What the user decides where a run leaves it open; as in `bcdi_inpaint.scans.from_run`."""
-
-    detector: str | None = None
-    roi: tuple[Span, Span] | None = None
-    mask: NDArray[np.bool_] | Literal[False] | None = None
-    frames_per_point: FramesPerPoint | None = None
-    motor: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.frames_per_point not in (None, *get_args(FramesPerPoint)):
-            raise ValueError(
-                f"frames_per_point must be one of {', '.join(get_args(FramesPerPoint))}; "
-                f"got {self.frames_per_point!r}"
-            )
-
-
-NO_CHOICES = Choices()
 
 FLAG_OF_16_BITS = 2**16 - 1
 
 
-def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingScan:
+def assemble(run: RunRecord, points: PointFrames, reading: ReadingOptions) -> RockingScan:
     """Make a rocking scan of a run's points.
 
     Raises
@@ -70,7 +46,7 @@ def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingSc
         If no point is left, the detector can't be told, or a choice is missing or doesn't fit.
     """
     stream = run.streams[points.stream]
-    motor, angles, source = _angles(run, points, choices.motor)
+    motor, angles, source = _angles(run, points, reading.motor)
     kept, rows, notes = pair(
         len(points.array), points.seq_nums, source.columns.get("seq_num"), angles
     )
@@ -87,26 +63,24 @@ def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingSc
     whole = np.array_equal(kept, np.arange(len(points.array)))
     bits = bits_of_images(Facts.of_detector(run, stream, points.data_key), notes)
     frames, flags, per_point = merge_frames(
-        points.array if whole else points.array[kept], choices.frames_per_point, bits=bits
+        points.array if whole else points.array[kept], reading.frames_per_point, bits=bits
     )
     if bits is None:
         notes += _doubtful_counts(frames, flags)
     if angles is not None:
         angles = np.repeat(angles, per_point)
     shape = (frames.shape[1], frames.shape[2])
-    known = scan_metadata(run, stream, points.data_key, motor, shape)
-    if choices.roi is not None:
-        known["roi"] = choices.roi
+    known = scan_metadata(run, stream, points.data_key, motor, shape, reading)
     if known["frames_expected"] is not None:
         known["frames_expected"] *= per_point
-    own = None if choices.mask is False else points.mask
+    own = None if reading.mask is False else points.mask
     if own is not None and own.shape != shape:
         notes.append(f"the file's own mask is {own.shape}, frames are {shape}: it isn't used")
         own = None
     try:
-        detector, note = _detector(Facts.of(run, stream, points.data_key), shape, choices, known)
+        detector, note = _detector(Facts.of(run, stream, points.data_key), shape, reading, known)
     except ValueError:
-        if own is None or choices.detector is not None:
+        if own is None or reading.detector is not None:
             raise
         detector, note = None, "the detector isn't known: its gaps are those of the file's own mask"
     if detector is not None:
@@ -117,7 +91,7 @@ def assemble(run: RunRecord, points: PointFrames, choices: Choices) -> RockingSc
         detector=detector,
         roi=known["roi"],
         binning=known["binning"],
-        mask=None if choices.mask is False else choices.mask,
+        mask=None if reading.mask is False else reading.mask,
         own=own,
     )
     notes += [*known["notes"], *([note] if note else []), *_ending(run, len(kept))]
@@ -246,12 +220,12 @@ def _angles(
 
 
 def _detector(
-    facts: Facts, shape: tuple[int, int], choices: Choices, known: dict[str, Any]
+    facts: Facts, shape: tuple[int, int], reading: ReadingOptions, known: dict[str, Any]
 ) -> tuple[geometry.Detector | None, str]:
     """The detector, if gaps are to come from one; and a note on how it was told."""
-    if choices.detector is not None:
-        return geometry.detector(choices.detector), ""
-    if choices.mask is not None:
+    if reading.detector is not None:
+        return geometry.detector(reading.detector), ""
+    if reading.mask is not None:
         return None, ""
     everything = ((0, shape[0]), (0, shape[1]))
     return find_detector(

@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 from bcdi_inpaint import geometry
 
 from .motor import in_degrees
+from .reading import DISTANCES, ENERGIES
 from .start_stop import (
     SAMPLE_NAMES,
     RunStart,
@@ -57,6 +58,7 @@ from .streams import BASELINE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .reading import ReadingOptions
     from .rocking_scan import Span
     from .streams import Document, RunRecord, Stream
 
@@ -84,9 +86,9 @@ class _Quantity:
 
 
 _ENERGY = _Quantity(
-    ("incident_energy", "photon_energy", "mono_energy", "dcm_energy", "energy"), "eV", (1e3, 2e5)
+    ("incident_energy", "photon_energy", "mono_energy", "dcm_energy", "energy"), "eV", ENERGIES
 )
-_DISTANCE = _Quantity(("distance", "detector_distance", "det_distance"), "m", (1e-2, 1e2))
+_DISTANCE = _Quantity(("distance", "detector_distance", "det_distance"), "m", DISTANCES)
 _ROW_SIZE = _Quantity(("y_pixel_size", "pixel_size"), "m", (1e-6, 1e-2))
 _COL_SIZE = _Quantity(("x_pixel_size", "pixel_size"), "m", (1e-6, 1e-2))
 _BEAM_ROW = _Quantity(("beam_center_y",), "pixels", (-1e5, 1e5))
@@ -160,6 +162,7 @@ def scan_metadata(
     data_key: str,
     motor: str | None,
     frame_shape: tuple[int, int],
+    reading: ReadingOptions,
 ) -> dict[str, Any]:
     """Fields of a ``ScanMetadata`` that the documents know, by name.
 
@@ -173,10 +176,12 @@ def scan_metadata(
         The rocking motor; not one of the circles that stood still.
     frame_shape
         (rows, cols) of a recorded frame.
+    reading
+        What it says goes before what the documents say.
     """
     facts = Facts.of(run, stream, data_key)
     start, notes = RunStart.of(run.start), list[str]()
-    binning = _binning(facts, notes)
+    binning = reading.binning or _binning(facts, notes)
     return {
         "raw_uid": start.uid,
         "raw_path": run.path,
@@ -186,13 +191,13 @@ def scan_metadata(
         "time": start.time,
         "data_key": data_key,
         "motor": motor or "",
-        "energy": _number(facts, _ENERGY, notes),
-        "distance": _number(facts, _DISTANCE, notes),
+        "energy": reading.energy or _number(facts, _ENERGY, notes),
+        "distance": reading.distance or _number(facts, _DISTANCE, notes),
         "pixel_size": _pair(facts, _ROW_SIZE, _COL_SIZE, notes),
         "direct_beam": _pair(facts, _BEAM_ROW, _BEAM_COL, notes),
         "sample_angles": _circles(run, stream, SAMPLE_CIRCLES, "sample_angles", motor),
         "detector_angles": _circles(run, stream, DETECTOR_CIRCLES, "detector_angles", motor),
-        "roi": _roi(facts, frame_shape, binning, notes),
+        "roi": reading.roi or _roi(facts, frame_shape, binning, notes),
         "binning": binning,
         "access_tags": run.access_tags,
         "frames_expected": start.num_points,

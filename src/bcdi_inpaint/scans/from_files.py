@@ -6,15 +6,17 @@ import json
 import zipfile
 import zlib
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .assembly import Choices, FramesPerPoint, assemble
+from .assembly import assemble
 from .detector_files import frame_datasets, own_mask, read_frames_of
 from .local_files import check_regular, open_hdf5
+from .reading import AS_RECORDED
 from .streams import PointFrames, RunRecord, Stream
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .rocking_scan import RockingScan, Span
+    from .reading import ReadingOptions
+    from .rocking_scan import RockingScan
 
 ANGLES = ("theta", "angles")
 MOTOR = "angle"
@@ -30,13 +33,11 @@ MOTOR = "angle"
 
 def from_file(
     path: str | Path,
+    reading: ReadingOptions = AS_RECORDED,
     *,
     dataset: str | None = None,
     angles: str | None = None,
-    detector: str | None = None,
-    roi: tuple[Span, Span] | None = None,
-    mask: NDArray[np.bool_] | Literal[False] | None = None,
-    frames_per_point: FramesPerPoint | None = None,
+    **options: Any,
 ) -> RockingScan:
     """Read a rocking scan from an npz, npy, tif or HDF5 file.
 
@@ -52,9 +53,11 @@ def from_file(
     angles
         Name of the angles in degrees, one for each point. If None, ``theta`` or ``angles`` of an
         npz file; in HDF5 there are none then.
-    detector, roi, mask, frames_per_point
-        As in `bcdi_inpaint.scans.from_run`. The mask that an HDF5 file holds of its own pixels (Dectris, NeXus,
+    reading
+        What the file itself doesn't decide. The mask that an HDF5 file holds of its own pixels (Dectris, NeXus,
         CXI) is taken too, unless ``mask=False``.
+    **options
+        Single fields of `ReadingOptions`, before those of ``reading``: ``detector="eiger2_500k"``.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def from_file(
     ValueError
         If it is not a regular file or doesn't hold such arrays, or a choice is missing or doesn't fit.
     """
-    choices = Choices(detector, roi, mask, frames_per_point)
+    reading = replace(reading, **options)
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
@@ -90,7 +93,7 @@ def from_file(
     run = RunRecord(start, {"exit_status": "success"}, {"primary": Stream({}, {}, columns)})
     notes = (note,) if note else ()
     read_points = PointFrames("primary", dataset or "data", points, mask=own, notes=notes)
-    return assemble(run, read_points, choices)
+    return assemble(run, read_points, reading)
 
 
 class _Read(NamedTuple):

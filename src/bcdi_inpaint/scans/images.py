@@ -16,7 +16,7 @@ from .start_stop import field, items, whole_number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .assembly import Choices
+    from .reading import ReadingOptions
     from .streams import RunRecord
 
     Image = tuple[str, str]
@@ -38,13 +38,11 @@ def declared_images(run: RunRecord) -> tuple[Image, ...]:
     )
 
 
-def choose_image(
-    run: RunRecord, images: Sequence[Image], choices: Choices, wanted: str | None
-) -> Image:
+def choose_image(run: RunRecord, images: Sequence[Image], reading: ReadingOptions) -> Image:
     """Stream and data key of the frames, among those that a run has.
 
-    Of several detectors it is the one that is named, by the run or by ``choices``, else the only
-    one whose gaps are known, else the only one whose frames fit the mask in ``choices``.
+    Of several detectors it is the one that is named, by the run or by ``reading``, else the only
+    one whose gaps are known, else the only one whose frames fit the mask in ``reading``.
 
     Raises
     ------
@@ -55,11 +53,12 @@ def choose_image(
     """
     if not images:
         raise NoImagesError("the run has no frames")
+    wanted = reading.data_key
     found = [image for image in images if wanted in (None, image[1])]
     if len(found) > 1:  # the same detector may take darks in a stream of its own
         found = [image for image in found if image[0] == "primary"] or found
     if len(found) > 1:
-        found = _known(run, found, choices)
+        found = _known(run, found, reading)
     if len(found) == 1:
         return found[0]
     listed = ", ".join(dict.fromkeys(key for _, key in images))
@@ -68,10 +67,10 @@ def choose_image(
     raise ValueError(f"several detectors recorded frames; set data_key to one of: {listed}")
 
 
-def _known(run: RunRecord, images: list[Image], choices: Choices) -> list[Image]:
+def _known(run: RunRecord, images: list[Image], reading: ReadingOptions) -> list[Image]:
     """Those of the detector that is to be filled; all of them if that can't be told."""
     named = {image: _key(_own_name(run, image)) for image in images}
-    chosen = choices.detector or Facts(run.start, ()).text(DETECTOR_NAMES)
+    chosen = reading.detector or Facts(run.start, ()).text(DETECTOR_NAMES)
     if key := _key(chosen):
         shape = geometry.detector(key).shape
         return (
@@ -79,8 +78,8 @@ def _known(run: RunRecord, images: list[Image], choices: Choices) -> list[Image]
             or [image for image in images if _frame_shape(run, image) == shape]
             or images
         )
-    if isinstance(choices.mask, np.ndarray):
-        shape = choices.mask.shape[-2:]
+    if isinstance(reading.mask, np.ndarray):
+        shape = reading.mask.shape[-2:]
         fitting = [image for image in images if _frame_shape(run, image) == shape]
         if len(fitting) == 1:
             return fitting

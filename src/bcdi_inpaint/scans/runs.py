@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 
-from .assembly import Choices, FramesPerPoint, assemble
+from .assembly import assemble
 from .hdf5 import ONCE, read_frames
 from .images import choose_image
 from .local_files import OutsideRootsError, allowed_path, open_hdf5
-from .sizes import LARGEST_STACK, check_size
+from .reading import AS_RECORDED
+from .sizes import check_size
 from .streams import PointFrames, RunRecord, Stream
 
 if TYPE_CHECKING:
@@ -25,23 +27,18 @@ if TYPE_CHECKING:
     from tiled.client.container import Container
 
     from .hdf5 import Retry
-    from .rocking_scan import RockingScan, Span
+    from .reading import ReadingOptions
+    from .rocking_scan import RockingScan
 
 HDF5 = "application/x-hdf5"
 
 
 def from_run(
     run: Container,
+    reading: ReadingOptions = AS_RECORDED,
     *,
-    data_key: str | None = None,
-    detector: str | None = None,
-    roi: tuple[Span, Span] | None = None,
-    mask: NDArray[np.bool_] | Literal[False] | None = None,
-    frames_per_point: FramesPerPoint | None = None,
-    motor: str | None = None,
-    file_roots: Sequence[str | Path] = (),
     retry: Retry = ONCE,
-    largest_stack: int = LARGEST_STACK,
+    **options: Any,
 ) -> RockingScan:
     """Read a rocking scan from a run that ``bluesky_tiled_plugins.TiledWriter`` put into Tiled.
 
@@ -54,31 +51,12 @@ def from_run(
     ----------
     run
         The run's client: ``raw[uid]``, of whatever version.
-    data_key
-        Which detector, as in ``run["primary"]``. Needed only if several recorded frames, and not just
-        one of them is known.
-    detector
-        The detector's key in `bcdi_inpaint.geometry`, for its gaps. If None and there is no
-        ``mask``, it is told from the run's metadata, else from the shape of the frames.
-    roi
-        ``((row0, row1), (col0, col1))`` of the full, unbinned frame that the frames show. If None,
-        it is taken from the run's metadata.
-    mask
-        ``(row, col)`` or ``(frame, row, col)`` bool, what is missing: instead of a detector, or in
-        addition to one if that is named. False = nothing but values that are no counts, which are
-        found in any case.
-    frames_per_point
-        What to do with several frames at each point: their "sum", their "mean", or keep them
-        "separate" (at equal angles).
-    motor
-        The column of the rocking motor. If None, it is found.
-    file_roots
-        Folders from which files may be read if Tiled can't serve them (a file ahead of the
-        catalogue, which Tiled answers with 422; errors 5xx). Empty = none.
+    reading
+        What the run itself doesn't decide.
     retry
         How patiently to look into files.
-    largest_stack
-        Bytes that the frames may take.
+    **options
+        Single fields of `ReadingOptions`, before those of ``reading``: ``detector="eiger2_500k"``.
 
     Raises
     ------
@@ -92,7 +70,7 @@ def from_run(
     httpx.HTTPError
         If Tiled can't be reached or refuses.
     """
-    choices = Choices(detector, roi, mask, frames_per_point, motor)
+    reading = replace(reading, **options)
     _refuse_old(run)
     containers = dict(_stream_containers(_base(run)))
     nodes = {name: dict(container.items()) for name, container in containers.items()}
@@ -109,11 +87,11 @@ def from_run(
         path="/".join(run.path_parts),
         access_tags=_access_tags(run),
     )
-    stream, key = choose_image(record, images, choices, data_key)
+    stream, key = choose_image(record, images, reading)
     chosen = nodes[stream][key]
-    check_size(chosen.shape, chosen.dtype, largest_stack)
-    array, notes = _read(chosen, file_roots, retry, largest_stack)
-    return assemble(record, PointFrames(stream, key, array, notes=notes), choices)
+    check_size(chosen.shape, chosen.dtype, reading.largest_stack)
+    array, notes = _read(chosen, reading.file_roots, retry, reading.largest_stack)
+    return assemble(record, PointFrames(stream, key, array, notes=notes), reading)
 
 
 def _refuse_old(run: Container) -> None:

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bcdi_inpaint.live.region import AroundPeak
 from bcdi_inpaint.live.settings import Limits, Settings
-from bcdi_inpaint.scans import RockingScanRule
+from bcdi_inpaint.scans import FramesPerPoint, RockingScanRule
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
@@ -123,7 +123,7 @@ class FillingSection(Section):
     """Rows and columns of the detector's full frame that are recorded; else told from the run."""
     around_peak: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
     """Fill only so many rows and columns around the Bragg peak."""
-    frames_per_point: Literal["sum", "mean", "separate"] | None = None
+    frames_per_point: FramesPerPoint | None = None
     """What to do with several frames at a point."""
     file_roots: tuple[Path, ...] = ()
     """Folders below which detector files may be read directly; others are refused."""
@@ -152,20 +152,13 @@ class FillingSection(Section):
 
         if self.model_sha256:
             self._check_model()
+        alike = {name: value for name, value in self if name in Settings.__dataclass_fields__}
         return Settings(
-            method=self.method,
-            device=self.device,
-            options=self.options,
-            data_key=self.data_key,
-            detector=self.detector,
-            roi=self.roi,
-            mask=None if self.mask is None else read_mask(self.mask),
-            frames_per_point=self.frames_per_point,
-            motor=self.motor,
-            region=None if self.around_peak is None else AroundPeak(*self.around_peak),
-            file_roots=self.file_roots,
-            largest_stack=self.largest_stack,
-            final_seconds=self.final_seconds,
+            **alike
+            | {
+                "mask": None if self.mask is None else read_mask(self.mask),
+                "region": None if self.around_peak is None else AroundPeak(*self.around_peak),
+            }
         )
 
     def _check_model(self) -> None:

@@ -169,7 +169,7 @@ class Collector:
         array = self._array[first:last] if last - first == len(points) else self._array[points]
         stream, data_key = self._source
         frames = PointFrames(stream, data_key, array, seq_nums=(points + 1).astype(np.int64))
-        return assemble(self.record, frames, self._settings.choices)
+        return assemble(self.record, frames, self._settings)
 
     def _fetch(
         self, location: FramesInEvent | FramesInFile, *, last: bool
@@ -209,7 +209,7 @@ class Collector:
             run = self.record
             images = list(dict.fromkeys([*declared_images(run), source]))
             try:
-                self._source = choose_image(run, images, self._settings.choices, wanted)
+                self._source = choose_image(run, images, self._settings)
             except ValueError as error:
                 raise CannotFollowError(str(error)) from error
         if location.stream != self._source[0] != PRIMARY:

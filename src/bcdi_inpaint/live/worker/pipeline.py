@@ -164,17 +164,7 @@ def fill_finished(
 
 def read_finished(catalogs: Catalogs, uid: str, settings: Settings) -> RockingScan:
     """The scan of a finished run, cut to the region that is to be filled."""
-    scan = from_run(
-        catalogs.finished_run(uid),
-        data_key=settings.data_key,
-        detector=settings.detector,
-        roi=settings.roi,
-        mask=settings.mask,
-        motor=settings.motor,
-        frames_per_point=settings.frames_per_point,
-        file_roots=settings.file_roots,
-        largest_stack=settings.largest_stack,
-    )
+    scan = from_run(catalogs.finished_run(uid), settings)
     return crop(scan, region_of(scan, settings.region))
 
 
