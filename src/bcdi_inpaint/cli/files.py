@@ -121,7 +121,7 @@ def finetune(
         )
     figures = (
         f"deviance {tuned.before:.4f} -> {tuned.after:.4f} on held-out patches "
-        f"({tuned.portions} patches, {tuned.epochs} epochs, {tuned.seconds:.0f} s)"
+        f"({tuned.patches} patches, {tuned.epochs} epochs, {tuned.seconds:.0f} s)"
     )
     if not tuned.improved:
         typer.echo(f"no better than before, so nothing is written: {figures}", err=True)

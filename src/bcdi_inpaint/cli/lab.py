@@ -56,21 +56,25 @@ def train(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Train the patching network (or the published one) on simulated (and measured) portions."""
-    from bcdi_inpaint.lab.training import read_recipe, train, write_outcome
+    """Train the patching network (or the published one) on simulated (and measured) patches."""
+    from bcdi_inpaint.lab.training import read_recipe, train, write_artefacts
 
-    begun = folder / "recipe.json"
-    if recipe is None and begun.is_file():
-        recipe = begun
+    kept = folder / "recipe.json"
+    if recipe is None and kept.is_file():
+        recipe = kept
     chosen = read_recipe(recipe, **({"real": real} if real else {}))
     with progress_bar(console) as bar:
+        said = ""
 
         def progress(what: str, done: float, total: float = 1.0) -> None:
-            console.print(what, highlight=False)  # each validation stays to be read
+            nonlocal said
+            if what != said:
+                console.print(what, highlight=False)  # each validation stays to be read
+                said = what
             bar("training", done, total)
 
         network = train(chosen, folder, device=device, minutes=minutes, progress=progress)
-    typer.echo(f"weights: {write_outcome(network, chosen, folder)}")
+    typer.echo(f"weights: {write_artefacts(network, chosen, folder)}")
 
 
 @app.command()

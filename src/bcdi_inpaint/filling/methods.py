@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 
+MARGIN = 24
+"""Voxels of surroundings that kriging and the network see around a gap, in training as in use."""
+
+MAX_VOXELS = 2**21
+"""Of one of their bands: more at a time takes memory and is no faster."""
+
 # Torch takes a second to import: what needs it is imported when it is first used.
 
 
@@ -48,19 +54,19 @@ def _patching(
 REGISTRY: dict[str, Method] = {
     "patching": Method(
         _patching,
-        margin=24,
+        margin=MARGIN,
         estimate=_estimate,
         options={"model": "patching"},
         learned=True,
-        voxels=2**21,
+        voxels=MAX_VOXELS,
         at_once=2,
     ),
     "kriging": Method(
         _kriging,
-        margin=24,
+        margin=MARGIN,
         estimate=_estimate,
         options={"iterations": 40},
-        voxels=2**21,
+        voxels=MAX_VOXELS,
         at_once=2,
     ),
     "biharmonic": Method(interpolation.biharmonic, margin=8),

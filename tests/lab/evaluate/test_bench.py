@@ -340,8 +340,8 @@ def test_networks_say_how_much_they_have_seen(tmp_path):
     )
     patching, published = learned(weighed)
     assert patching.startswith("patching (mine, sha256 ")
-    assert patching.endswith("1234 portions")
-    assert published == "reference, 9 px: the network has seen 77 portions"
+    assert patching.endswith("1234 patches")
+    assert published == "reference, 9 px: the network has seen 77 patches"
 
 
 def test_a_table_says_the_command_however_it_was_started(monkeypatch):

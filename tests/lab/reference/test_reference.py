@@ -9,9 +9,9 @@ from bcdi_inpaint.lab.reference import filler as reference
 from bcdi_inpaint.lab.reference.network import (
     WIDTHS,
     ReferenceNetwork,
-    gap_in_portion,
+    gap_in_patch,
     reference_loss,
-    reference_portion,
+    reference_patch,
 )
 
 
@@ -27,11 +27,11 @@ class _Constant(torch.nn.Module):
     def __init__(self, value: float) -> None:
         super().__init__()
         self.value = value
-        self.portions: list[torch.Tensor] = []
+        self.patches: list[torch.Tensor] = []
 
-    def forward(self, portion: torch.Tensor) -> torch.Tensor:
-        self.portions.append(portion)
-        return torch.full_like(portion, self.value)
+    def forward(self, patch: torch.Tensor) -> torch.Tensor:
+        self.patches.append(patch)
+        return torch.full_like(patch, self.value)
 
 
 def _pattern(shape=(32, 40, 48), peak=5000.0):
@@ -61,7 +61,7 @@ def test_parameter_count_is_the_published_one(network):
     ]
 
 
-def test_portion_in_portion_out(network):
+def test_patch_in_patch_out(network):
     out = network(torch.rand(2, 1, 32, 32, 32))
     assert out.shape == (2, 1, 32, 32, 32)
     assert 0 <= out.min() < out.max() <= 1
@@ -70,8 +70,8 @@ def test_portion_in_portion_out(network):
 def test_network_learns(network):
     torch.manual_seed(1)
     student = ReferenceNetwork()
-    portion = reference_portion(_pattern(), 6, np.random.default_rng(0))
-    truth, mask = (torch.from_numpy(a)[None, None] for a in portion)
+    patch = reference_patch(_pattern(), 6, np.random.default_rng(0))
+    truth, mask = (torch.from_numpy(a)[None, None] for a in patch)
     optimiser = torch.optim.Adam(student.parameters(), 1e-3)
     losses = []
     for _ in range(3):
@@ -94,7 +94,7 @@ def test_loss_of_the_truth_is_zero_and_outside_the_gap_nothing_counts():
 
 
 def test_loss_by_hand():
-    """A constant gap in a constant portion: every term can be written down."""
+    """A constant gap in a constant patch: every term can be written down."""
     truth = torch.zeros(1, 1, 32, 32, 32)
     mask = torch.zeros(truth.shape, dtype=torch.bool)
     mask[:, :, :, :] = True
@@ -105,7 +105,7 @@ def test_loss_by_hand():
 
 
 def test_loss_is_in_effect_a_structural_similarity():
-    """Shares that were measured on noisy portions, linear across a 6 px gap: 93, 6 and 1 percent."""
+    """Shares that were measured on noisy patches, linear across a 6 px gap: 93, 6 and 1 percent."""
     rng = np.random.default_rng(0)
     smooth = ndimage.gaussian_filter(rng.normal(size=(32, 32, 32)), 2.5)
     truth = np.log1p(rng.poisson(np.exp(2 * smooth / smooth.std() + 1)))
@@ -122,25 +122,25 @@ def test_loss_is_in_effect_a_structural_similarity():
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_training_portions(width):
+def test_training_patches(width):
     rng = np.random.default_rng(5)
     counts = _pattern((40, 48, 44))
     crosses = 0
     for _ in range(60):
-        truth, mask = reference_portion(counts, width, rng)
+        truth, mask = reference_patch(counts, width, rng)
         assert truth.shape == mask.shape == (32, 32, 32)
         assert truth.dtype == np.float32
         assert truth.min() == 0
         assert truth.max() == 1
-        assert mask[:, gap_in_portion(width)].all()
+        assert mask[:, gap_in_patch(width)].all()
         planes = mask.all(axis=(1, 2))
         crosses += planes.any()
         assert planes.sum() in (0, width)
     assert 4 <= crosses <= 22
 
 
-def test_gap_lies_in_the_middle_of_a_portion():
-    assert [gap_in_portion(w) for w in WIDTHS] == [
+def test_gap_lies_in_the_middle_of_a_patch():
+    assert [gap_in_patch(w) for w in WIDTHS] == [
         slice(15, 18),
         slice(13, 19),
         slice(12, 21),
@@ -148,9 +148,9 @@ def test_gap_lies_in_the_middle_of_a_portion():
     ]
 
 
-def test_portions_come_from_the_generator_alone():
+def test_patches_come_from_the_generator_alone():
     counts = _pattern()
-    one, two = (reference_portion(counts, 9, np.random.default_rng(3)) for _ in range(2))
+    one, two = (reference_patch(counts, 9, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(one.truth, two.truth)
     np.testing.assert_array_equal(one.mask, two.mask)
 
@@ -170,10 +170,10 @@ def test_the_gap_is_where_the_network_was_trained(axis, width):
     mask = _line(stack.shape, axis, 20, width)
     stub = _Constant(0.5)
     reference.patch(np.where(mask, 0, stack), mask, stub, skip=15)
-    for portion in stub.portions:
-        assert portion.shape == (1, 1, 32, 32, 32)
-        across = portion[0, 0].amax(dim=(0, 2))
-        assert (across[gap_in_portion(width)] == 0).all()
+    for patch in stub.patches:
+        assert patch.shape == (1, 1, 32, 32, 32)
+        across = patch[0, 0].amax(dim=(0, 2))
+        assert (across[gap_in_patch(width)] == 0).all()
         assert (across > 0).sum() == 32 - width
 
 
@@ -201,7 +201,7 @@ def test_one_call_a_window(network):
     stub = _Constant(0.3)
     reference.patch(np.where(mask, 0, _pattern(shape) + 1), mask, stub, skip=4)
     frames, rows, cols = (len(reference.window_starts(n, 4)) for n in shape)
-    assert len(stub.portions) == frames * rows + frames * cols
+    assert len(stub.patches) == frames * rows + frames * cols
 
 
 def test_untrained_network_fills_every_voxel_with_finite_counts(network):

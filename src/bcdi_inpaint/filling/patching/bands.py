@@ -21,16 +21,10 @@ if TYPE_CHECKING:
     from ..estimation import Surroundings
 
 STEPS_PER_VOXEL = 8
-"""Of the kriging that the network starts from, for each voxel of a gap's depth: word from the rim has
-to come in."""
+"""Of the kriging that the network starts from, for each voxel of a gap's depth: each step carries the
+measured surroundings further into the gap."""
 STEPS = (16, 48)
-"""No fewer and no more: beyond, nothing changes that the network doesn't know."""
-
-MARGIN = 24
-"""Voxels of surroundings that the network is shown."""
-
-MAX_VOXELS = 2**21
-"""Of a band: more at a time takes memory and is no faster."""
+"""Least and most: with more, the network's fill does not change."""
 
 
 def fill(

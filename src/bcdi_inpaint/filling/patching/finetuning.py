@@ -15,10 +15,11 @@ from bcdi_inpaint.progress import no_progress
 
 from .devices import autocast, channels_last, choose_device
 from .losses import loss
-from .patches import PORTIONS, Portions, cut_portions
-from .weights import load_model, save_model
+from .patches import PATCHES_PER_VOLUME, Patches, cut_patches
+from .weights import Model, load_model, save_model, trainings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
     from .network import PatchingNetwork
 
 HELD_OUT = 0.2
-"""Share of the artificial gaps that decides when to stop, and whether it was worth it."""
+"""Share of the artificial gaps that decides when to stop, and whether the tuned weights are kept."""
+
+MAKING_SHARE = 0.4
+"""Of the time, at most for making patches."""
 
 FEWEST_GAPS = 2
-"""One to learn from and one to judge by, however long they take."""
+"""One to train on and one to judge by, however long they take."""
 
 PATIENCE = 1
-"""Epochs without progress on held-out portions before tuning stops."""
+"""Epochs without progress on held-out patches before tuning stops."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,17 +50,20 @@ class FineTuned:
     network
         The tuned one, or the old one where tuning made nothing better.
     before, after
-        Deviance on held-out portions of the scan, with the old and the returned network.
-    portions, epochs, seconds
-        What was learned from, how often, how long.
+        Deviance on held-out patches of the scan, with the old and the returned network.
+    patches, epochs, seconds
+        What it was tuned on, how often, how long.
+    model
+        What it began with.
     """
 
     network: PatchingNetwork
     before: float
     after: float
-    portions: int
+    patches: int
     epochs: int
     seconds: float
+    model: Model
 
     @property
     def improved(self) -> bool:
@@ -71,10 +78,16 @@ class FineTuned:
         path
             Ends in ``.safetensors``.
         **about
-            What the file is to say of itself: ``raw_uid``, ``sample``.
+            More for the file's metadata: ``raw_uid``, ``sample``.
         """
-        figures = {"before": self.before, "after": self.after, "portions": self.portions}
-        save_model(self.network, path, {**about, "fine_tuning": figures})
+        figures = {"before": self.before, "after": self.after, "patches": self.patches}
+        began_with = {"model": self.model.name, "sha256": self.model.sha256}
+        metadata = {
+            **about,
+            "fine_tuning": {**figures, **began_with},
+            "earlier": trainings(self.model.metadata),
+        }
+        save_model(self.network, path, metadata)
 
 
 def finetune(
@@ -82,7 +95,7 @@ def finetune(
     mask: ArrayLike,
     *,
     model: str = "patching",
-    portions: int = 6400,
+    patches: int = 6400,
     epochs: int = 3,
     seconds: float = 55.0,
     learning_rate: float = 2e-4,
@@ -90,7 +103,7 @@ def finetune(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> FineTuned:
-    """Tune a network on portions of a scan that no gap touches.
+    """Tune a network on patches of a scan that no gap touches.
 
     Artificial gaps, as wide as the real ones, are laid over measured voxels; their counts are the truth.
 
@@ -102,18 +115,18 @@ def finetune(
         bool ``(row, col)`` or ``(frame, row, col)``, True = missing.
     model
         What to begin with: a shipped model or a weights file.
-    portions
-        How many to learn from.
+    patches
+        How many to train on, at most.
     epochs
         Passes over them, at most.
     seconds
-        End after about this time; making portions included.
+        End after about this time; making patches included.
     learning_rate
         Of AdamW.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     seed
-        Of the places of gaps and portions.
+        Of the places of gaps and patches.
     progress
         Told the share of the work that is done.
 
@@ -124,47 +137,53 @@ def finetune(
     """
     began = time.monotonic()
     target = choose_device(device)
-    network = copy.deepcopy(load_model(model, target).network)
-    counts = np.asarray(stack, dtype=np.float32)
-    missing = np.broadcast_to(np.asarray(mask, dtype=bool), counts.shape)
-    made: list[Portions] = []
-    for drawn in range(max(portions // PORTIONS, FEWEST_GAPS)):
-        if time.monotonic() - began > 0.4 * seconds and drawn >= FEWEST_GAPS:
+    first = load_model(model, target)
+    network = copy.deepcopy(first.network)
+    gaps = max(patches // PATCHES_PER_VOLUME, FEWEST_GAPS)
+    made: list[Patches] = []
+    for around_gap in _around_artificial_gaps(stack, mask, gaps, seed, target):
+        made.append(around_gap)
+        share = (time.monotonic() - began) / seconds
+        progress("making patches", min(share, MAKING_SHARE))
+        if len(made) >= FEWEST_GAPS and share > MAKING_SHARE:
             break
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(drawn,)))
-        gap = _artificial_gap(rng, missing)
-        hidden = np.where(missing, 0, counts)
-        made.append(cut_portions(rng, hidden, hidden, ~missing, gap | missing, str(target)))
-        progress("making patches", 0.4 * min((time.monotonic() - began) / (0.4 * seconds), 1))
-    held_out, training = _split(made)
+    held = max(round(HELD_OUT * len(made)), 1)
+    held_out, training = made[:held], made[held:]
     before = best = _deviance(network, held_out, target)
     kept = copy.deepcopy(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate)
     rng = np.random.default_rng(seed)
-    done, since_best = 0, 0
-    while done < epochs and since_best <= PATIENCE:
+    epoch, since_best = 0, 0
+    while epoch < epochs and since_best <= PATIENCE and time.monotonic() - began <= seconds:
         for count, index in enumerate(rng.permutation(len(training))):
             if time.monotonic() - began > seconds:
                 break
             _step(network, optimiser, training[index].turned(rng), target)
-            progress("fine-tuning", 0.4 + 0.6 * (done + count / len(training)) / epochs)
-        done += 1
-        now = _deviance(network, held_out, target)
+            done = (epoch + count / len(training)) / epochs
+            progress("fine-tuning", MAKING_SHARE + (1 - MAKING_SHARE) * done)
+        epoch += 1
         since_best += 1
-        if now < best:
-            best, since_best = now, 0
+        deviance = _deviance(network, held_out, target)
+        if deviance < best:
+            best, since_best = deviance, 0
             kept = copy.deepcopy(network.state_dict())
-        if time.monotonic() - began > seconds:
-            break
     network.load_state_dict(kept)
-    return FineTuned(
-        network.to("cpu"),
-        before,
-        best,
-        sum(len(batch.start) for batch in training),
-        done,
-        time.monotonic() - began,
-    )
+    trained_on = sum(len(batch.start) for batch in training)
+    duration = time.monotonic() - began
+    return FineTuned(network.to("cpu"), before, best, trained_on, epoch, duration, first)
+
+
+def _around_artificial_gaps(
+    stack: ArrayLike, mask: ArrayLike, gaps: int, seed: int, device: torch.device
+) -> Iterator[Patches]:
+    """Patches around artificial gaps over measured voxels, gap by gap."""
+    counts = np.asarray(stack, dtype=np.float32)
+    missing = np.broadcast_to(np.asarray(mask, dtype=bool), counts.shape)
+    known = np.where(missing, 0, counts)
+    for number in range(gaps):
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+        gap = _artificial_gap(rng, missing)
+        yield cut_patches(rng, known, known, ~missing, gap | missing, str(device))
 
 
 def _artificial_gap(rng: np.random.Generator, missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -172,7 +191,7 @@ def _artificial_gap(rng: np.random.Generator, missing: NDArray[np.bool_]) -> NDA
     widths = [(axis, width) for axis in (1, 2) for width in _widths(missing, axis)] or [(1, 6)]
     for _ in range(50):
         axis, width = widths[int(rng.integers(len(widths)))]
-        # Learned across either direction of the detector: the pattern has both kinds of fringes.
+        # In either direction of the detector: the pattern has fringes along both.
         axis = int(rng.choice((1, 2)))
         length = missing.shape[axis]
         if width > length // 3:
@@ -197,15 +216,10 @@ def _widths(missing: NDArray[np.bool_], axis: int) -> list[int]:
     return [int(stop - start) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _split(made: list[Portions]) -> tuple[list[Portions], list[Portions]]:
-    held = max(round(HELD_OUT * len(made)), 1)
-    return made[:held], made[held:]
-
-
 def _step(
-    network: nn.Module, optimiser: torch.optim.Optimizer, batch: Portions, device: torch.device
+    network: nn.Module, optimiser: torch.optim.Optimizer, batch: Patches, device: torch.device
 ) -> None:
-    # One scan is no fair sample of intensities: the normalisation's statistics stay as they are.
+    # The intensities of one scan are not those of all: the normalisation's statistics are kept.
     network.eval()
     with autocast(device):
         output = network(channels_last(batch.features))
@@ -215,7 +229,7 @@ def _step(
     optimiser.step()
 
 
-def _deviance(network: nn.Module, held_out: list[Portions], device: torch.device) -> float:
+def _deviance(network: nn.Module, held_out: list[Patches], device: torch.device) -> float:
     network.eval()
     total = 0.0
     with torch.inference_mode(), autocast(device):

@@ -11,18 +11,17 @@ from .network import SOFTENING, expectation
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .patches import Portions
+    from .patches import Patches
 
-STEEP = 2.0
-"""Beyond this log ratio the deviance goes on straight, so that rare blunders don't rule training."""
-
+STEEPEST = 2.0
+"""Beyond this log ratio the deviance is linear, so that rare large errors don't dominate training."""
 
 LEAST = 0.01
-"""Deviance of a portion that kriging fills all but perfectly; better ones don't weigh more."""
+"""Added to kriging's deviance before it divides: patches that kriging fills perfectly weigh no more."""
 
 
 class Loss(NamedTuple):
-    """Terms of the loss, scalars: means over portions.
+    """Terms of the loss, scalars: means over patches.
 
     Attributes
     ----------
@@ -41,40 +40,40 @@ class Loss(NamedTuple):
         return self.deviance + 0.1 * self.likelihood
 
 
-def loss(output: Tensor, portions: Portions) -> Loss:
+def loss(output: Tensor, patches: Patches) -> Loss:
     """Gamma deviance for the expected counts, gamma likelihood for their uncertainty.
 
     With y the true rate and m the expectation, both softened, and d = log(y / m), the deviance is
     e^d - d - 1: about d^2 / 2, a log error, for small d; least at m = E[y] whatever the distribution, so
-    that the fill is unbiased in counts where a log error would lose them. Each portion counts
-    relative to what kriging achieves on it: dim and bright, easy and hard ones alike.
-    The likelihood trains the uncertainty alone: m is held fixed in it.
+    that the fill is unbiased in counts where a log error would lose them. Each patch counts
+    relative to kriging's deviance on it, so that dim and bright, easy and hard ones weigh the same.
+    The likelihood trains the uncertainty only: m is held fixed in it.
 
     Parameters
     ----------
     output
-        ``(portion, 2, frame, row, col)`` of the network.
-    portions
-        What it was shown and should say.
+        ``(patch, 2, frame, row, col)`` of the network.
+    patches
+        The network's input and the truth.
     """
-    log_mean, log_shape = expectation(output, portions.start)
-    truth = torch.log(portions.truth + SOFTENING)
+    log_mean, log_shape = expectation(output, patches.start)
+    truth = torch.log(patches.truth + SOFTENING)
     deviance = _deviance(truth - log_mean)
-    reached = _mean(deviance, portions.weight)
-    start = _mean(_deviance(truth - torch.log(portions.start + SOFTENING)), portions.weight)
+    reached = _mean(deviance, patches.weight)
+    start = _mean(_deviance(truth - torch.log(patches.start + SOFTENING)), patches.weight)
 
     shape = torch.exp(log_shape)
     surprise = shape * deviance.detach() + torch.lgamma(shape) - shape * log_shape + shape
-    likelihood = _mean(surprise, portions.weight)
+    likelihood = _mean(surprise, patches.weight)
     return Loss((reached / (start + LEAST)).mean(), likelihood.mean())
 
 
 def _deviance(d: Tensor) -> Tensor:
-    limited = d.clamp(max=STEEP)
+    limited = d.clamp(max=STEEPEST)
     return torch.exp(limited) * (1 + (d - limited)) - d - 1
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean over each portion's missing voxels."""
+    """Mean over each patch's missing voxels."""
     axes = (1, 2, 3)
     return (values * weight).sum(axes) / weight.sum(axes).clamp_min(1)

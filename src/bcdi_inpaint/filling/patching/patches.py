@@ -1,4 +1,4 @@
-"""Training portions: cut around the gaps of a volume, with all that the network sees and should say."""
+"""Training patches, cut around the gaps of a volume: the network's input and the truth."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 
 from ..bands import bands
 from ..estimation import estimate
+from ..methods import MARGIN, MAX_VOXELS
 from . import network
-from .bands import MARGIN, MAX_VOXELS, starting_point
+from .bands import starting_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,29 +24,29 @@ if TYPE_CHECKING:
 
 ACROSS, ALONG = 64, 48
 ACROSS_WIDE, ALONG_WIDE = 96, 48
-"""Sizes of a portion across and along the gap; the wide ones hold a 41-pixel gap and its margins."""
+"""Sizes of a patch across and along the gap; the wide ones hold a 41-pixel gap and its margins."""
 
 WITH_TWIN = 0.85
-"""Share of the gaps that are filled with the twin where it is believed; the network learns to do without."""
+"""Share of the gaps that are filled with the twin where it is believed; the network has to work without, too."""
 
-PORTIONS = 12
-"""Portions that are cut from one volume."""
+PATCHES_PER_VOLUME = 12
+"""Patches that are cut from one volume."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Portions:
-    """A batch of portions of one shape.
+class Patches:
+    """A batch of patches of one shape.
 
     Attributes
     ----------
     features
-        ``(portion, CHANNELS, frame, row, col)``, see `network.features`.
+        ``(patch, CHANNELS, frame, row, col)``, see `network.features`.
     start
-        ``(portion, frame, row, col)``: expected counts that kriging gives.
+        ``(patch, frame, row, col)``: expected counts that kriging gives.
     truth
-        The same shape: the noise-free rate (of real portions: the counts).
+        The same shape: the noise-free rate (of real patches: the counts).
     weight
-        The same shape: 1 in missing voxels that are to be learned, 0 elsewhere.
+        The same shape: 1 in missing voxels whose truth is known, 0 elsewhere.
     """
 
     features: Tensor
@@ -53,12 +54,12 @@ class Portions:
     truth: Tensor
     weight: Tensor
 
-    def to(self, device: torch.device | str) -> Portions:
+    def to(self, device: torch.device | str) -> Patches:
         """On another device."""
         return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
 
-    def turned(self, rng: np.random.Generator) -> Portions:
-        """Flipped and with axes swapped, at random: the physics has no preferred direction."""
+    def turned(self, rng: np.random.Generator) -> Patches:
+        """Flip and swap the axes at random: the physics has no preferred direction."""
         axes = [2 + int(a) for a in rng.permutation(3)]
         flips = [axis for axis in (2, 3, 4) if rng.random() < 0.5]
 
@@ -72,54 +73,50 @@ class Portions:
         features[:, network.DIRECTION] = (
             along[:, [a - 2 for a in axes]] * signs.to(along)[:, None, None, None]
         )
-        return Portions(features, *single)
+        return Patches(features, *single)
 
 
-def cut_portions(
+def cut_patches(
     rng: np.random.Generator,
     counts: NDArray[np.float32],
     truth: NDArray[np.float32],
-    sound: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
     mask: NDArray[np.bool_],
     device: str = "cpu",
-) -> Portions:
-    """Lay a gap over a measured volume and cut portions around it.
+) -> Patches:
+    """Lay a gap over a measured volume and cut patches around it.
 
     Parameters
     ----------
     rng
         Source of randomness.
     counts, truth
-        ``(frame, row, col)``: what was measured, and what is to be said in the gap.
-    sound
-        bool, the same shape: False where `truth` is worthless (hot, dead or truly missing).
+        ``(frame, row, col)``: what was measured, and what belongs in the gap.
+    valid
+        bool, the same shape: False where the truth is unknown (hot, dead or really missing).
     mask
         bool, the same shape: the gap, True = missing.
     device
         Where kriging is computed.
     """
-    learnable = mask & sound
-    work = max(
+
+    def tensor(array: NDArray[np.number] | NDArray[np.bool_]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    usable = mask & valid
+    band = max(
         bands(mask, MARGIN, max_voxels=MAX_VOXELS),
-        key=lambda band: int((band.own & learnable[band.slices]).sum()),
+        key=lambda band: int((band.own & usable[band.slices]).sum()),
     )
-    cut = work.slices
-    own = work.own & learnable[cut]
+    box = band.slices
+    own = band.own & usable[box]
     known = np.where(mask, 0, counts)
-    inside = torch.from_numpy(np.ascontiguousarray(known[cut])).to(device)
-    gap = torch.from_numpy(np.ascontiguousarray(mask[cut])).to(device)
-    told = estimate(known, mask, twin=bool(rng.random() < WITH_TWIN)).around(known, mask, cut)
-    seen, start = starting_point(inside, gap, told.to(device))
-    whole = torch.cat(
-        (
-            seen,
-            start[None],
-            torch.from_numpy(np.ascontiguousarray(truth[cut])).to(device)[None],
-            torch.from_numpy(own).to(device)[None],
-        )
-    )
-    pieces = torch.stack(list(_pieces(rng, whole, own, truth[cut])))
-    return Portions(pieces[:, : network.CHANNELS], *pieces[:, network.CHANNELS :].unbind(1))
+    scan = estimate(known, mask, twin=bool(rng.random() < WITH_TWIN))
+    surroundings = scan.around(known, mask, box).to(device)
+    features, start = starting_point(tensor(known[box]), tensor(mask[box]), surroundings)
+    whole = torch.cat((features, start[None], tensor(truth[box])[None], tensor(own)[None]))
+    pieces = torch.stack(list(_pieces(rng, whole, own, truth[box])))
+    return Patches(pieces[:, : network.CHANNELS], *pieces[:, network.CHANNELS :].unbind(1))
 
 
 def _pieces(
@@ -134,7 +131,7 @@ def _pieces(
     places = np.argwhere(own)
     # Dim regions are most of a pattern and all alike.
     brightness = np.log1p(truth[own]) + 0.15
-    chosen = places[rng.choice(len(places), PORTIONS, p=brightness / brightness.sum())]
+    chosen = places[rng.choice(len(places), PATCHES_PER_VOLUME, p=brightness / brightness.sum())]
     for centre in chosen:
         piece = whole
         for axis in range(3):

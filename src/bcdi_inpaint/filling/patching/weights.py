@@ -108,6 +108,40 @@ def _network(widths: list[int], weights: dict[str, torch.Tensor]) -> PatchingNet
     return network.float()
 
 
+def trainings(metadata: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The trainings that a network has had, the latest one last.
+
+    Parameters
+    ----------
+    metadata
+        Of its weights file.
+
+    Returns
+    -------
+    list of dict
+        Of each ``seed``, ``steps``, ``patches`` and ``commit``, as far as they are known; older files
+        may tell more. Fine-tuning is not among them.
+    """
+    earlier = json.loads(metadata.get("earlier", "[]"))
+    patches = metadata.get("patches") or metadata.get("portions")
+    if patches is None:
+        return list(map(_with_patches, earlier))
+    curve = json.loads(metadata.get("curve", "[]"))
+    latest = {
+        "seed": json.loads(metadata.get("recipe", "{}")).get("seed"),
+        "steps": curve[-1]["step"] if curve else None,
+        "patches": int(patches),
+        "commit": metadata.get("commit"),
+    }
+    known = {name: value for name, value in latest.items() if value is not None}
+    return [*map(_with_patches, earlier), known]
+
+
+def _with_patches(training: dict[str, Any]) -> dict[str, Any]:
+    """Older files call patches portions."""
+    return {"patches" if name == "portions" else name: value for name, value in training.items()}
+
+
 def save_model(network: PatchingNetwork, path: Path, metadata: Mapping[str, Any]) -> None:
     """Write a network that `load_model` reads; atomically.
 

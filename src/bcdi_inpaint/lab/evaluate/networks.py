@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors import safe_open
 
-from bcdi_inpaint.filling.patching.weights import DEFAULT, SHIPPED, Model, load_model
+from bcdi_inpaint.filling.patching.weights import DEFAULT, SHIPPED, Model, load_model, trainings
 from bcdi_inpaint.lab.reference.filler import weights_name
 from bcdi_inpaint.lab.reference.network import WIDTHS
 
@@ -54,8 +54,8 @@ def learned(config: Config) -> Iterator[str]:
                 with safe_open(path, framework="pt") as file:
                     seen[f"reference, {width} px"] = file.metadata() or {}
     for name, metadata in seen.items():
-        portions = metadata.get("portions", "an unknown number of")
-        yield f"{name}: the network has seen {portions} portions"
+        patches = sum(training["patches"] for training in trainings(metadata))
+        yield f"{name}: the network has seen {patches or 'an unknown number of'} patches"
 
 
 def _patching(config: Config, name: str) -> Model:

@@ -4,13 +4,13 @@
 """
 
 from .filler import METHOD, weights_name
-from .network import WIDTHS, ReferenceNetwork, reference_loss, reference_portion
+from .network import WIDTHS, ReferenceNetwork, reference_loss, reference_patch
 
 __all__ = [
     "METHOD",
     "WIDTHS",
     "ReferenceNetwork",
     "reference_loss",
-    "reference_portion",
+    "reference_patch",
     "weights_name",
 ]

@@ -18,7 +18,7 @@ import numpy as np
 from bcdi_inpaint.filling.method import Fill, Method
 from bcdi_inpaint.filling.patching.weights import SHIPPED
 
-from .network import EDGE, WIDTHS, ReferenceNetwork, gap_in_portion
+from .network import EDGE, WIDTHS, ReferenceNetwork, gap_in_patch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -218,7 +218,7 @@ def window_starts(length: int, skip: int) -> list[int]:
 
 def _window_start(gap_start: int, width: int) -> int:
     """Where a window across the gap begins, so that the gap lies in it as in training."""
-    return gap_start - int(gap_in_portion(width).start)
+    return gap_start - int(gap_in_patch(width).start)
 
 
 def _overlapping_means(
@@ -228,7 +228,7 @@ def _overlapping_means(
     import torch
 
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    own = gap_in_portion(width)
+    own = gap_in_patch(width)
     total = np.zeros((slab.shape[0], width, slab.shape[2]))
     square, visits = np.zeros_like(total), np.zeros_like(total)
     with torch.inference_mode():
@@ -241,9 +241,9 @@ def _overlapping_means(
                 predicted = np.full(hidden.shape, low)
                 if high > low:
                     scaled = np.where(hidden, 0, (slab[window] - low) / (high - low))
-                    # One portion a call, as published.
-                    portion = torch.from_numpy(scaled.astype(np.float32))[None, None].to(device)
-                    predicted += network(portion)[0, 0].cpu().numpy() * (high - low)
+                    # One patch a call, as published.
+                    patched = torch.from_numpy(scaled.astype(np.float32))[None, None].to(device)
+                    predicted += network(patched)[0, 0].cpu().numpy() * (high - low)
                 total[window] += predicted[:, own]
                 square[window] += predicted[:, own] ** 2
                 visits[window] += 1

@@ -1,6 +1,6 @@
 """The published network of Masto et al. (2024), J. Appl. Cryst. 57, rebuilt: the yardstick.
 
-Architecture, loss and training portions follow the paper and the measured behaviour of its public
+Architecture, loss and training patches follow the paper and the measured behaviour of its public
 code, peculiarities included: the mask is no input, the gap is signalled by zeros alone; the full
 resolution never reaches the head directly; the loss is in effect a structural similarity. It is here
 to be compared with, not to be improved.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EDGE = 32
-"""Edge of a portion in voxels."""
+"""Edge of a patch in voxels."""
 
 WIDTHS = (3, 6, 9, 12)
 """Gap widths in pixels that were published, each with a network of its own."""
@@ -28,7 +28,7 @@ WIDTHS = (3, 6, 9, 12)
 SLOPE = 0.2
 
 PLACES = 16
-"""Places that are looked at for one training portion."""
+"""Places that are looked at for one training patch."""
 
 LIT = 0.3
 """Counts a voxel with which the paper's own figures begin (its Fig. 5)."""
@@ -82,9 +82,9 @@ class _Decoder(nn.Module):
 
 
 class ReferenceNetwork(nn.Module):
-    """32^3 portion with zeros in the gap -> the portion without a gap; 2,771,309 parameters.
+    """32^3 patch with zeros in the gap -> the patch without a gap; 2,771,309 parameters.
 
-    Input and output are ``(portion, 1, 32, 32, 32)`` float32 in [0, 1], see `ReferencePortion`.
+    Input and output are ``(patch, 1, 32, 32, 32)`` float32 in [0, 1], see `ReferencePatch`.
     """
 
     def __init__(self) -> None:
@@ -110,8 +110,8 @@ class ReferenceNetwork(nn.Module):
             nn.Conv3d(6, 1, 1),
         )
 
-    def forward(self, portion: Tensor) -> Tensor:
-        x, skips = portion, []
+    def forward(self, patch: Tensor) -> Tensor:
+        x, skips = patch, []
         for encoder in self.encoders:
             x = encoder(x)
             skips.append(x)
@@ -125,20 +125,20 @@ def reference_loss(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """The published loss: absolute error, structural similarity and gradients, weights 1.
 
     The prediction counts in the gap only; outside, the truth is pasted. The structural similarity is
-    that of 2-D slices perpendicular to the portion's first axis, padded with two empty colour
+    that of 2-D slices perpendicular to the patch's first axis, padded with two empty colour
     channels, which leaves 32/3 (1 - SSIM): more than nine tenths of the loss.
 
     Parameters
     ----------
     prediction, truth
-        ``(portion, 1, 32, 32, 32)`` in [0, 1].
+        ``(patch, 1, 32, 32, 32)`` in [0, 1].
     mask
         Same shape, bool, True = gap.
 
     Returns
     -------
     Tensor
-        Scalar, the mean over portions.
+        Scalar, the mean over patches.
     """
     filled = torch.where(mask, prediction, truth)[:, 0]
     error = filled - truth[:, 0]
@@ -155,7 +155,7 @@ def reference_loss(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
 
 
 def _structural_similarity(a: Tensor, b: Tensor) -> Tensor:
-    """Mean SSIM of the slices ``(portion, slice, y, x)`` (Wang et al. 2004, 11-px Gaussian window)."""
+    """Mean SSIM of the slices ``(patch, slice, y, x)`` (Wang et al. 2004, 11-px Gaussian window)."""
     offsets = torch.arange(11, device=a.device, dtype=a.dtype) - 5
     window = torch.exp(-(offsets**2) / (2 * 1.5**2))
     window = window / window.sum()
@@ -172,7 +172,7 @@ def _structural_similarity(a: Tensor, b: Tensor) -> Tensor:
     return (luminance * structure).mean()
 
 
-class ReferencePortion(NamedTuple):
+class ReferencePatch(NamedTuple):
     """One training sample; the network's input is the truth with zeros in the gap.
 
     Attributes
@@ -188,9 +188,9 @@ class ReferencePortion(NamedTuple):
     mask: NDArray[np.bool_]
 
 
-def reference_portion(
+def reference_patch(
     counts: NDArray[np.integer] | NDArray[np.floating], width: int, rng: np.random.Generator
-) -> ReferencePortion:
+) -> ReferencePatch:
     """Cut a training sample from a volume without gaps.
 
     Four in five have one gap, the fifth is a cross with a second gap of equal width anywhere along
@@ -210,9 +210,7 @@ def reference_portion(
         Where, which way, and what kind.
     """
     if min(counts.shape) < EDGE:
-        raise ValueError(
-            f"counts have shape {counts.shape}: portions need {EDGE} in each direction"
-        )
+        raise ValueError(f"counts have shape {counts.shape}: patches need {EDGE} in each direction")
     if not 1 <= width < EDGE:
         raise ValueError(f"width={width} px: takes 1 to {EDGE - 1}")
     peak = np.unravel_index(int(counts.argmax()), counts.shape)
@@ -221,22 +219,22 @@ def reference_portion(
     means = np.array([cut.mean(dtype=float) for cut in cuts])
     candidates = np.flatnonzero(means >= min(LIT, means.max()))[:2]
     distances = np.linalg.norm(corners[candidates] + EDGE / 2 - np.array(peak), axis=1)
-    portion = np.log1p(
+    patch = np.log1p(
         cuts[candidates[distances.argmax()]].transpose(
             (1, 2, 0) if rng.random() < 0.5 else (2, 1, 0)
         )
     )
-    low, high = portion.min(), portion.max()
-    scaled = (portion - low) / (high - low) if high > low else np.zeros_like(portion)
-    mask = np.zeros(portion.shape, bool)
-    mask[:, gap_in_portion(width)] = True
+    low, high = patch.min(), patch.max()
+    scaled = (patch - low) / (high - low) if high > low else np.zeros_like(patch)
+    mask = np.zeros(patch.shape, bool)
+    mask[:, gap_in_patch(width)] = True
     if rng.random() < 0.2:
         start = int(rng.integers(0, EDGE - width + 1))
         mask[start : start + width] = True
-    return ReferencePortion(scaled.astype(np.float32), mask)
+    return ReferencePatch(scaled.astype(np.float32), mask)
 
 
-def gap_in_portion(width: int) -> slice:
-    """Where the gap lies across a portion, in training and in use: around 16, e.g. 15:18 or 13:19."""
+def gap_in_patch(width: int) -> slice:
+    """Where the gap lies across a patch, in training and in use: around 16, e.g. 15:18 or 13:19."""
     start = EDGE // 2 - width // 2
     return slice(start, start + width)

@@ -1,6 +1,6 @@
 """Training: recipes, data, the loop."""
 
-from .artefacts import write_outcome
+from .artefacts import write_artefacts
 from .loop import train
 from .recipes import TrainingRecipe, read_recipe
 
@@ -8,5 +8,5 @@ __all__ = [
     "TrainingRecipe",
     "read_recipe",
     "train",
-    "write_outcome",
+    "write_artefacts",
 ]

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from bcdi_inpaint.filling.patching.patches import Portions
+from bcdi_inpaint.filling.patching.patches import Patches
 
-from .courses import course
-from .volumes import portions_behind_a_gap
+from .tasks import task_of
+from .volumes import patches_around_gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from .recipes import TrainingRecipe
 
-SEEDS_A_RUN = 10**9
-"""Volumes of recipes with different seeds never meet."""
+SEEDS_PER_RECIPE = 10**9
+"""Volumes of recipes with different seeds have nothing in common."""
 
 
-class Volumes(Dataset[Portions]):
-    """Portions of volume i: simulated, or of a measured scan."""
+class Volumes(Dataset[Patches]):
+    """Patches of volume i: simulated, or of a measured scan."""
 
     def __init__(self, recipe: TrainingRecipe, device: str, volumes: range) -> None:
         self.recipe, self.device, self.volumes = recipe, device, volumes
@@ -34,24 +34,22 @@ class Volumes(Dataset[Portions]):
     def __len__(self) -> int:
         return len(self.volumes)
 
-    def __getitem__(self, item: int) -> Portions:
-        seed = self.recipe.seed * SEEDS_A_RUN + self.volumes[item]
+    def __getitem__(self, item: int) -> Patches:
+        seed = self.recipe.seed * SEEDS_PER_RECIPE + self.volumes[item]
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(78,)))
         real = self.recipe.real
         if real and rng.random() < self.recipe.real_share:
-            made = real_portions(rng, real[int(rng.integers(len(real)))], self.device)
+            patches = measured_patches(rng, real[int(rng.integers(len(real)))], self.device)
         else:
-            made = course(self.recipe).training(seed, self.device)
-        return _carried(made) if get_worker_info() and self.device != "cpu" else made
+            patches = task_of(self.recipe).training_patches(seed, self.device)
+        if get_worker_info() and self.device != "cpu":
+            # Sent through shared memory; in half precision, to which convolutions round anyway.
+            return replace(patches, features=patches.features.half()).to("cpu")
+        return patches
 
 
-def _carried(made: Portions) -> Portions:
-    """From a worker's GPU memory to shared memory; features in half, which convolutions round anyway."""
-    return replace(made, features=made.features.half()).to("cpu")
-
-
-def real_portions(rng: np.random.Generator, path: Path, device: str) -> Portions:
-    """Portions of the measured region of a scan; their truth is the counts themselves.
+def measured_patches(rng: np.random.Generator, path: Path, device: str) -> Patches:
+    """Patches of the measured region of a scan; their truth is the counts themselves.
 
     Raises
     ------
@@ -62,9 +60,9 @@ def real_portions(rng: np.random.Generator, path: Path, device: str) -> Portions
     from bcdi_inpaint.scans import from_file
 
     scan = from_file(path)
-    sound = ~(flagged(scan.frames) | scan.mask)
-    counts = np.where(sound, scan.frames, 0).astype(np.float32)
-    return portions_behind_a_gap(rng, counts, counts, sound, device)
+    valid = ~(flagged(scan.frames) | scan.mask)
+    counts = np.where(valid, scan.frames, 0).astype(np.float32)
+    return patches_around_gap(rng, counts, counts, valid, device)
 
 
 def blocks(
@@ -74,11 +72,11 @@ def blocks(
     device: str = "cpu",
     rank: int = 0,
     world: int = 1,
-    late: Callable[[], bool] = lambda: False,
-) -> Iterator[Iterator[Portions]]:
+    time_is_over: Callable[[], bool] = lambda: False,
+) -> Iterator[Iterator[Patches]]:
     """Endless blocks of batches, from block `start` on.
 
-    A block is `recipe.mixing` volumes whose portions are shuffled together; block b of process `rank` of
+    A block is `recipe.mixing` volumes whose patches are shuffled together; block b of process `rank` of
     `world` is the same whenever it is made, so that a training resumes where it was.
 
     Parameters
@@ -91,20 +89,16 @@ def blocks(
         Where simulation and kriging run, in `recipe.workers` processes, and where batches are.
     rank, world
         This process and how many there are.
-    late
-        Whether time is over: then a block ends with the volumes that it has.
+    time_is_over
+        Whether a block is to end with the volumes that it has.
     """
-    size = recipe.mixing
-    volumes = range((start * world + rank) * size, SEEDS_A_RUN)
-    own = Volumes(recipe, device, volumes)
-    workers = recipe.workers
-    order = _order(size, world)
+    size, workers = recipe.mixing, recipe.workers
     loader = DataLoader(
-        own,
+        Volumes(recipe, device, range((start * world + rank) * size, SEEDS_PER_RECIPE)),
         batch_size=None,
-        sampler=order,
+        sampler=_order(size, world),
         num_workers=workers,
-        # The next block is made while this one is learned.
+        # The next block is made while the network trains on this one.
         prefetch_factor=-(-size // workers) if workers else None,
         worker_init_fn=_one_thread,
         multiprocessing_context="forkserver" if workers else None,
@@ -113,19 +107,19 @@ def blocks(
     block = start
     while True:
         drawn = [next(stream).to(device)]
-        while len(drawn) < size and not late():
+        while len(drawn) < size and not time_is_over():
             drawn.append(next(stream).to(device))
         rng = np.random.default_rng(
             np.random.SeedSequence(recipe.seed, spawn_key=(79, block, rank))
         )
-        # Learned again they are turned and mixed anew; to make them takes longer than to learn them.
+        # Each pass turns and mixes the patches anew: making them takes longer than training on them.
         passes = [_shuffle(rng, drawn, recipe.batch) for _ in range(recipe.passes)]
         yield chain.from_iterable(passes)
         block += 1
 
 
 def _order(size: int, world: int) -> Iterator[int]:
-    """Own volumes: `size` in a row, then those of the other processes are passed over."""
+    """This process' volumes: `size` in a row, then the other processes' are skipped."""
     block = 0
     while True:
         yield from range(block * size * world, block * size * world + size)
@@ -136,25 +130,23 @@ def _one_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def _shuffle(
-    rng: np.random.Generator, volumes: Sequence[Portions], size: int
-) -> Iterator[Portions]:
-    """Mix portions of equal shape and turn each batch; what doesn't fill a batch is dropped."""
-    groups: dict[torch.Size, list[tuple[Portions, int]]] = {}
+def _shuffle(rng: np.random.Generator, volumes: Sequence[Patches], size: int) -> Iterator[Patches]:
+    """Mix patches of equal shape and turn each batch; those that don't fill a batch are dropped."""
+    groups: dict[torch.Size, list[tuple[Patches, int]]] = {}
     for volume in volumes:
         for index in range(len(volume.start)):
             groups.setdefault(volume.start.shape[1:], []).append((volume, index))
-    batches_: list[list[tuple[Portions, int]]] = []
+    batches: list[list[tuple[Patches, int]]] = []
     for members in groups.values():
         mixed = [members[i] for i in rng.permutation(len(members))]
-        batches_ += [mixed[i : i + size] for i in range(0, len(mixed) - size + 1, size)]
-    for index in rng.permutation(len(batches_)):
-        yield _stack(batches_[index]).turned(rng)
+        batches += [mixed[i : i + size] for i in range(0, len(mixed) - size + 1, size)]
+    for index in rng.permutation(len(batches)):
+        yield _stack(batches[index]).turned(rng)
 
 
-def _stack(members: list[tuple[Portions, int]]) -> Portions:
+def _stack(members: list[tuple[Patches, int]]) -> Patches:
     def gather(name: str) -> torch.Tensor:
-        return torch.stack([getattr(portions, name)[index] for portions, index in members])
+        return torch.stack([getattr(patches, name)[index] for patches, index in members])
 
     kind = type(members[0][0])
     return kind(gather("features").float(), gather("start"), gather("truth"), gather("weight"))

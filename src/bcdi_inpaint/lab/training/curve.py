@@ -1,47 +1,48 @@
-"""How a training went: the rows of its ``curve.csv``."""
+"""The training curve: ``curve.csv``, with a row for each validation."""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from .tasks import Task
 
 FILE = "curve.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class CurveRow:
-    """Where a training stands; one row of ``curve.csv``.
+    """One validation.
 
     Attributes
     ----------
-    step, portions
-        Steps made; portions seen, over all processes.
-    training, validation, start
-        What the network's course shows (deviance as a share of kriging's; the reference's published
-        loss): mean since the last row, on held-out volumes, and there of what the network starts from.
+    step, patches
+        Steps made; patches seen, over all processes.
+    training, validation, baseline
+        The task's figure (deviance as a share of kriging's; the reference's published loss): mean since
+        the row before, on the validation volumes, and there of the untrained network's fill.
     seconds
         Of training so far, over all sessions.
     """
 
     step: int
-    portions: int
+    patches: int
     training: float
     validation: float
-    start: float
+    baseline: float
     seconds: float
 
-    def line(self, shown: str, start: str) -> str:
-        """The row in words; `shown` and `start` as in a `Course`."""
+    def line(self, task: Task) -> str:
+        """The row in words."""
         if not self.step:
-            return f"held out, before training: {self.validation:.3f}; making data"
+            return f"before training: held out {self.validation:.3f}; making training data"
         return (
-            f"step {self.step:>6}  portions {self.portions:>8}  {shown}: "
-            f"training {self.training:.3f}, held out {self.validation:.3f} ({start} {self.start:.3f})"
+            f"step {self.step}, {self.patches} patches; {task.figure}: training {self.training:.3f}, "
+            f"held out {self.validation:.3f} ({task.baseline} {self.baseline:.3f})"
         )
 
 
@@ -50,19 +51,16 @@ def append_row(row: CurveRow, folder: Path) -> None:
     path = folder / FILE
     new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(CurveRow)])
+        writer = csv.writer(file)
         if new:
-            writer.writeheader()
-        writer.writerow(asdict(row))
+            writer.writerow(field.name for field in fields(CurveRow))
+        writer.writerow(astuple(row))
 
 
 def read_curve(folder: Path) -> list[CurveRow]:
-    """The rows of ``curve.csv``."""
+    """The rows of ``curve.csv``; read by the columns' order, since older files have other headings."""
     with (folder / FILE).open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        _headings, *rows = csv.reader(file)
     return [
-        CurveRow(**{f.name: _NUMBER[f.type](row[f.name]) for f in fields(CurveRow)}) for row in rows
+        CurveRow(int(step), int(patches), *map(float, figures)) for step, patches, *figures in rows
     ]
-
-
-_NUMBER: dict[Any, Callable[[str], Any]] = {"int": int, "float": float}

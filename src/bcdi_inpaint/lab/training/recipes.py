@@ -28,13 +28,13 @@ class TrainingRecipe(BaseModel):
         6, ge=1, le=31, description="Of the reference's gaps in pixels: it knows one width"
     )
     seed: int = Field(
-        0, ge=0, description="Of initial weights, gaps, portions; also the first volume's"
+        0, ge=0, description="Of initial weights, gaps, patches; also the first volume's"
     )
     begin: str = Field(
         "", description="Model to begin with: a shipped one's name or a weights file"
     )
     steps: int = Field(20_000, ge=1, description="Optimiser steps")
-    batch: int = Field(8, ge=1, description="Portions in a step, on each process")
+    batch: int = Field(8, ge=1, description="Patches in a step, on each process")
     learning_rate: float = Field(
         1e-3, gt=0, description="Of AdamW, after warm-up; then a cosine to 0"
     )
@@ -45,8 +45,8 @@ class TrainingRecipe(BaseModel):
         (32, 64, 96, 128), description="Channels of the patching network's levels"
     )
     precision: Literal["bf16", "fp32"] = Field("bf16", description="Of convolutions")
-    mixing: int = Field(16, ge=1, description="Volumes whose portions are shuffled together")
-    passes: int = Field(1, ge=1, description="How often a portion is learned, each time turned")
+    mixing: int = Field(16, ge=1, description="Volumes whose patches are shuffled together")
+    passes: int = Field(1, ge=1, description="How often a patch is learned, each time turned")
     workers: int = Field(1, ge=0, description="Processes that make data")
     validate_every: int = Field(500, ge=1, description="Steps between validations and checkpoints")
     validation_volumes: int = Field(24, ge=1, description="Held-out volumes, of all families")

@@ -1,4 +1,4 @@
-"""Learning: gaps, portions, the loss, a training that resumes, fine-tuning."""
+"""Training: gaps, patches, the loss, a training that resumes, fine-tuning."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from bcdi_inpaint import inpaint
 from bcdi_inpaint.filling.patching import finetune
 from bcdi_inpaint.filling.patching.losses import loss
 from bcdi_inpaint.filling.patching.network import CHANNELS, SOFTENING, PatchingNetwork
-from bcdi_inpaint.filling.patching.patches import PORTIONS, Portions
-from bcdi_inpaint.filling.patching.weights import load_model, save_model
+from bcdi_inpaint.filling.patching.patches import PATCHES_PER_VOLUME, Patches
+from bcdi_inpaint.filling.patching.weights import load_model, save_model, trainings
 from bcdi_inpaint.lab.simulate import simulate_scan
-from bcdi_inpaint.lab.training import TrainingRecipe, read_recipe, train, write_outcome
+from bcdi_inpaint.lab.training import TrainingRecipe, read_recipe, train, write_artefacts
 from bcdi_inpaint.lab.training.batches import blocks
-from bcdi_inpaint.lab.training.courses import course
-from bcdi_inpaint.lab.training.curve import read_curve
+from bcdi_inpaint.lab.training.curve import CurveRow, append_row, read_curve
 from bcdi_inpaint.lab.training.gaps import draw_mask
-from bcdi_inpaint.lab.training.loop import _step
-from bcdi_inpaint.lab.training.volumes import simulated_portions
+from bcdi_inpaint.lab.training.loop import optimise
+from bcdi_inpaint.lab.training.state import TrainingState
+from bcdi_inpaint.lab.training.tasks import task_of
+from bcdi_inpaint.lab.training.volumes import simulated_patches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,27 +56,27 @@ def test_drawn_gaps_are_of_every_kind() -> None:
 
 
 @pytest.fixture(scope="module")
-def simulated() -> Portions:
-    return simulated_portions(5)
+def simulated() -> Patches:
+    return simulated_patches(5)
 
 
-def test_portions_are_a_function_of_their_seed(simulated: Portions) -> None:
-    again, another = simulated_portions(5), simulated_portions(6)
+def test_patches_are_a_function_of_their_seed(simulated: Patches) -> None:
+    again, another = simulated_patches(5), simulated_patches(6)
     for name in ("features", "start", "truth", "weight"):
         assert torch.equal(getattr(simulated, name), getattr(again, name))
     assert not torch.equal(simulated.truth, another.truth)
 
 
-def test_portions_show_nothing_of_the_gap(simulated: Portions) -> None:
+def test_patches_show_nothing_of_the_gap(simulated: Patches) -> None:
     measured, mask = simulated.features[:, 0], simulated.features[:, 2] > 0
     assert (measured[mask] == 0).all()
     assert mask[simulated.weight > 0].all()
     assert torch.isfinite(simulated.features).all()
 
 
-def _portions(truth: torch.Tensor, start: float) -> Portions:
+def _patches(truth: torch.Tensor, start: float) -> Patches:
     shape = truth.shape
-    return Portions(
+    return Patches(
         torch.zeros(shape[0], CHANNELS, *shape[1:]),
         torch.full(shape, start),
         truth,
@@ -88,12 +89,12 @@ def test_the_loss_is_least_at_the_expected_counts() -> None:
     # A third of the mass in bright voxels: an expected log would lose more than half of the counts.
     truth = torch.distributions.Gamma(2.0, 0.5).sample((1, 16, 32, 32))
     mean = float(truth.mean())
-    portions = _portions(truth, mean)
+    patches = _patches(truth, mean)
 
     def at(factor: float) -> float:
         output = torch.zeros(1, 2, *truth.shape[1:])
         output[:, 0] = np.log((factor * mean + SOFTENING) / (mean + SOFTENING))
-        return float(loss(output, portions).deviance)
+        return float(loss(output, patches).deviance)
 
     factors = np.linspace(0.6, 1.4, 33)
     best = factors[int(np.argmin([at(f) for f in factors]))]
@@ -104,12 +105,12 @@ def test_the_likelihood_finds_the_shape() -> None:
     torch.manual_seed(0)
     shape = 5.0
     truth = torch.distributions.Gamma(shape, shape / 100.0).sample((1, 16, 32, 32)) - SOFTENING
-    portions = _portions(truth, 100.0 - SOFTENING)
+    patches = _patches(truth, 100.0 - SOFTENING)
 
     def at(value: float) -> float:
         output = torch.zeros(1, 2, *truth.shape[1:])
         output[:, 1] = np.log(value) - 3.0
-        return float(loss(output, portions).likelihood)
+        return float(loss(output, patches).likelihood)
 
     values = np.array([1.0, 2.0, 3.5, 5.0, 7.0, 12.0, 30.0])
     assert values[int(np.argmin([at(v) for v in values]))] == shape
@@ -127,13 +128,13 @@ def test_a_batch_that_overflows_does_not_spoil_the_weights() -> None:
     network = PatchingNetwork((4, 4))
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
     sound, before = (
-        _portions(torch.full((1, 16, 16, 16), 5.0), start=3.0),
+        _patches(torch.full((1, 16, 16, 16), 5.0), start=3.0),
         network.head.bias.clone(),
     )
     spoilt = replace(sound, truth=torch.full_like(sound.truth, torch.inf))
-    _step(network, optimiser, spoilt, course(SMALL), SMALL)
+    optimise(network, optimiser, spoilt, task_of(SMALL), SMALL)
     assert torch.equal(network.head.bias, before)
-    _step(network, optimiser, sound, course(SMALL), SMALL)
+    optimise(network, optimiser, sound, task_of(SMALL), SMALL)
     assert not torch.equal(network.head.bias, before)
     assert all(p.isfinite().all() for p in network.parameters())
 
@@ -144,7 +145,8 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
     whole = train(recipe, tmp_path / "whole", device="cpu")
 
     def kill_after_first(what: str, done: float, total: float = 1.0) -> None:
-        raise KeyboardInterrupt
+        if what.startswith("step"):
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path / "killed", device="cpu", progress=kill_after_first)
@@ -158,12 +160,59 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
 def test_training_writes_weights_that_fill(tmp_path: Path) -> None:
     network = train(SMALL, tmp_path, device="cpu")
     assert isinstance(network, PatchingNetwork)
-    weights = write_outcome(network, SMALL, tmp_path)
-    held = load_model(str(weights), torch.device("cpu"))
-    assert held.name == "patching"
+    weights = write_artefacts(network, SMALL, tmp_path)
+    model = load_model(str(weights), torch.device("cpu"))
+    assert model.name == "patching"
     assert (tmp_path / "curve.png").stat().st_size > 1000
     with pytest.raises(ValueError, match="another recipe"):
         train(SMALL.model_copy(update={"seed": 1}), tmp_path, device="cpu")
+
+
+def test_weights_say_which_trainings_came_before(tmp_path: Path) -> None:
+    first, folder = tmp_path / "first.safetensors", tmp_path / "second"
+    of_old_file = {"recipe": {"seed": 4}, "portions": 96, "curve": [{"step": 12}], "commit": "abc"}
+    save_model(
+        PatchingNetwork((4, 4)), first, {**of_old_file, "earlier": [{"seed": 3, "portions": 8}]}
+    )
+    recipe = SMALL.model_copy(update={"begin": str(first), "steps": 1})
+    weights = write_artefacts(train(recipe, folder, device="cpu"), recipe, folder)
+    first.unlink()
+    model = load_model(str(weights), torch.device("cpu"))
+    *earlier, latest = trainings(model.metadata)
+    assert earlier == [
+        {"seed": 3, "patches": 8},
+        {"seed": 4, "steps": 12, "patches": 96, "commit": "abc"},
+    ]
+    assert (latest["seed"], latest["steps"], latest["patches"]) == (0, 1, 2)
+
+
+def test_the_shipped_weights_say_all_their_trainings() -> None:
+    had = trainings(load_model("patching", torch.device("cpu")).metadata)
+    assert [training["seed"] for training in had] == [0, 1, 2, 4, 5, 6, 8, 21, 23]
+    assert sum(training["patches"] for training in had) == 409_880  # as docs/model.md says
+
+
+def test_older_checkpoints_and_curves_are_read(tmp_path: Path) -> None:
+    def begun() -> TrainingState:
+        return TrainingState.begin(SMALL, task_of(SMALL), torch.device("cpu"))
+
+    path = tmp_path / "checkpoint.pt"
+    state = begun()
+    state.step, state.patches, state.validated = 7, 56, 5
+    state.save(path)
+    older = torch.load(path, weights_only=True)
+    older["portions"], older["marked"] = older.pop("patches"), older.pop("validated")
+    torch.save(older, path)
+    resumed = begun()
+    resumed.load(path, torch.device("cpu"))
+    assert (resumed.step, resumed.patches, resumed.validated) == (7, 56, 5)
+
+    row = CurveRow(9, 72, 0.4, 0.5, 0.6, 8.0)
+    (tmp_path / "curve.csv").write_text(
+        "step,portions,training,validation,start,seconds\n7,56,0.5,0.6,0.6,6.5\n"
+    )
+    append_row(row, tmp_path)
+    assert read_curve(tmp_path) == [CurveRow(7, 56, 0.5, 0.6, 0.6, 6.5), row]
 
 
 def test_the_reference_is_trained_by_the_same_loop_and_fills(tmp_path: Path) -> None:
@@ -173,12 +222,12 @@ def test_the_reference_is_trained_by_the_same_loop_and_fills(tmp_path: Path) -> 
     )  # fmt: skip
     assert (recipe.averaging, recipe.weight_decay) == (0.0, 0.0)
     network = train(recipe, tmp_path, device="cpu")
-    weights = write_outcome(network, recipe, tmp_path)
+    weights = write_artefacts(network, recipe, tmp_path)
     assert weights.name == "reference_9px.safetensors"
     with safe_open(weights, framework="pt") as file:
-        assert file.metadata()["portions"] == str(PORTIONS)
+        assert file.metadata()["patches"] == str(PATCHES_PER_VOLUME)
     curve = read_curve(tmp_path)
-    assert curve[-1].validation < curve[0].start
+    assert curve[-1].validation < curve[0].baseline
     counts = simulate_scan(8, (48, 48, 48), peak_counts=1e5).counts
     mask = np.zeros((48, 48), bool)
     mask[20:29] = True
@@ -243,14 +292,12 @@ def test_fine_tuning_is_never_worse(tmp_path: Path) -> None:
     counts = simulate_scan(8, (64, 72, 72), peak_counts=1e5).counts
     mask = np.zeros((72, 72), bool)
     mask[40:46] = True
-    tuned = finetune(
-        counts, mask, model=str(start), portions=40, epochs=2, seconds=30, device="cpu"
-    )
+    tuned = finetune(counts, mask, model=str(start), patches=40, epochs=2, seconds=30, device="cpu")
     assert tuned.after <= tuned.before
     assert tuned.improved
     tuned.save(tmp_path / "tuned.safetensors", raw_uid="abc")
-    held = load_model(str(tmp_path / "tuned.safetensors"), torch.device("cpu"))
-    assert held.metadata["raw_uid"] == "abc"
+    model = load_model(str(tmp_path / "tuned.safetensors"), torch.device("cpu"))
+    assert model.metadata["raw_uid"] == "abc"
 
 
 def test_fine_tuning_refuses_a_scan_without_room(tmp_path: Path) -> None:
