@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from .browsing import browser  # noqa: F401 (a fixture)
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
@@ -25,6 +23,16 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadFileScheduling
 
+
+pytest_plugins = [
+    "tests.helpers.bad_runs",
+    "tests.helpers.browsing",
+    "tests.helpers.filled_scans",
+    "tests.helpers.live_scans",
+    "tests.helpers.odd_nodes",
+    "tests.helpers.tiled_servers",
+]
+"""Fixtures that several folders share."""
 
 # Tests run beside others: how long an example takes says nothing.
 settings.register_profile("unhurried", deadline=None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tiled.client.container import Container
 
-    from .conftest import MakeScan
+    from tests.helpers.filled_scans import MakeScan
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,14 @@ from tiled.client import from_context
 from tiled.client.composite import CompositeClient
 
 from bcdi_inpaint.catalog import BCDIInpainted, claim, filled, open_processed, read, write
-
-from .conftest import METADATA, SELF_CHECK, insert_run
+from tests.helpers.filled_scans import METADATA, SELF_CHECK, insert_run
 
 if TYPE_CHECKING:
     from tiled.client.container import Container
 
     from bcdi_inpaint.filling.result import Inpainted
     from bcdi_inpaint.scans.rocking_scan import RockingScan
-
-    from .conftest import MakeScan
+    from tests.helpers.filled_scans import MakeScan
 
     Pair = tuple[RockingScan, Inpainted]
 

@@ -22,13 +22,12 @@ from bcdi_inpaint.catalog import (
     unfilled,
     write,
 )
-
-from .conftest import insert_run
+from tests.helpers.filled_scans import insert_run
 
 if TYPE_CHECKING:
     from tiled.client.container import Container
 
-    from .conftest import MakeScan
+    from tests.helpers.filled_scans import MakeScan
 
 DOCS = Path(__file__).parents[2] / "docs" / "ten-questions.md"
 NOW = time.time()

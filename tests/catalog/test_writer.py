@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.filling.result import Inpainted
     from bcdi_inpaint.scans.rocking_scan import RockingScan
-
-    from .conftest import MakeScan
+    from tests.helpers.filled_scans import MakeScan
 
     Pair = tuple[RockingScan, Inpainted]
 

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,25 +19,18 @@ from bcdi_inpaint.catalog import find
 from bcdi_inpaint.console import install
 from bcdi_inpaint.live import Settings
 from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
+from tests.helpers.scans import ANGLES, rock
+from tests.helpers.waiting import WAIT, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bluesky import RunEngine
     from numpy.typing import NDArray
     from tiled.client.container import Container
 
-WAIT = 240
-ANGLES = np.linspace(-0.2, 0.2, 20)
 OURS = ("bcdi-inpaint", "bcdi-inpaint console", "bcdi-inpaint tuning")
-
-
-def until(done: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT
-    while not done():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 class Raising(logging.Handler):
@@ -84,16 +76,14 @@ def test_scans_go_on_and_are_filled(
     try:
         assert sorted(thread.name for thread in ours if thread.name in OURS) == sorted(OURS)
         until(lambda: handle.callback.status().worker)
-        plan = scan([detector], motor, ANGLES[0], ANGLES[-1], len(ANGLES))
-        uids = list(RE(plan).run_start_uids)  # type: ignore[union-attr]
+        uids = list(RE(rock(detector, motor)).run_start_uids)  # type: ignore[union-attr]
         assert handle.wait(WAIT)
         worker = handle.callback.status().worker
         assert worker
         os.kill(worker, signal.SIGKILL)  # which the supervisor logs
         until(lambda: handle.callback.status().worker not in (worker, None))
         handle.callback("event", None)  # type: ignore[arg-type]
-        plan = scan([detector], motor, ANGLES[0], ANGLES[-1], len(ANGLES))
-        uids += RE(plan).run_start_uids  # type: ignore[union-attr]
+        uids += RE(rock(detector, motor)).run_start_uids  # type: ignore[union-attr]
         assert handle.wait(WAIT)
         if not (folder / "inpaint.log").is_symlink():  # /dev/full has no end
             handle.log()

@@ -6,7 +6,6 @@ import io
 import re
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -19,17 +18,7 @@ from bcdi_inpaint import inpaint as fill
 from bcdi_inpaint.console import install
 from bcdi_inpaint.console.commands import COMMANDS, call, complete
 from bcdi_inpaint.live import Settings
-
-WAIT = 240
-"""Seconds; only a fault makes a test wait so long."""
-
-
-def until(condition):
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
+from tests.helpers.waiting import WAIT, until
 
 
 def test_a_scan_is_filled_shown_and_filled_again(station, stack, gap, capsys):

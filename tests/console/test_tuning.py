@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from bcdi_inpaint.console.commands import call
+from tests.helpers.waiting import WAIT
 
 pytestmark = pytest.mark.slow
-
-WAIT = 240
-"""Seconds; only a fault makes a test wait so long."""
 
 
 @pytest.fixture(scope="module")

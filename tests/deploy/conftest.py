@@ -7,12 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+
+from tests.helpers.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
 DEPLOY = Path(__file__).parents[2] / "deploy"
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 SCRIPTS = Path(sys.executable).parent
-
-
-def until(done: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-    """What `done` gives once that is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := done():
-            return result
-        time.sleep(0.1)
-    raise TimeoutError(what)
 
 
 class Processes:
@@ -146,7 +137,7 @@ def start_postgres(processes: Processes, line: Beamline) -> None:
         done = subprocess.run(command, env=env, capture_output=True, check=False)
         return done.returncode == 0
 
-    until(lambda: ask("-c", "CREATE DATABASE catalog"), processes.log("postgres").read_text())
+    until(lambda: ask("-c", "CREATE DATABASE catalog"), report=processes.log("postgres").read_text)
     assert ask("-f", str(DEPLOY / "postgres" / "create.sql"))
 
 
@@ -187,7 +178,7 @@ def beamline_servers(
             except httpx.TransportError:
                 return False
 
-        until(healthy, "Tiled does not start", 180.0)
+        until(healthy, report=processes.log("tiled").read_text)
         prepared = subprocess.run(
             [
                 *(sys.executable, DEPLOY / "tiled" / "prepare.py", line.uri, "--beamline", "cdi"),
@@ -211,8 +202,3 @@ def _start_processes(beamline_servers: Beamline) -> Iterator[Callable[[], Proces
     made = Processes(beamline_servers.folder)
     yield lambda: made
     made.close()
-
-
-@pytest.fixture(scope="session", name="until")
-def _until() -> Callable[..., Any]:
-    return until

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.helpers.waiting import until
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -88,7 +90,7 @@ def typed(command: str, **more: str) -> str:
 
 @pytest.mark.slow
 def test_one_command_sets_up_tiled_for_one_person(
-    tmp_path: Path, free_port: Callable[[], int], until: Callable[..., Any]
+    tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     """Afterwards runs can be written, the service's configuration works, and it may be started again."""
     from tiled.client import from_uri
@@ -111,7 +113,7 @@ def test_one_command_sets_up_tiled_for_one_person(
                 return "they are filled by" in log.read_text()
 
             try:
-                until(ready, "Tiled does not start", 180.0)
+                until(ready)
                 names: dict[str, Any] = {"from_uri": from_uri, "Path": Path}
                 (raw,) = re.findall("^runs go to: (.*)$", log.read_text(), re.MULTILINE)
                 raw = eval(raw, names)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from bcdi_inpaint import catalog, inpaint
+from tests.helpers.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -181,12 +182,12 @@ def nodes(processed: Container, uid: str) -> list[Container]:
 
 
 def test_a_scan_is_filled_by_way_of_tiled(
-    acquisition: Acquisition, service: Service, processed: Container, until: Any
+    acquisition: Acquisition, service: Service, processed: Container
 ) -> None:
     service.start()
-    until(lambda: service.healthy, "not healthy")
+    until(lambda: service.healthy, report=service.log.read_text)
     uid = acquisition.scan()
-    (node,) = until(lambda: catalog.find(processed, uid), service.log.read_text())
+    (node,) = until(lambda: catalog.find(processed, uid), report=service.log.read_text)
     raw = processed.parent.parent["raw"][uid]
     counts = np.asarray(raw["primary/det_image"].read()).reshape(-1, 32, 48)
     mask = np.zeros((32, 48), bool)
@@ -200,48 +201,48 @@ def test_a_scan_is_filled_by_way_of_tiled(
 
 
 def test_a_service_killed_during_a_scan_fills_it_when_it_is_back(
-    acquisition: Acquisition, service: Service, processed: Container, until: Any, ports: Any
+    acquisition: Acquisition, service: Service, processed: Container, ports: Any
 ) -> None:
     uid = acquisition.begin(0.05)
     service.kill()
     acquisition.end()
     assert not nodes(processed, uid)
     service.start("--zmq", f"127.0.0.1:{ports[1]}")
-    until(lambda: catalog.find(processed, uid), service.log.read_text())
+    until(lambda: catalog.find(processed, uid), report=service.log.read_text)
     assert len(nodes(processed, uid)) == 1
 
 
 def test_documents_over_0mq_are_filled_while_the_scan_goes_on(
-    acquisition: Acquisition, service: Service, processed: Container, until: Any
+    acquisition: Acquisition, service: Service, processed: Container
 ) -> None:
-    until(lambda: service.healthy, service.log.read_text())
+    until(lambda: service.healthy, report=service.log.read_text)
     uid = acquisition.begin(0.3)
-    (growing,) = until(lambda: nodes(processed, uid), "no node while the scan goes on")
+    (growing,) = until(lambda: nodes(processed, uid), report=service.log.read_text)
     assert not growing.metadata["complete"]
     assert not processed.parent.parent["raw"][uid].metadata.get("stop")
     acquisition.end()
-    until(lambda: catalog.find(processed, uid), service.log.read_text())
+    until(lambda: catalog.find(processed, uid), report=service.log.read_text)
     assert len(nodes(processed, uid)) == 1
 
 
 def test_a_service_killed_while_it_writes_leaves_one_complete_node(
-    acquisition: Acquisition, service: Service, processed: Container, until: Any, ports: Any
+    acquisition: Acquisition, service: Service, processed: Container, ports: Any
 ) -> None:
     uid = acquisition.begin(0.3)
-    until(lambda: nodes(processed, uid), "no node while the scan goes on")
+    until(lambda: nodes(processed, uid), report=service.log.read_text)
     service.kill()
     service.start("--zmq", f"127.0.0.1:{ports[1]}")
     acquisition.end()
-    until(lambda: catalog.find(processed, uid), service.log.read_text())
+    until(lambda: catalog.find(processed, uid), report=service.log.read_text)
     assert [node.metadata["complete"] for node in nodes(processed, uid)] == [True]
 
 
 def test_sigterm_ends_it_in_time_and_hands_back_what_it_had_begun(
-    acquisition: Acquisition, service: Service, processed: Container, until: Any
+    acquisition: Acquisition, service: Service, processed: Container
 ) -> None:
-    until(lambda: service.healthy, service.log.read_text())
+    until(lambda: service.healthy, report=service.log.read_text)
     uid = acquisition.begin(0.3)
-    until(lambda: nodes(processed, uid), "no node while the scan goes on")
+    until(lambda: nodes(processed, uid), report=service.log.read_text)
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(35) == 0
     (begun,) = nodes(processed, uid)

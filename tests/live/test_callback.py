@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bluesky.plans import count, scan
+from bluesky.plans import count
 from bluesky_tiled_plugins import TiledWriter
 
 from bcdi_inpaint import inpaint
@@ -15,12 +15,8 @@ from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback
 from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order
 from bcdi_inpaint.testing.stream_detector import StreamDetector, fly
-
-WAIT = 200
-
-
-def rock(detector, motor, angles, **md):
-    return scan([detector], motor, angles[0], angles[-1], len(angles), md=md)
+from tests.helpers.scans import rock
+from tests.helpers.waiting import WAIT
 
 
 @pytest.fixture

@@ -26,14 +26,12 @@ from bcdi_inpaint.scans import SkipReason
 from bcdi_inpaint.service.catching_up import catch_up
 from bcdi_inpaint.service.metrics import StatusCollector
 from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
-
-from .conftest import KEY
+from tests.helpers.scans import rock
+from tests.helpers.tiled_servers import KEY
+from tests.helpers.waiting import WAIT
 
 if TYPE_CHECKING:
     from bluesky import RunEngine
-
-WAIT = 200
-"""Seconds; only a fault makes anything take so long."""
 
 
 def align(motor: SynAxis) -> Any:
@@ -88,7 +86,7 @@ def test_catching_up_passes_alignment_scans_over(RE, server, places, motor, stac
     RE.subscribe(TiledWriter(raw))
     RE(align(motor))
     detector = ArrayDetector(at_motor(stack, angles, motor), name="det")
-    (uid,) = RE(scan([detector], motor, angles[0], angles[-1], len(angles))).run_start_uids
+    (uid,) = RE(rock(detector, motor, angles)).run_start_uids
     RE(align(motor))
     done = catch_up(raw, processed, settings=Settings(method="linear", mask=gap))
     assert [(run.uid, run.state) for run in done] == [(uid, State.COMPLETE)]
@@ -124,7 +122,7 @@ def test_what_is_expected_is_said_in_a_line(RE, places, motor, stack, angles, ca
     with InpaintCallback(raw, processed, settings=Settings(method="linear"), limits=limits) as ours:
         RE.subscribe(TiledWriter(raw))
         RE.subscribe(ours)
-        (uid,) = RE(scan([camera], motor, angles[0], angles[-1], len(angles))).run_start_uids
+        (uid,) = RE(rock(camera, motor, angles)).run_start_uids
         assert ours.wait(WAIT)
         (failed,) = ours.status().last
     assert failed.state is State.FAILED

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bluesky.plans import scan
 from bluesky_tiled_plugins import TiledWriter
 from tiled.queries import Key
 
@@ -21,17 +20,9 @@ from bcdi_inpaint.live.worker.pipeline import Catalogs
 from bcdi_inpaint.scans import ScanMetadata
 from bcdi_inpaint.service import catch_up, left_over
 from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
-
-KEY = "secret"
-"""Of the fixtures' servers."""
-WAIT = 200
-
-
-def feed(documents, *callbacks):
-    for name, doc in documents:
-        for callback in callbacks:
-            callback(name, doc)
-    return documents[0][1]["uid"]
+from tests.helpers.scans import feed, rock
+from tests.helpers.tiled_servers import KEY
+from tests.helpers.waiting import WAIT, until
 
 
 def complete_nodes(processed, uid):
@@ -46,13 +37,6 @@ def the_complete_node(processed, uid, stack, settings):
     np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
 
 
-def until(condition):
-    deadline = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def outlast(RE, callback, detector, motor, angles, moment, begin, end):
     """A scan, from some moment of which on Tiled is away for longer than anybody retries; its uid."""
     recorded = []
@@ -64,7 +48,7 @@ def outlast(RE, callback, detector, motor, angles, moment, begin, end):
             begin()
 
     tokens = [RE.subscribe(callback), RE.subscribe(stop_tiled)]
-    (uid,) = RE(scan([detector], motor, angles[0], angles[-1], len(angles))).run_start_uids
+    (uid,) = RE(rock(detector, motor, angles)).run_start_uids
     for token in tokens:
         RE.unsubscribe(token)
     until(lambda: any(run.reason for run in callback.status().runs))

@@ -21,22 +21,18 @@ from bcdi_inpaint.scans import (
     read_points,
 )
 from bcdi_inpaint.scans.assembly import pair
+from tests.helpers.scans import feed
 
 IMAGE = {"source": "", "dtype": "array", "dtype_numpy": "<u4", "shape": [1, 4, 5]}
 MOTOR = {"source": "", "dtype": "number", "shape": []}
 URI = "file://localhost/data/scan.h5"
 
 
-def feed(documents, *pairs):
-    for name, document in pairs:
-        documents(name, document)
-
-
 def begin(**data_keys):
     """Documents that have seen a start and a descriptor, and what composes more."""
     documents, run = RunDocuments(), event_model.compose_run()
     stream = run.compose_descriptor(name="primary", data_keys=data_keys)
-    feed(documents, ("start", run.start_doc), ("descriptor", stream.descriptor_doc))
+    feed([("start", run.start_doc), ("descriptor", stream.descriptor_doc)], documents)
     return documents, run, stream
 
 
@@ -80,7 +76,7 @@ class TestStreamDatum:
         ]
         order.shuffle(pieces)
         pieces.insert(resource_at, ("stream_resource", resource.stream_resource_doc))
-        feed(documents, *pieces)
+        feed(pieces, documents)
         whole = in_file((1, 31), (0, 30 * per_point), per_point)
         assert documents.located("primary", "det") == (whole,)
         assert documents.images == (("primary", "det"),)
@@ -94,11 +90,13 @@ class TestStreamDatum:
     def test_missing_and_repeated_points(self):
         documents, _, stream, resource = stream_run()
         feed(
+            [
+                ("stream_resource", resource.stream_resource_doc),
+                stream_datum(resource, stream, 0, 3),
+                stream_datum(resource, stream, 3, 4, seq_num=3),
+                stream_datum(resource, stream, 5, 8, seq_num=5),
+            ],
             documents,
-            ("stream_resource", resource.stream_resource_doc),
-            stream_datum(resource, stream, 0, 3),
-            stream_datum(resource, stream, 3, 4, seq_num=3),
-            stream_datum(resource, stream, 5, 8, seq_num=5),
         )
         assert documents.located("primary", "det") == (
             in_file((1, 3), (0, 2)),
@@ -118,7 +116,7 @@ class TestStreamDatum:
         last = {}
         for start, length, shift in spans:
             stop, seq_num = start + length, max(1 + start + shift, 1)
-            feed(documents, stream_datum(resource, stream, start, stop, seq_num))
+            feed([stream_datum(resource, stream, start, stop, seq_num)], documents)
             last.update(zip(range(seq_num, seq_num + length), range(start, stop), strict=True))
         pieces = documents.located("primary", "det")
         told = {}
@@ -135,7 +133,7 @@ class TestStreamDatum:
         documents("stream_resource", resource.stream_resource_doc)
         many = stream_datum(resource, stream, 0, 500_000)
         tracemalloc.start()
-        feed(documents, many)
+        feed([many], documents)
         located = documents.located("primary", "det")
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -173,11 +171,13 @@ class TestStreamDatum:
             parameters={"dataset": "/entry/data/data"},
         )
         feed(
+            [
+                ("stream_resource", first.stream_resource_doc),
+                stream_datum(first, stream, 0, 4),
+                ("stream_resource", second.stream_resource_doc),
+                stream_datum(second, stream, 0, 2, seq_num=5),
+            ],
             documents,
-            ("stream_resource", first.stream_resource_doc),
-            stream_datum(first, stream, 0, 4),
-            ("stream_resource", second.stream_resource_doc),
-            stream_datum(second, stream, 0, 2, seq_num=5),
         )
         assert documents.located("primary", "det") == (
             in_file((1, 5), (0, 4)),
@@ -188,16 +188,18 @@ class TestStreamDatum:
         documents, _, stream, resource = stream_run()
         newer = ("stream_resource", {**resource.stream_resource_doc, "checksum": "abc"})
         name, datum = stream_datum(resource, stream, 0, 2)
-        feed(documents, newer, (name, {**datum, "quality": 0.9}))
+        feed([newer, (name, {**datum, "quality": 0.9})], documents)
         assert documents.located("primary", "det") == (in_file((1, 3), (0, 2)),)
 
     @pytest.mark.parametrize("parameters", [{"slice": ":,0"}, {"template": "%d.h5"}])
     def test_what_is_not_simply_a_dataset_is_not_read_along(self, parameters):
         documents, _, stream, resource = stream_run(**parameters)
         feed(
+            [
+                ("stream_resource", resource.stream_resource_doc),
+                stream_datum(resource, stream, 0, 2),
+            ],
             documents,
-            ("stream_resource", resource.stream_resource_doc),
-            stream_datum(resource, stream, 0, 2),
         )
         (location,) = documents.located("primary", "det")
         assert location.dataset == ""
@@ -207,9 +209,11 @@ class TestStreamDatum:
     def test_other_data_than_frames(self):
         documents, _, stream, resource = stream_run((1, 4096))
         feed(
+            [
+                ("stream_resource", resource.stream_resource_doc),
+                stream_datum(resource, stream, 0, 2),
+            ],
             documents,
-            ("stream_resource", resource.stream_resource_doc),
-            stream_datum(resource, stream, 0, 2),
         )
         assert documents.images == ()
 
@@ -244,7 +248,7 @@ class TestDatum:
         documents, resource, datums, events = datum_run()
         documents("resource", resource)
         for datum, event in zip(datums, events, strict=True):
-            feed(documents, ("datum", datum), ("event", event))
+            feed([("datum", datum), ("event", event)], documents)
             assert len(documents.take()) == 1
         assert documents.located("primary", "det") == self.WHOLE
 
@@ -256,7 +260,7 @@ class TestDatum:
             *(("datum", datum) for datum in datums),
             *(("event", event) for event in events),
         ]
-        feed(documents, *(pieces[n] for n in order))
+        feed((pieces[n] for n in order), documents)
         assert documents.located("primary", "det") == self.WHOLE
         columns = documents.run.streams["primary"].columns
         np.testing.assert_allclose(columns["eta"], 0.1 * (columns["seq_num"] - 1))
@@ -264,20 +268,24 @@ class TestDatum:
     def test_in_pages(self):
         documents, resource, datums, events = datum_run()
         feed(
+            [
+                ("resource", resource),
+                ("datum_page", event_model.pack_datum_page(*datums)),
+                ("event_page", event_model.pack_event_page(*events)),
+            ],
             documents,
-            ("resource", resource),
-            ("datum_page", event_model.pack_datum_page(*datums)),
-            ("event_page", event_model.pack_event_page(*events)),
         )
         assert documents.located("primary", "det") == self.WHOLE
 
     def test_a_datum_that_never_comes(self):
         documents, resource, datums, events = datum_run()
         feed(
+            [
+                ("resource", resource),
+                *(("datum", datum) for datum in datums[:2]),
+                *(("event", event) for event in events),
+            ],
             documents,
-            ("resource", resource),
-            *(("datum", datum) for datum in datums[:2]),
-            *(("event", event) for event in events),
         )
         assert documents.located("primary", "det") == (
             in_file((1, 3), (0, 4), 2, uri="/data/scan.h5"),
@@ -310,7 +318,7 @@ class TestArraysInEvents:
     def test_late_and_out_of_order(self, begun):
         documents, _, stream = begun
         frames, events = self.events(stream, 5)
-        feed(documents, *(("event", events[n]) for n in (0, 3, 1, 4, 2)))
+        feed([("event", events[n]) for n in (0, 3, 1, 4, 2)], documents)
         scan = from_documents(documents, ReadingOptions(mask=False, motor="eta"))
         np.testing.assert_array_equal(scan.frames, frames)
         np.testing.assert_allclose(scan.angles, [0, 0.1, 0.2, 0.3, 0.4])
@@ -318,7 +326,7 @@ class TestArraysInEvents:
     def test_as_lists_from_json(self, begun):
         documents, _, stream = begun
         frames, events = self.events(stream, 3, lists=True)
-        feed(documents, *(("event", event) for event in events))
+        feed([("event", event) for event in events], documents)
         np.testing.assert_array_equal(
             from_documents(documents, ReadingOptions(mask=False)).frames, frames
         )
@@ -327,14 +335,14 @@ class TestArraysInEvents:
         documents, _, stream = begun
         _, events = self.events(stream, 3)
         before = copy.deepcopy(events)
-        feed(documents, *(("event", event) for event in events))
+        feed([("event", event) for event in events], documents)
         from_documents(documents, ReadingOptions(mask=False))
         np.testing.assert_equal(events, before)
 
     def test_a_run_that_goes_on(self, begun):
         documents, _, stream = begun
         _, events = self.events(stream, 3)
-        feed(documents, *(("event", event) for event in events))
+        feed([("event", event) for event in events], documents)
         scan = from_documents(documents, ReadingOptions(mask=False))
         assert scan.metadata.notes == ("the run had not ended",)
         assert scan.metadata.exit_status == ""
@@ -343,7 +351,7 @@ class TestArraysInEvents:
         documents, _, stream = begun
         frames, events = self.events(stream, 3)
         events[1]["data"]["det"] = np.zeros((4, 6), dtype=np.uint32)
-        feed(documents, *(("event", event) for event in events))
+        feed([("event", event) for event in events], documents)
         scan = from_documents(documents, ReadingOptions(mask=False))
         np.testing.assert_array_equal(scan.frames, frames[[0, 2]])
         assert "1 point of another shape than (4, 5) left out" in scan.metadata.notes

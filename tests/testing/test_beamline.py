@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import bluesky.plans as bp
 import h5py
 import numpy as np
 import psutil
@@ -15,6 +14,7 @@ from ophyd.sim import SynAxis
 
 from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order, with_gaps
 from bcdi_inpaint.testing.stream_detector import StreamDetector, fly
+from tests.helpers.scans import rock
 
 ANGLES = np.linspace(-0.2, 0.2, 5)
 
@@ -29,15 +29,13 @@ def motor():
     return SynAxis(name="eta", egu="deg")
 
 
-def rock(detector, motor):
-    return bp.scan([detector], motor, ANGLES[0], ANGLES[-1], len(ANGLES))
-
-
 def test_area_detector_announces_datum_by_datum(RE, raw, detector_files, stack, motor):
     seen = []
     RE.subscribe(TiledWriter(raw))
     with AreaDetector(at_motor(stack, ANGLES, motor), detector_files, name="det") as detector:
-        uid = RE(rock(detector, motor), lambda name, doc: seen.append(name)).run_start_uids[0]
+        uid = RE(rock(detector, motor, ANGLES), lambda name, doc: seen.append(name)).run_start_uids[
+            0
+        ]
     assert seen == [
         *("start", "descriptor", "resource"),
         *("datum", "event") * 5,
@@ -58,7 +56,7 @@ def test_frames_are_on_disk_when_their_event_comes(RE, detector_files, stack, mo
                 readable.append(len(file["entry/data/data"]))
 
     with AreaDetector(at_motor(stack, ANGLES, motor), detector_files, name="det") as detector:
-        RE(rock(detector, motor), look)
+        RE(rock(detector, motor, ANGLES), look)
     assert readable == [1, 2, 3, 4, 5]
 
 
@@ -66,7 +64,7 @@ def test_several_frames_at_each_point(RE, raw, detector_files, stack, motor):
     RE.subscribe(TiledWriter(raw))
     with AreaDetector(in_order(stack), detector_files, name="det") as detector:
         detector.cam.num_images.put(2)
-        uid = RE(rock(detector, motor)).run_start_uids[0]
+        uid = RE(rock(detector, motor, ANGLES)).run_start_uids[0]
     frames = raw[uid]["primary"]["det_image"].read()
     np.testing.assert_array_equal(frames.reshape(-1, 12, 16), np.concatenate([stack, stack]))
 
@@ -83,8 +81,8 @@ def writers():
 def test_no_process_is_left_behind(RE, detector_files, stack, motor):
     others = set(writers())  # of fixtures that last as long as the tests
     with AreaDetector(at_motor(stack, ANGLES, motor), detector_files, name="det") as detector:
-        RE(rock(detector, motor))
-        RE(rock(detector, motor))
+        RE(rock(detector, motor, ANGLES))
+        RE(rock(detector, motor, ANGLES))
         assert len(set(writers()) - others) == 1
     assert set(writers()) == others
     assert len(list(detector_files.glob("*.h5"))) == 2
@@ -135,7 +133,7 @@ def test_a_writer_that_dies_is_said_in_a_line(detector_files, stack):
 def test_array_detector_keeps_its_dtype(RE, raw, stack, motor):
     RE.subscribe(TiledWriter(raw))
     detector = ArrayDetector(at_motor(stack, ANGLES, motor), name="det")
-    uid = RE(rock(detector, motor)).run_start_uids[0]
+    uid = RE(rock(detector, motor, ANGLES)).run_start_uids[0]
     frames = raw[uid]["primary"]["det"]
     assert frames.dtype == np.uint32
     np.testing.assert_array_equal(frames.read(), stack)
@@ -145,7 +143,7 @@ def test_stream_detector_steps_and_flies(RE, raw, detector_files, stack, motor):
     RE.subscribe(TiledWriter(raw))
     detector = StreamDetector(in_order(stack), detector_files, name="eiger2-1")
     try:
-        stepped = RE(rock(detector, motor)).run_start_uids[0]
+        stepped = RE(rock(detector, motor, ANGLES)).run_start_uids[0]
         seen = []
         flown = RE(fly(detector, 5), lambda name, doc: seen.append(name)).run_start_uids[0]
     finally:

@@ -1,7 +1,7 @@
 """The detectors, as data.
 
 To add one: find or write its `Module`, add a line to ``DETECTORS``, the names it goes by to
-``ALIASES``, its masked-pixel counts to ``tests/geometry/test_table.py`` and its row to
+``ALIASES``, its masked-pixel counts to ``tests/geometry/test_known_detectors.py`` and its row to
 ``docs/detectors.md`` (a test prints the row).
 
 The figures are facts read in the sources below; pyFAI (MIT) agrees pixel by pixel with the class

@@ -4,16 +4,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.live.bad_runs.helpers import (
+
+from bcdi_inpaint.live import InpaintCallback, Limits, Settings
+from bcdi_inpaint.live.worker import main as worker
+from tests.helpers.bad_runs import (
     ThreadAsProcess,
     answer,
     fate,
     fill_finished,
-    until,
 )
-
-from bcdi_inpaint.live import InpaintCallback, Limits, Settings
-from bcdi_inpaint.live.worker import main as worker
+from tests.helpers.waiting import until
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])

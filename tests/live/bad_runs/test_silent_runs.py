@@ -5,18 +5,18 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.live.bad_runs.helpers import (
-    ThreadAsProcess,
-    fate,
-    feed,
-    run_of,
-    states,
-    until,
-)
 
 from bcdi_inpaint.live import InpaintCallback
 from bcdi_inpaint.live.dispatch import run_table
 from bcdi_inpaint.live.worker import main as worker
+from tests.helpers.bad_runs import (
+    ThreadAsProcess,
+    fate,
+    run_of,
+    states,
+)
+from tests.helpers.scans import feed
+from tests.helpers.waiting import until
 
 
 def test_runs_that_never_stop_are_let_go(
@@ -24,12 +24,12 @@ def test_runs_that_never_stop_are_let_go(
 ) -> None:
     monkeypatch.setattr(run_table, "KEPT", 3)
     for number in range(6):
-        feed(short_of_time, run_of(f"silent-{number}")[:6])
+        feed(run_of(f"silent-{number}")[:6], short_of_time)
     until(lambda: states(short_of_time) == ["left"] * 3)
     for number in range(3):
         until(lambda uid=f"silent-{number}": fate(short_of_time, uid) == "failed")
     assert short_of_time.status().queue_documents == 0
-    feed(short_of_time, run_of("good"))
+    feed(run_of("good"), short_of_time)
     until(lambda: fate(short_of_time, "good") == "complete")
     assert set(short_of_time._router._run_of.values()) == {f"silent-{i}" for i in (3, 4, 5)}
 
@@ -38,17 +38,17 @@ def test_a_run_that_goes_on_after_a_long_silence_is_filled_when_it_has_stopped(
     short_of_time: InpaintCallback,
 ) -> None:
     documents = run_of("late")
-    feed(short_of_time, documents[:6])
+    feed(documents[:6], short_of_time)
     until(lambda: states(short_of_time) == ["left"])
     (run,) = short_of_time.status().runs
     assert run.reason.startswith("no document of the run has come for 0.3 s")
-    feed(short_of_time, documents[6:])
+    feed(documents[6:], short_of_time)
     until(lambda: fate(short_of_time, "late") == "complete")
 
 
 def test_a_run_whose_documents_come_slowly_is_filled_live(short_of_time: InpaintCallback) -> None:
     for document in run_of("slow"):
-        feed(short_of_time, [document])
+        feed([document], short_of_time)
         time.sleep(0.1)
     until(lambda: fate(short_of_time, "slow") == "complete")
     assert short_of_time.status().dropped == 0
@@ -78,9 +78,9 @@ def test_a_silent_run_is_released_although_that_fails_at_first(
 
     monkeypatch.setattr(worker, "leave", leave)
     documents = run_of("late")
-    feed(short_of_time, documents[:6])
+    feed(documents[:6], short_of_time)
     until(lambda: short_of_time._run_table._open["late"].released)
     assert len(asked) == times + (not isinstance(error, ValueError))
     assert states(short_of_time) == ["left"]
-    feed(short_of_time, documents[6:])
+    feed(documents[6:], short_of_time)
     until(lambda: fate(short_of_time, "late") == "complete")

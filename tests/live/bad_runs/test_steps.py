@@ -8,19 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
-from tests.live.bad_runs.helpers import (
-    BAD,
-    LiveRun,
-    ThreadAsProcess,
-    fail_for,
-    fails_for_bad,
-    fails_once,
-    fate,
-    feed,
-    place_name,
-    run_of,
-    until,
-)
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
@@ -33,6 +20,19 @@ from bcdi_inpaint.live.dispatch.run_table import RunTable
 from bcdi_inpaint.live.dispatch.worker_process import WorkerProcess
 from bcdi_inpaint.live.worker import main as worker
 from bcdi_inpaint.live.worker.main import Worker
+from tests.helpers.bad_runs import (
+    BAD,
+    LiveRun,
+    ThreadAsProcess,
+    fail_for,
+    fails_for_bad,
+    fails_once,
+    fate,
+    place_name,
+    run_of,
+)
+from tests.helpers.scans import feed
+from tests.helpers.waiting import until
 
 STEPS = [
     # The RunEngine's thread.
@@ -111,13 +111,13 @@ def test_a_step_that_fails_for_one_run_costs_no_other(
         fail_for(monkeypatch, Router, "route", "bad")
     raised = fail_for(monkeypatch, place, name, which)
     bad = run_of(BAD)
-    feed(callback, bad[:6])
+    feed(bad[:6], callback)
     if name in LOSS:
         in_threads[-1].kill()
-    feed(callback, bad[6:])
+    feed(bad[6:], callback)
     for number in range(2):
         good = f"good-{number}"
-        feed(callback, run_of(good))
+        feed(run_of(good), callback)
         until(lambda good=good: fate(callback, good) == "complete")
     until(lambda: raised)
     until(lambda: callback.status().worker)
@@ -132,7 +132,7 @@ def test_an_event_that_is_lost_is_missed(
     """Whatever can't be done about a run's document, its fill isn't completed without it."""
     monkeypatch.setattr(RunTable, "drop", fails_once(RunTable.drop))
     monkeypatch.setattr(InpaintCallback, "_pass_on", fails_once(InpaintCallback._pass_on))
-    feed(callback, run_of(BAD))
+    feed(run_of(BAD), callback)
     until(lambda: fate(callback, BAD))
     assert fate(callback, BAD) == "failed"
 
@@ -146,7 +146,7 @@ def test_however_often_a_worker_was_replaced_the_next_one_is_started(
     callback._supervisor.restarts = restarts
     in_threads[-1].kill()
     until(lambda: callback._supervisor.restarts > restarts and callback.status().worker)
-    feed(callback, run_of("good"))
+    feed(run_of("good"), callback)
     until(lambda: fate(callback, "good") == "complete")
 
 
@@ -165,15 +165,15 @@ def test_a_run_with_an_odd_start_document_holds_up_no_other(
     uid = begun[1]["uid"]
     limits = Limits(retry_seconds=0.1, absent_seconds=0.5, attempts=1)
     with InpaintCallback(raw, processed, settings=settings, limits=limits) as callback:
-        until(lambda: callback.status().worker, 100)
-        feed(callback, bad[:9])  # it never comes to Tiled
+        until(lambda: callback.status().worker)
+        feed(bad[:9], callback)  # it never comes to Tiled
         os.kill(callback.status().worker or 0, signal.SIGKILL)
-        feed(callback, bad[9:])
+        feed(bad[9:], callback)
         good = documents(stack, angles)
-        feed(TiledWriter(raw), good)
-        feed(callback, good)
-        until(lambda: fate(callback, good[0][1]["uid"]) == "complete", 200)
-        until(lambda: fate(callback, uid) == "failed", 200)
+        feed(good, TiledWriter(raw))
+        feed(good, callback)
+        until(lambda: fate(callback, good[0][1]["uid"]) == "complete")
+        until(lambda: fate(callback, uid) == "failed")
         assert callback.status().restarts == 1
     (node,) = find(processed, good[0][1]["uid"])
     filled = inpaint(stack, settings.mask, settings.method)

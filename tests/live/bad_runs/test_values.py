@@ -6,15 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.live.bad_runs.helpers import (
-    BAD,
-    fate,
-    feed,
-    run_of,
-    until,
-)
 
 from bcdi_inpaint.live import InpaintCallback, Settings, messages
+from tests.helpers.bad_runs import BAD, fate, run_of
+from tests.helpers.scans import feed
+from tests.helpers.waiting import until
 
 
 class OfTheSession:
@@ -24,7 +20,7 @@ class OfTheSession:
 def test_values_that_only_the_session_knows_cost_nothing(callback: InpaintCallback) -> None:
     documents = run_of(BAD, operator=threading.Lock(), sample=OfTheSession())
     documents[3][1]["data"]["camera"] = (i for i in range(3))
-    feed(callback, documents)
+    feed(documents, callback)
     until(lambda: fate(callback, BAD) == "complete")
     assert callback.status().dropped == 0
 
@@ -36,7 +32,7 @@ def test_a_document_that_can_not_be_sent_costs_its_run_no_more_than_live_filling
     documents[3][1]["data"]["camera"] = pickle.PickleBuffer(memoryview(bytes(9))[::2])
     good = run_of("good")
     for one, other in zip(documents, good, strict=True):
-        feed(callback, [one, other])
+        feed([one, other], callback)
     until(lambda: fate(callback, BAD) == "complete" and fate(callback, "good") == "complete")
     assert callback.status().dropped == 1
     assert "could not be passed to the worker" in callback.status().last_error
@@ -53,7 +49,7 @@ def test_a_document_nested_beyond_measure_costs_its_run_no_more_than_live_fillin
     documents[which][1]["note"] = deep
     good = run_of("good")
     for one, other in zip(documents, good, strict=True):
-        feed(callback, [one, other])
+        feed([one, other], callback)
     until(lambda: fate(callback, BAD) == "complete" and fate(callback, "good") == "complete")
     assert callback.status().dropped == 1
     assert callback.status().last_error.endswith(
@@ -80,7 +76,7 @@ def test_settings_are_those_of_the_moment_when_they_are_set(callback: InpaintCal
     options: dict[str, Any] = {"iterations": 3}
     mask = np.zeros((4, 4), bool)
     callback.settings = Settings(options=options, mask=mask)
-    feed(callback, run_of("live"))
+    feed(run_of("live"), callback)
     callback.submit("submitted", settings=Settings(options=options, mask=mask))
     options["lock"] = threading.Lock()
     mask[:] = True
@@ -101,8 +97,8 @@ def test_an_order_that_the_worker_can_not_read_costs_its_run(
 
     monkeypatch.setattr(messages, "_dumps", spoilt)
     before = callback.status().worker
-    feed(callback, run_of(BAD))
-    feed(callback, run_of("good"))
+    feed(run_of(BAD), callback)
+    feed(run_of("good"), callback)
     until(lambda: fate(callback, "good") == "complete" and fate(callback, BAD) == "failed")
     assert callback.status().worker == before
 
@@ -113,5 +109,5 @@ def test_runs_that_have_odd_fields_are_told_apart_by_their_uids(callback: Inpain
         callback(name, doc)
     (status,) = callback.status().runs
     assert (status.uid, status.scan_id, status.started, status.sample) == (BAD, None, None, "")
-    feed(callback, odd[6:])
+    feed(odd[6:], callback)
     until(lambda: fate(callback, BAD) == "complete")

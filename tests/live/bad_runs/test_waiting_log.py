@@ -8,10 +8,11 @@ import pytest
 from bluesky import RunEngine
 from bluesky.plans import scan
 from ophyd.sim import SynAxis, det
-from tests.live.bad_runs.helpers import WAIT, OddError, fate, until
 
 from bcdi_inpaint.live import InpaintCallback
 from bcdi_inpaint.live import callback as callback_module
+from tests.helpers.bad_runs import OddError, fate
+from tests.helpers.waiting import WAIT, until
 
 
 class Waiting(logging.Handler):

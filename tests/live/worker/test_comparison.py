@@ -21,9 +21,8 @@ from bcdi_inpaint.live.worker.comparison import Comparison, Verdict, checksums
 from bcdi_inpaint.live.worker.live_run import LiveRun
 from bcdi_inpaint.live.worker.pipeline import Catalogs
 from bcdi_inpaint.scans import RockingScan
-
-WAIT = 200
-
+from tests.helpers.scans import feed
+from tests.helpers.waiting import WAIT, until
 
 # Checksums.
 
@@ -94,11 +93,9 @@ def compared(filled):
 
 
 def outcome(comparing):
-    deadline = time.monotonic() + 20
-    while (verdict := comparing.look(0.01)) is Verdict.PENDING:
-        assert time.monotonic() < deadline
-        time.sleep(comparing.pause)
-    return verdict
+    verdicts = []
+    until(lambda: verdicts.append(comparing.look(0.01)) or verdicts[-1] is not Verdict.PENDING)
+    return verdicts[-1]
 
 
 def test_the_same(raw_run, filled):
@@ -173,11 +170,6 @@ def changed(documents, frames):
             yield name, doc
 
 
-def feed(sink, documents):
-    for name, doc in documents:
-        sink(name, doc)
-
-
 def measure(catalogs, settings, documents):
     run = LiveRun(catalogs, documents[0][1]["uid"], settings, lambda _: None)
     for name, doc in documents:
@@ -200,7 +192,7 @@ def test_frames_that_differ_are_taken_from_the_raw_run(
 ):
     settings = replace(settings, final_seconds=final_seconds)
     there = documents(stack, angles)
-    feed(TiledWriter(catalogs.raw), there)
+    feed(there, TiledWriter(catalogs.raw))
     node = measure(catalogs, settings, list(changed(there, {3, 12}))).finish()
     note = "2 of 20 frames that came live differ from the raw run, the first is 3"
     assert note in node.metadata["notes"]
@@ -216,7 +208,7 @@ def test_frames_that_were_lost_are_taken_from_the_raw_run(
     catalogs, settings, documents, stack, angles, gap
 ):
     there = documents(stack, angles)
-    feed(TiledWriter(catalogs.raw), there)
+    feed(there, TiledWriter(catalogs.raw))
     node = measure(catalogs, settings, [*there[:5], *there[6:]]).finish()
     assert "19 frames came live, the raw run has 20" in node.metadata["notes"]
     np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
@@ -225,7 +217,7 @@ def test_frames_that_were_lost_are_taken_from_the_raw_run(
 @pytest.mark.usefixtures("patient")
 def test_the_same_frames_need_nothing(catalogs, settings, documents, stack, angles):
     there = documents(stack, angles)
-    feed(TiledWriter(catalogs.raw), there)
+    feed(there, TiledWriter(catalogs.raw))
     run = measure(catalogs, settings, there)
     assert "raw run" not in run.finish().metadata["notes"]
     assert run.comparison is None
@@ -236,11 +228,11 @@ def test_a_node_does_not_wait_for_a_raw_run_that_is_written_later(
 ):
     there = documents(stack, angles)
     writer = TiledWriter(catalogs.raw)
-    feed(writer, there[:-1])
+    feed(there[:-1], writer)
     run = measure(catalogs, settings, list(changed(there, {3})))
     assert run.finish().metadata["complete"]
     assert run.comparison.look() is Verdict.PENDING
-    feed(writer, there[-1:])
+    feed(there[-1:], writer)
     assert outcome(run.comparison) is Verdict.DIFFERENT
 
 
@@ -252,16 +244,13 @@ def test_a_difference_is_repaired_by_the_worker(
     there = documents(stack, angles)
     uid = there[0][1]["uid"]
     writer = TiledWriter(callback.raw)
-    feed(writer, there[:-1] if late else there)
-    feed(callback, changed(there, {3}))
+    feed(there[:-1] if late else there, writer)
+    feed(changed(there, {3}), callback)
     assert callback.wait(WAIT)
     if late:
         (wrong,) = find(callback.processed, uid)
-        feed(writer, there[-1:])
-        deadline = time.monotonic() + WAIT
-        while not wrong.refresh().metadata["superseded_by"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        feed(there[-1:], writer)
+        until(lambda: wrong.refresh().metadata["superseded_by"])
     (node,) = find(callback.processed, uid)
     assert node.metadata["complete"]
     assert "the first is 3: filled from the raw run" in node.metadata["notes"]

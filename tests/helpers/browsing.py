@@ -6,12 +6,13 @@ import base64
 import json
 import shutil
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from websockets.sync.client import connect
+
+from .waiting import WAIT, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,16 +28,6 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--remote-debugging-port=0", "--window-size=1200,900",
 )  # fmt: skip
-PATIENCE = 60.0
-"""Seconds; only a fault makes anything take so long."""
-
-
-def until(condition: Any) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 class Browser:
@@ -55,7 +46,7 @@ class Browser:
         self._asked += 1
         self._socket.send(json.dumps({"id": self._asked, "method": method, "params": params}))
         while True:
-            answer = json.loads(self._socket.recv(timeout=PATIENCE))
+            answer = json.loads(self._socket.recv(timeout=WAIT))
             if answer.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
                 self.complaints.append(json.dumps(answer["params"]))
             if answer.get("id") == self._asked:
@@ -81,8 +72,6 @@ class Browser:
     def scroll_to_end(self) -> None:
         """Pictures are loaded when they come into sight."""
         self.value("scrollTo(0, document.body.scrollHeight)")
-
-    until = staticmethod(until)
 
     def picture(self, path: Path) -> None:
         """Take a picture of the whole page."""

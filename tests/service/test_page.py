@@ -20,11 +20,7 @@ from bcdi_inpaint.live.dispatch.run_table import RunTable
 from bcdi_inpaint.live.status import DropReason, State
 from bcdi_inpaint.scans import RunStart
 from bcdi_inpaint.service.page import page
-
-from ..browsing import until
-
-PATIENCE = 60.0
-"""Seconds; only a fault makes anything take so long."""
+from tests.helpers.waiting import WAIT, until
 
 
 def scan(stack, gap, number, sample):
@@ -145,7 +141,7 @@ def test_who_signs_in_sees_waiting_runs_only_of_those_he_may_see(serve, places, 
         dropped_by={}, skipped_by={}, last_error="",
     )  # fmt: skip
     address = serve(page(processed, raw=raw, status=lambda: status, sign_in=True))
-    seen = httpx.get(address, auth=("viewer", key), timeout=PATIENCE).text
+    seen = httpx.get(address, auth=("viewer", key), timeout=WAIT).text
     assert "Scan known known: waits" in seen
     assert "secret" not in seen
 
@@ -236,6 +232,6 @@ def test_without_tiled_the_page_says_so(serve):
     )
     with serving(app) as address:
         client = from_uri(address, api_key=key)
-    answer = httpx.get(serve(page(client)), timeout=PATIENCE)
+    answer = httpx.get(serve(page(client)), timeout=WAIT)
     assert (answer.status_code, answer.text) == (503, "Tiled can't be reached")
     client.context.close()

@@ -17,8 +17,7 @@ from bcdi_inpaint.catalog import FillMetadata
 from bcdi_inpaint.export import metadata
 from bcdi_inpaint.filling.result import Report, SelfCheck
 from bcdi_inpaint.scans.rocking_scan import ScanMetadata
-
-from .conftest import METADATA, SELF_CHECK
+from tests.helpers.filled_scans import METADATA, SELF_CHECK
 
 DOCS = Path(__file__).parents[2] / "docs" / "tiled.md"
 

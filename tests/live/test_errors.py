@@ -14,7 +14,6 @@ import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import numpy as np
 import pytest
-from bluesky.plans import scan
 from bluesky.utils import RunEngineInterrupted
 from bluesky_tiled_plugins import TiledWriter
 from tiled.queries import Key
@@ -24,12 +23,8 @@ from bcdi_inpaint.live import InpaintCallback, Limits
 from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor
 from bcdi_inpaint.testing.file_writers import FrameWriter
 from bcdi_inpaint.testing.stream_detector import StreamDetector
-
-WAIT = 200
-
-
-def rock(detector, motor, angles, **md):
-    return scan([detector], motor, angles[0], angles[-1], len(angles), md=md)
+from tests.helpers.scans import feed, rock
+from tests.helpers.waiting import WAIT, until
 
 
 @pytest.fixture
@@ -53,13 +48,6 @@ def the_complete_node(callback, uid, frames=None):
 def fate(callback, uid):
     (status,) = [status for status in callback.status().last if status.uid == uid]
     return status
-
-
-def feed(documents, *callbacks):
-    for name, doc in documents:
-        for callback in callbacks:
-            callback(name, doc)
-    return documents[0][1]["uid"]
 
 
 class At:
@@ -120,12 +108,10 @@ def test_a_run_that_kills_every_worker_is_given_up_and_the_next_goes_on(
         callback.pause()
         deadly = feed(documents(stack, angles), writer, callback)
         callback.resume()
-        deadline = time.monotonic() + WAIT
-        while sum(run.failures for run in callback.status().runs) < limits.attempts:
-            assert time.monotonic() < deadline
-            if callback.status().in_hand == deadly:
-                kill(callback)
-            time.sleep(0.001)
+        until(
+            lambda: sum(run.failures for run in callback.status().runs) >= limits.attempts,
+            lambda: callback.status().in_hand == deadly and kill(callback),
+        )
         good = feed(documents(stack, angles), writer, callback)
         assert callback.wait(WAIT)
         the_complete_node(callback, good, stack)
@@ -421,10 +407,7 @@ def test_a_file_that_comes_late_is_waited_for_and_one_that_is_broken_given_up(
         os.truncate(path_of_broken, 100)
         (good,) = RE(rock(array_detector, motor, angles)).run_start_uids
         callback.resume()
-        deadline = time.monotonic() + WAIT
-        while not any(run.reason for run in callback.status().runs):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: any(run.reason for run in callback.status().runs))
         away.rename(path)
         assert callback.wait(WAIT)
         the_complete_node(callback, late, stack)
@@ -436,15 +419,6 @@ def test_a_file_that_comes_late_is_waited_for_and_one_that_is_broken_given_up(
 
 
 # Runs that never stop.
-
-
-def until(done, meanwhile=lambda: None):
-    deadline = time.monotonic() + WAIT
-    while not (result := done()):
-        assert time.monotonic() < deadline
-        meanwhile()
-        time.sleep(0.05)
-    return result
 
 
 def test_a_run_that_never_stops_is_let_go_and_filled_if_it_stops_after_all(

@@ -1,4 +1,4 @@
-"""A Tiled server in a process of its own, which can be stopped and started again, and scans."""
+"""A Tiled server in a process of its own, which can be stopped and started again."""
 
 from __future__ import annotations
 
@@ -14,26 +14,18 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
-import numpy as np
 import pytest
-from event_model import compose_run
-from ophyd.sim import SynAxis
-
-from bcdi_inpaint.live import InpaintCallback, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
     from tiled.client.container import Container
 
 KEY = "secret"
-ANGLES = np.linspace(-0.2, 0.2, 20)
-GAP = np.zeros((24, 32), bool)
-GAP[:, 14:17] = True
+"""Of these servers."""
 
 
 class Server:
@@ -196,98 +188,3 @@ def line(server: Server) -> Iterator[Line]:
 def places(server: Server) -> tuple[Container, Container]:
     """Clients of raw and processed data, both empty."""
     return server.beamline()
-
-
-@pytest.fixture(scope="session")
-def _callback(server: Server) -> Iterator[InpaintCallback]:
-    with InpaintCallback(*server.beamline()) as callback:
-        while callback.status().worker is None:
-            time.sleep(0.05)
-        yield callback
-
-
-@pytest.fixture
-def callback(_callback: InpaintCallback, settings: Settings) -> InpaintCallback:
-    """One that many tests share, since starting a worker takes seconds; idle, with `settings`."""
-    assert _callback.wait(60)
-    _callback.settings = settings
-    return _callback
-
-
-@pytest.fixture(scope="session")
-def angles() -> NDArray[np.float64]:
-    """Of the frames of `stack`."""
-    return ANGLES
-
-
-@pytest.fixture(scope="session")
-def gap() -> NDArray[np.bool_]:
-    """What is missing in every frame of `stack`."""
-    return GAP
-
-
-@pytest.fixture(scope="session")
-def stack() -> NDArray[np.uint16]:
-    """Poisson counts of a Gaussian peak, 0 in the gap."""
-    z, y, x = np.meshgrid(
-        *(np.linspace(-size, size, n) for size, n in ((2, 20), (3, 24), (4, 32))), indexing="ij"
-    )
-    rate = 2000 * np.exp(-(x**2) - y**2 - z**2) + 0.5
-    counts = np.random.default_rng(1).poisson(rate).astype(np.uint16)
-    counts[:, GAP] = 0
-    return counts
-
-
-@pytest.fixture
-def settings(server: Server) -> Settings:
-    """Several portions; in the end the offline result, however slow the machine."""
-    return Settings(
-        method="linear",
-        mask=GAP,
-        portion=4,
-        margin=2,
-        final_seconds=np.inf,
-        file_roots=(server.files,),
-    )
-
-
-@pytest.fixture
-def motor() -> SynAxis:
-    return SynAxis(name="eta", egu="deg")
-
-
-@pytest.fixture(scope="session")
-def documents() -> Callable[..., list[tuple[str, dict[str, Any]]]]:
-    """Makes the documents of a rocking scan whose frames are in the events."""
-
-    def make(
-        stack: NDArray[Any], angles: NDArray[np.float64], data_key: str = "det", **start: Any
-    ) -> list[tuple[str, dict[str, Any]]]:
-        metadata = {
-            "plan_name": "scan",
-            "motors": ["eta"],
-            "num_points": len(stack),
-            "hints": {"dimensions": [[["eta"], "primary"]]},
-            **start,
-        }
-        begun, descriptor, _, stop = compose_run(metadata=metadata)
-        frame = {
-            "dtype": "array",
-            "dtype_numpy": stack.dtype.str,
-            "shape": list(stack.shape[1:]),
-            "source": "SIM",
-        }
-        angle = {"dtype": "number", "shape": [], "source": "SIM", "units": "deg"}
-        described, event, _ = descriptor(name="primary", data_keys={data_key: frame, "eta": angle})
-        events = [
-            event(data={data_key: counts, "eta": float(value)}, timestamps={data_key: 0, "eta": 0})
-            for counts, value in zip(stack, angles, strict=True)
-        ]
-        return [
-            ("start", begun),
-            ("descriptor", described),
-            *(("event", one) for one in events),
-            ("stop", stop()),
-        ]
-
-    return make

@@ -5,14 +5,15 @@ and numbers is replaced. So a case takes a fraction of a second.
 """
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import threading
-import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import Any
@@ -21,24 +22,19 @@ import httpx
 import numpy as np
 import pytest
 
-from bcdi_inpaint.live import InpaintCallback, Limits, messages
+from bcdi_inpaint.live import InpaintCallback, Limits, Settings, messages
+from bcdi_inpaint.live import callback as callback_module
+from bcdi_inpaint.live.dispatch import supervision, worker_process
 from bcdi_inpaint.live.messages import receive
+from bcdi_inpaint.live.worker import main as worker
 from bcdi_inpaint.live.worker.main import Worker
 from bcdi_inpaint.scans import RockingScanRule
 from bcdi_inpaint.service.sources import Intake
 
+from .waiting import until
+
 BAD = f"bad-{uuid.uuid4()}"
 LIMITS = Limits(attempts=2, retry_seconds=0.02, absent_seconds=0.1)
-WAIT = 60
-"""Seconds; only a fault makes a test wait so long."""
-
-
-def until(done: Callable[[], Any], seconds: float = WAIT) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (result := done()):
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.005)
-    return result
 
 
 class OddError(Exception):
@@ -134,11 +130,6 @@ def run_of(uid: str, **start: Any) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def feed(callback: Callable[..., Any], documents: list[tuple[str, Any]]) -> None:
-    for name, doc in documents:
-        callback(name, doc)
-
-
 def fate(callback: InpaintCallback, uid: str) -> str | None:
     return next((run.state for run in callback.status().last if run.uid == uid), None)
 
@@ -209,3 +200,45 @@ def answer(status: int) -> httpx.HTTPStatusError:
 
 def sources(callback: InpaintCallback, processed: Any) -> Intake:
     return Intake(callback, processed, RockingScanRule())
+
+
+@pytest.fixture
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> list[ThreadAsProcess]:
+    """Workers run in threads, and fill without Tiled; those that were started."""
+    started: list[ThreadAsProcess] = []
+
+    def start(connection: Connection, _limits: Limits) -> ThreadAsProcess:
+        started.append(ThreadAsProcess(connection))
+        return started[-1]
+
+    monkeypatch.setattr(worker_process, "start_process", start)
+    monkeypatch.setattr(supervision, "REST", 0.02)
+    monkeypatch.setattr(supervision, "LONGEST_REST", 0.05)
+    monkeypatch.setattr(worker, "LOOK_AGAIN", 0.02)
+    monkeypatch.setattr(worker, "LiveRun", LiveRun)
+    monkeypatch.setattr(worker, "warm_up", lambda method, device: None)
+    monkeypatch.setattr(worker, "fill_finished", fill_finished)
+    monkeypatch.setattr(worker, "give_up", lambda *_, **__: None)
+    monkeypatch.setattr(worker, "leave", lambda *_, **__: None)
+    monkeypatch.setattr(callback_module, "_pickled", lambda *_: pickle.dumps(("raw", "processed")))
+    return started
+
+
+@pytest.fixture
+def quick_callback(in_threads: list[ThreadAsProcess]) -> Iterator[InpaintCallback]:
+    """A callback whose worker is in a thread."""
+    raw = SimpleNamespace(uri="raw")
+    callback = InpaintCallback(raw, raw, settings=Settings(method="linear"), limits=LIMITS)
+    until(lambda: callback.status().worker)
+    yield callback
+    callback.close(0.5)
+
+
+@pytest.fixture
+def short_of_time(in_threads: list[ThreadAsProcess]) -> Iterator[InpaintCallback]:
+    """A callback for which runs are silent soon."""
+    raw = SimpleNamespace(uri="raw")
+    limits = replace(LIMITS, silent_seconds=0.3)
+    with InpaintCallback(raw, raw, settings=Settings(method="linear"), limits=limits) as callback:
+        until(lambda: callback.status().worker)
+        yield callback

@@ -18,13 +18,11 @@ from hypothesis.extra import numpy as npst
 from bcdi_inpaint.catalog import FilledScan
 from bcdi_inpaint.export import formats as exporters
 from bcdi_inpaint.export.layout import path_segment
-
-from .conftest import METADATA
+from tests.helpers.filled_scans import METADATA
 
 if TYPE_CHECKING:
     from bcdi_inpaint.catalog import BCDIInpainted
-
-    from .conftest import MakeScan
+    from tests.helpers.filled_scans import MakeScan
 
 DATA = "entry_1/instrument_1/detector_1/data"
 MASK = "entry_1/instrument_1/detector_1/mask"

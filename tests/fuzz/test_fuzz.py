@@ -2,7 +2,7 @@
 
 Nothing is raised into the caller, the next good run is complete and equal to offline, and memory is
 bounded. ``BCDI_INPAINT_FUZZ`` is how many documents (or others) are tried, ``BCDI_INPAINT_FUZZ_SEED``
-makes others of them: ``BCDI_INPAINT_FUZZ=100000 BCDI_INPAINT_FUZZ_SEED=7 make test-slow ARGS=tests/live/fuzz``.
+makes others of them: ``BCDI_INPAINT_FUZZ=100000 BCDI_INPAINT_FUZZ_SEED=7 make test-slow ARGS=tests/fuzz``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import pickle
 import random
 import re
-import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -27,7 +26,6 @@ import msgpack_numpy
 import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
-from tests.live.fuzz.mutations import mutated, mutated_bytes
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
@@ -36,6 +34,9 @@ from bcdi_inpaint.scans import FramesInFile, Retry, RockingScanRule, read_points
 from bcdi_inpaint.service.config import ServiceConfig, ZmqSection, load
 from bcdi_inpaint.service.sources import Intake
 from bcdi_inpaint.service.zmq_source import ZmqSource
+from tests.fuzz.mutations import mutated, mutated_bytes
+from tests.helpers.scans import feed
+from tests.helpers.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,11 +60,6 @@ def resident(pid: int) -> float:
     line = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     assert line is not None
     return int(line[1]) / 1000
-
-
-def feed(callback: Callable[[str, Any], None], documents: Any) -> None:
-    for name, doc in documents:
-        callback(name, doc)
 
 
 def settle(callback: InpaintCallback) -> None:
@@ -92,13 +88,13 @@ def test_documents(
             made = mutated(documents(stack, angles), chance)
             if runs % 10 == 0:  # the writer may refuse what it likes
                 with suppress(Exception):
-                    feed(TiledWriter(raw), made)
-            feed(callback, made)
+                    feed(made, TiledWriter(raw))
+            for document in made:
+                callback(*document)
             fed += len(made)
             if runs % GOOD_EVERY == 0 or fed >= NUMBER:
                 good = documents(stack, angles)
-                feed(TiledWriter(raw), good)
-                feed(callback, good)
+                feed(good, TiledWriter(raw), callback)
                 settle(callback)
                 (node,) = find(processed, good[0][1]["uid"])
                 np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
@@ -140,14 +136,10 @@ def test_messages(
             # Whole runs of which one message is changed are what `test_documents` does.
             source._take(mutant if b"run_start" in mutant else mutant[:100])
         last = documents(stack, angles)
-        feed(TiledWriter(callback.raw), last)
+        uid = feed(last, TiledWriter(callback.raw))
         for name, doc in last:
             source._take(b" ".join([b"", name.encode(), pack(doc)]))
-        deadline = time.monotonic() + WAIT
-        while not find(callback.processed, last[0][1]["uid"]):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        (node,) = find(callback.processed, last[0][1]["uid"])
+        (node,) = until(lambda uid=uid: find(callback.processed, uid))
         filled = inpaint(stack, settings.mask, settings.method)
         np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
     assert callback.status().failed >= failed_before
@@ -196,7 +188,7 @@ def test_files(tmp_path: Path, stack: Any) -> None:
 
 def test_configurations(tmp_path: Path) -> None:
     chance = random.Random(SEED)
-    text = (Path(__file__).parents[3] / "deploy" / "bcdi-inpaint.toml").read_text()
+    text = (Path(__file__).parents[2] / "deploy" / "bcdi-inpaint.toml").read_text()
     values = re.sub(r"^# (\w+ = (?!\(not set\)))", r"\1", text, flags=re.MULTILINE).encode()
     path = tmp_path / "service.toml"
     taken = 0

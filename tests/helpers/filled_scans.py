@@ -1,4 +1,4 @@
-"""A small scan and its fill, and a server that enforces access tags."""
+"""A small scan and its fill, in memory and in Tiled, and a raw run."""
 
 from __future__ import annotations
 

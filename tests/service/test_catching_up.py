@@ -6,13 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
-from tests.live.bad_runs.helpers import (
-    BAD,
-    LIMITS,
-    fail_for,
-    feed,
-    step_name,
-)
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.live import InpaintCallback, Settings
@@ -24,6 +17,13 @@ from bcdi_inpaint.service import catching_up as catchup
 from bcdi_inpaint.service import seen_runs
 from bcdi_inpaint.service.backfill import Query, matching
 from bcdi_inpaint.service.config import ServiceConfig
+from tests.helpers.bad_runs import (
+    BAD,
+    LIMITS,
+    fail_for,
+    step_name,
+)
+from tests.helpers.scans import feed
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
@@ -31,11 +31,11 @@ def test_odd_nodes_are_passed_over_when_catching_up_and_said_once(
     newest_first: bool,
     raw: Any,
     processed: Any,
-    written: Callable[..., str],
+    put_run: Callable[..., str],
     odd_nodes: set[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    good = written()
+    good = put_run()
     uids = catchup.left_over(raw, processed, newest_first=newest_first)
     assert sorted(uids) == sorted([good, "a", "b", "c", "e"])
     (line,) = [line for line in caplog.messages if "passed over" in line]
@@ -46,11 +46,11 @@ def test_odd_nodes_are_passed_over_when_catching_up_and_said_once(
 def test_odd_nodes_are_passed_over_in_an_archive_and_said_once(
     raw: Any,
     processed: Any,
-    written: Callable[..., str],
+    put_run: Callable[..., str],
     odd_nodes: set[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    good = written(sample_name="Pt", detectors=["det"])
+    good = put_run(sample_name="Pt", detectors=["det"])
     config = ServiceConfig()
     assert sorted(matching(raw, processed, Query(), config)) == sorted([good, "a", "b", "c", "e"])
     assert matching(raw, processed, Query(sample="Pt", detector="det"), config) == [good]
@@ -63,7 +63,7 @@ def test_a_run_with_odd_fields_is_filled(
     raw: Any, processed: Any, settings: Settings, documents: Any, stack: Any, angles: Any
 ) -> None:
     made = documents(stack, angles)
-    feed(TiledWriter(raw), made)
+    feed(made, TiledWriter(raw))
     uid = made[0][1]["uid"]
     run = raw[uid]
     start = {**run.metadata["start"], "hints": None, "num_points": "many", "time": None}
@@ -97,12 +97,12 @@ def test_catching_up_goes_on_behind_a_bad_run(
     which: str,
     raw: Any,
     processed: Any,
-    written: Callable[..., str],
+    put_run: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = written()
-    written(BAD)
-    last = written()
+    first = put_run()
+    put_run(BAD)
+    last = put_run()
     raised = fail_for(monkeypatch, place, name, which)
     done = {run.uid: run.state for run in catchup.catch_up(raw, processed, limits=LIMITS)}
     assert raised

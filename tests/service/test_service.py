@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,6 +19,7 @@ from bcdi_inpaint.service.checks import check
 from bcdi_inpaint.service.config import ServiceConfig, load
 from bcdi_inpaint.service.keys import api_key, read_secret
 from bcdi_inpaint.service.process import Service, hand_back
+from tests.helpers.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from tiled.client.container import Container
-
-
-def until(done: Callable[[], Any], seconds: float = 120.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := done():
-            return result
-        time.sleep(0.05)
-    raise TimeoutError
 
 
 class TestConfiguration:

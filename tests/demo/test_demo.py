@@ -26,8 +26,9 @@ from bcdi_inpaint.export.picture import draw
 
 if TYPE_CHECKING:
     from bcdi_inpaint.demo import Experiment
+from tests.helpers.waiting import until
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REAL = ROOT.parent / "shared" / "data" / "aps34idc_S0054.npz"
 
@@ -180,7 +181,7 @@ def test_a_scan_is_measured_filled_found_and_the_server_stays(tmp_path: Path, br
 
         (link,) = re.findall(r"the filled scan: (\S+)", told)
         browser.open(link)
-        browser.until(lambda: node.item["id"] in browser.text())
+        until(lambda: node.item["id"] in browser.text())
         (curl,) = re.findall(r"(curl -o .*)", told)
         subprocess.run(["bash", "-c", curl], cwd=tmp_path, check=True, capture_output=True)
         with h5py.File(tmp_path / "scan.cxi") as file:

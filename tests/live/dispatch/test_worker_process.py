@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING, Any
 from bcdi_inpaint.live import InpaintCallback, Limits
 from bcdi_inpaint.live.dispatch import supervision, worker_process
 from bcdi_inpaint.live.dispatch.worker_process import start_process
+from tests.helpers.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from pathlib import Path
 
     import pytest
-
-
-def until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 200
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def has_started(callback: InpaintCallback) -> bool:

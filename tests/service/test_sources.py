@@ -8,16 +8,6 @@ import msgpack
 import msgpack_numpy
 import numpy as np
 import pytest
-from tests.live.bad_runs.helpers import (
-    BAD,
-    fail_for,
-    fate,
-    feed,
-    run_of,
-    sources,
-    step_name,
-    until,
-)
 
 from bcdi_inpaint.live import InpaintCallback
 from bcdi_inpaint.service import sources as intake
@@ -26,6 +16,16 @@ from bcdi_inpaint.service.config import ZmqSection
 from bcdi_inpaint.service.sources import Intake
 from bcdi_inpaint.service.tiled_source import TiledSource
 from bcdi_inpaint.service.zmq_source import ZmqSource
+from tests.helpers.bad_runs import (
+    BAD,
+    fail_for,
+    fate,
+    run_of,
+    sources,
+    step_name,
+)
+from tests.helpers.scans import feed
+from tests.helpers.waiting import until
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_0mq_goes_on_behind_a_bad_run(
         for number in range(1000):
             if raised and fate(callback, f"good-{number - 2}") == "complete":
                 break
-            feed(publish, run_of(f"{BAD}-{number}", scan_id=np.arange(3)))
-            feed(publish, run_of(f"good-{number}"))
+            feed(run_of(f"{BAD}-{number}", scan_id=np.arange(3)), publish)
+            feed(run_of(f"good-{number}"), publish)
             time.sleep(0.1)
         else:
             pytest.fail("no good run was filled")
@@ -109,20 +109,20 @@ def test_tiled_is_looked_at_behind_a_bad_run(
     callback: InpaintCallback,
     raw: Any,
     processed: Any,
-    written: Callable[..., str],
+    put_run: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if name == "fault":
         fail_for(monkeypatch, Intake, "run", "first")
-    written(BAD)
-    good = written()
+    put_run(BAD)
+    good = put_run()
     raised = fail_for(monkeypatch, place, name, which)
     source = TiledSource(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
     source.start()
     try:
         until(lambda: fate(callback, good) == "complete")
         until(lambda: raised and not source.trouble)
-        later = written()
+        later = put_run()
         until(lambda: fate(callback, later) == "complete")
         assert source._looker.is_alive()
         assert source._listener.is_alive()
@@ -134,18 +134,18 @@ def test_odd_nodes_do_not_stand_before_runs(
     callback: InpaintCallback,
     raw: Any,
     processed: Any,
-    written: Callable[..., str],
+    put_run: Callable[..., str],
     odd_nodes: set[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    good = written()
+    good = put_run()
     source = TiledSource(raw, sources(callback, processed), poll_seconds=0.05, look_back=20)
     source.start()
     try:
         until(lambda: fate(callback, good) == "complete")
         for uid in "abce":
             until(lambda uid=uid: fate(callback, uid) == "complete")
-        later = written()
+        later = put_run()
         until(lambda: fate(callback, later) == "complete")
         until(lambda: not source.trouble)
     finally:
