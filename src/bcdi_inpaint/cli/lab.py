@@ -1,4 +1,4 @@
-"""Commands for those who train and judge: simulate, train, evaluate."""
+"""Commands for those who train and judge: simulate, compare-simulation, train, evaluate."""
 
 from __future__ import annotations
 
@@ -38,6 +38,25 @@ def simulate(
             progress=progress,
         )
     typer.echo(f"{len(paths)} scans in {folder}")
+
+
+@app.command(name="compare-simulation")
+def compare_simulation(
+    scan: Annotated[Path, typer.Argument(help="A measured scan without gaps.")],
+    figure: Annotated[Path, typer.Argument(help="The picture, png or svg.")],
+    *,
+    periods: Annotated[
+        tuple[float, float, float],
+        typer.Option(metavar="FRAME ROW COL", help="Periods of the scan's fringes in voxels."),
+    ],
+    count: Annotated[int, typer.Option(min=1, help="How many scans to simulate.")] = 60,
+) -> None:
+    """Draw a measured scan's statistics over the spread of simulated ones."""
+    from bcdi_inpaint.lab.simulate.realism import compare
+
+    with progress_bar(console, transient=True) as progress:
+        compare(scan, figure, periods, count=count, progress=progress)
+    typer.echo(f"written to {figure}")
 
 
 @app.command()

@@ -1,26 +1,27 @@
-"""How simulated scans compare with a measured one.
-
-    python -m bcdi_inpaint.lab.simulate.realism ../shared/data/aps34idc_S0054.npz \
-        docs/images/simulation.png --periods 7.8 3.7 2.9
-"""
+"""How simulated scans compare with a measured one: the command ``compare-simulation``."""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import uniform_filter
 
+from bcdi_inpaint.geometry import hot_pixels
+from bcdi_inpaint.progress import no_progress
+from bcdi_inpaint.scans import from_file
+
 from .rendering import simulate_scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+    from bcdi_inpaint.progress import Progress
 
     from .rocking import Floats
 
@@ -31,8 +32,8 @@ LEVELS = np.unique(np.geomspace(1, 1e5, 41).astype(int))
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """What a scan looks like, about its brightest voxel.
+class ScanStatistics:
+    """Statistics of a scan about its brightest voxel.
 
     Attributes
     ----------
@@ -53,7 +54,7 @@ class Likeness:
     exceedance: Floats
 
 
-def likeness(counts: NDArray[np.number], periods: Sequence[float]) -> Likeness:
+def statistics_of(counts: NDArray[np.number], periods: Sequence[float]) -> ScanStatistics:
     """Describe a scan whose brightest voxel is the centre, ``shape // 2``.
 
     Parameters
@@ -84,7 +85,7 @@ def likeness(counts: NDArray[np.number], periods: Sequence[float]) -> Likeness:
         raise ValueError(
             f"a scan of shape {counts.shape} doesn't reach {SHELLS[-1]:g} fringes of periods {periods}"
         )
-    return Likeness(
+    return ScanStatistics(
         profile=np.array([counts[part].mean() for part in inside]) / counts.max(),
         visibility=np.array(
             [np.sqrt(max(contrast[part].sum(), 0) / mean[part].sum()) for part in inside]
@@ -94,57 +95,85 @@ def likeness(counts: NDArray[np.number], periods: Sequence[float]) -> Likeness:
     )
 
 
+def compare(
+    scan: Path,
+    figure: Path,
+    periods: Sequence[float],
+    *,
+    count: int = 60,
+    progress: Progress = no_progress,
+) -> None:
+    """Draw a measured scan over the spread of simulated ones.
+
+    Parameters
+    ----------
+    scan
+        A file that `bcdi_inpaint.scans.from_file` reads, without gaps.
+    figure
+        The picture to write.
+    periods
+        Of the scan's fringes, in voxels along (frame, row, col).
+    count
+        How many scans to simulate: of the same size, oversampling and brightness, everything else drawn.
+    progress
+        Told how many are simulated.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the scan can't be read, or is too small.
+    """
+    counts = measured_counts(scan)
+    measured = statistics_of(counts, periods)
+    simulated = []
+    for seed in range(count):
+        progress("simulating", seed, count)
+        simulated.append(simulated_statistics(counts, periods, seed))
+    draw(measured, simulated, figure)
+
+
 def measured_counts(path: Path, size: int = 128) -> NDArray[np.number]:
     """Counts about the brightest voxel of a measured scan, hot pixels set to zero.
 
     Parameters
     ----------
     path
-        An npz file with `data` (frame, row, col) and `dark` (row, col): pixels above 1 are hot.
+        Of the scan.
     size
-        Voxels along each axis.
+        Voxels along each axis, at most: the brightest voxel is the centre, ``shape // 2``.
     """
-    with np.load(path) as file:
-        data, dark = file["data"], file["dark"]
-    hot = dark[: data.shape[1], : data.shape[2]] > 1
-    data = np.where(hot, 0, data)
-    peak = np.unravel_index(data.argmax(), data.shape)
-    window = tuple(slice(place - size // 2, place + size // 2) for place in peak)
-    return np.asarray(data[window])
+    frames = from_file(path, mask=False).frames
+    counts = np.where(hot_pixels(frames=frames), 0, frames)
+    peak = np.unravel_index(counts.argmax(), counts.shape)
+    cut = []
+    for place, length in zip(peak, counts.shape, strict=True):
+        half = min(size // 2, int(place), length - int(place))
+        cut.append(slice(int(place) - half, int(place) + half))
+    return counts[tuple(cut)]
 
 
-def simulated_likeness(
-    counts: NDArray[np.number], periods: Sequence[float], seeds: Sequence[int]
-) -> list[Likeness]:
-    """`likeness` of simulated scans of the same size, oversampling and brightness as a measured one.
-
-    Everything else is drawn: families, strain, surfaces, coherence, background, aliens.
-    """
-    return [
-        likeness(
-            simulate_scan(
-                seed,
-                counts.shape,
-                split="evaluation",
-                oversampling=tuple(periods),
-                peak_offset=(0.0, 0.0, 0.0),
-                # the measured maximum has lost some to partial coherence and pixels
-                peak_counts=1.1 * float(counts.max()),
-                hot_pixels=0,
-            ).counts,
-            periods,
-        )
-        for seed in seeds
-    ]
+def simulated_statistics(
+    counts: NDArray[np.number], periods: Sequence[float], seed: int
+) -> ScanStatistics:
+    """Those of a simulated scan of the size, oversampling and brightness of `counts`."""
+    scan = simulate_scan(
+        seed,
+        counts.shape,
+        split="evaluation",
+        oversampling=tuple(periods),
+        peak_offset=(0.0, 0.0, 0.0),
+        # the measured maximum has lost some to partial coherence and pixels
+        peak_counts=1.1 * float(counts.max()),
+        hot_pixels=0,
+    )
+    return statistics_of(scan.counts, periods)
 
 
-def plot(measured: Likeness, simulated: Sequence[Likeness], path: Path) -> None:
-    """Draw a measured scan over the spread of simulated ones, into an image file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def draw(measured: ScanStatistics, simulated: Sequence[ScanStatistics], path: Path) -> None:
+    """Draw what `compare` compares."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(2, 2).ravel()
     radius = (SHELLS[1:] + SHELLS[:-1]) / 2
     _band(panels[0], radius, measured, simulated, "profile")
@@ -160,29 +189,10 @@ def plot(measured: Likeness, simulated: Sequence[Likeness], path: Path) -> None:
 
 
 def _band(
-    panel: Axes, x: Floats, measured: Likeness, simulated: Sequence[Likeness], name: str
+    panel: Axes, x: Floats, measured: ScanStatistics, simulated: Sequence[ScanStatistics], name: str
 ) -> None:
     values = np.array([getattr(item, name) for item in simulated])
     low, middle, high = np.percentile(values, (5, 50, 95), axis=0)
     panel.fill_between(x, low, high, alpha=0.3, label=f"{len(simulated)} simulated, 5 to 95 %")
     panel.plot(x, middle, label="simulated, median")
     panel.plot(x, getattr(measured, name), "k", label="measured")
-
-
-def main() -> None:
-    """Compare simulated scans with a measured one, in a figure."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("scan", type=Path, help="npz file with data and dark")
-    parser.add_argument("figure", type=Path, help="image file to write")
-    parser.add_argument(
-        "--periods", type=float, nargs=3, required=True, help="fringe periods in voxels"
-    )
-    parser.add_argument("--count", type=int, default=60, help="simulated scans (60)")
-    arguments = parser.parse_args()
-    counts = measured_counts(arguments.scan)
-    simulated = simulated_likeness(counts, arguments.periods, range(arguments.count))
-    plot(likeness(counts, arguments.periods), simulated, arguments.figure)
-
-
-if __name__ == "__main__":
-    main()
