@@ -25,7 +25,7 @@ import pytest
 from bcdi_inpaint.live import InpaintCallback, Limits, Settings, messages
 from bcdi_inpaint.live import callback as callback_module
 from bcdi_inpaint.live.dispatch import supervision, worker_process
-from bcdi_inpaint.live.messages import receive
+from bcdi_inpaint.live.pipe import receive
 from bcdi_inpaint.live.worker import main as worker
 from bcdi_inpaint.live.worker.main import Worker
 from bcdi_inpaint.scans import RockingScanRule

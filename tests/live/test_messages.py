@@ -16,16 +16,8 @@ import pytest
 
 import __main__
 from bcdi_inpaint.live import AroundPeak, Settings
-from bcdi_inpaint.live.messages import (
-    Document,
-    Fill,
-    InHand,
-    Open,
-    UnreadableError,
-    copy_settings,
-    receive,
-    send,
-)
+from bcdi_inpaint.live.messages import Document, Fill, InHand, Open
+from bcdi_inpaint.live.pipe import UnreadableError, copy_settings, receive, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

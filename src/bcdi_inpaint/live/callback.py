@@ -20,7 +20,8 @@ from .dispatch.run_table import RunTable
 from .dispatch.snapshot import TooDeepError, TooLargeError, snapshot
 from .dispatch.supervision import Supervisor
 from .guard import going_on
-from .messages import Document, Leave, Open, copy_settings
+from .messages import Document, Leave, Open
+from .pipe import copy_settings
 from .settings import Limits, Settings
 from .status import DropReason, Status
 

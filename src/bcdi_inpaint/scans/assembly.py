@@ -15,17 +15,19 @@ The rules, each of which leaves a note in the scan's metadata when it had to be 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bcdi_inpaint import geometry
 
-from .facts import DETECTOR_NAMES, VENDOR_NAMES, Facts, bits_of_images, scan_metadata
+from .facts import DETECTOR_NAMES, VENDOR_NAMES, Facts, scan_metadata
 from .masks import find_detector, missing_pixels
 from .motor import in_degrees, rocking_motor
+from .quantities import bits_of
 from .rocking_scan import RockingScan, ScanMetadata
-from .start_stop import RunStart, RunStop
+from .start_stop import RunStart, RunStop, field
 from .streams import BASELINE
 
 if TYPE_CHECKING:
@@ -53,15 +55,9 @@ def assemble(run: RunRecord, points: PointFrames, reading: ReadingOptions) -> Ro
     if not len(kept):
         raise ValueError(f"run {RunStart.of(run.start).uid} has no point with a frame and an Event")
     if angles is not None:
-        angles = angles[rows]
-        if np.isnan(angles).all():
-            motor, angles = None, None
-            notes.append("the rocking motor has no reading at all")
-        elif missing := int(np.isnan(angles).sum()):
-            notes.append(f"the rocking motor has no reading at {count(missing, 'point')}")
-
+        motor, angles = _readings(motor, angles[rows], notes)
     whole = np.array_equal(kept, np.arange(len(points.array)))
-    bits = bits_of_images(Facts.of_detector(run, stream, points.data_key), notes)
+    bits = bits_of(Facts.of_detector(run, stream, points.data_key), notes)
     frames, flags, per_point = merge_frames(
         points.array if whole else points.array[kept], reading.frames_per_point, bits=bits
     )
@@ -71,32 +67,50 @@ def assemble(run: RunRecord, points: PointFrames, reading: ReadingOptions) -> Ro
         angles = np.repeat(angles, per_point)
     shape = (frames.shape[1], frames.shape[2])
     known = scan_metadata(run, stream, points.data_key, motor, shape, reading)
-    if known["frames_expected"] is not None:
-        known["frames_expected"] *= per_point
-    own = None if reading.mask is False else points.mask
-    if own is not None and own.shape != shape:
-        notes.append(f"the file's own mask is {own.shape}, frames are {shape}: it isn't used")
-        own = None
-    try:
-        detector, note = _detector(Facts.of(run, stream, points.data_key), shape, reading, known)
-    except ValueError:
-        if own is None or reading.detector is not None:
-            raise
-        detector, note = None, "the detector isn't known: its gaps are those of the file's own mask"
+    expected = known.frames_expected
+    if expected is not None:
+        known = replace(known, frames_expected=expected * per_point)
+    own = _own_mask(points, reading, shape, notes)
+    detector, note = _detector(
+        Facts.of(run, stream, points.data_key), shape, reading, known, own=own is not None
+    )
     if detector is not None:
-        known["detector"] = detector.key
-        known["pixel_size"] = known["pixel_size"] or (detector.pixel_size, detector.pixel_size)
+        size = known.pixel_size or (detector.pixel_size, detector.pixel_size)
+        known = replace(known, detector=detector.key, pixel_size=size)
     mask = missing_pixels(
         flags,
         detector=detector,
-        roi=known["roi"],
-        binning=known["binning"],
+        roi=known.roi,
+        binning=known.binning,
         mask=None if reading.mask is False else reading.mask,
         own=own,
     )
-    notes += [*known["notes"], *([note] if note else []), *_ending(run, len(kept))]
-    known["notes"] = (*points.notes, *notes)
-    return RockingScan(frames, mask, angles, ScanMetadata(**known))
+    notes = [*points.notes, *notes, *known.notes, *filter(None, [note]), *_ending(run, len(kept))]
+    return RockingScan(frames, mask, angles, replace(known, notes=tuple(notes)))
+
+
+def _readings(
+    motor: str | None, angles: NDArray[np.float64], notes: list[str]
+) -> tuple[str | None, NDArray[np.float64] | None]:
+    """The motor and its angles, or neither if it has no reading at all."""
+    missing = np.isnan(angles)
+    if missing.all():
+        notes.append("the rocking motor has no reading at all")
+        return None, None
+    if missing.any():
+        notes.append(f"the rocking motor has no reading at {count(int(missing.sum()), 'point')}")
+    return motor, angles
+
+
+def _own_mask(
+    points: PointFrames, reading: ReadingOptions, shape: tuple[int, int], notes: list[str]
+) -> NDArray[np.bool_] | None:
+    """What the detector itself says is missing, if that is asked for and fits."""
+    own = None if reading.mask is False else points.mask
+    if own is not None and own.shape != shape:
+        notes.append(f"the file's own mask is {own.shape}, frames are {shape}: it isn't used")
+        return None
+    return own
 
 
 def pair(
@@ -211,7 +225,7 @@ def _angles(
         if named is None:
             motor = rocking_motor(run.start, stream)
         if motor is not None:
-            units = stream.data_keys.get(motor, {}).get("units")
+            units = field(stream.data_keys.get(motor), "units")
             return motor, in_degrees(stream.columns[motor], units), stream
     if named is not None:
         listed = ", ".join(sorted(home.columns)) or "none"
@@ -220,21 +234,29 @@ def _angles(
 
 
 def _detector(
-    facts: Facts, shape: tuple[int, int], reading: ReadingOptions, known: dict[str, Any]
+    facts: Facts, shape: tuple[int, int], reading: ReadingOptions, known: ScanMetadata, *, own: bool
 ) -> tuple[geometry.Detector | None, str]:
-    """The detector, if gaps are to come from one; and a note on how it was told."""
+    """The detector, if gaps are to come from one; and a note on how it was told.
+
+    It may stay unknown where there is a mask of the frames' `own`.
+    """
     if reading.detector is not None:
         return geometry.detector(reading.detector), ""
     if reading.mask is not None:
         return None, ""
     everything = ((0, shape[0]), (0, shape[1]))
-    return find_detector(
-        shape,
-        named=facts.text(DETECTOR_NAMES),
-        vendor=facts.text(VENDOR_NAMES),
-        pixel_size=known["pixel_size"],
-        whole=known["roi"] in (None, everything) and known["binning"] == (1, 1),
-    )
+    try:
+        return find_detector(
+            shape,
+            named=facts.text(DETECTOR_NAMES),
+            vendor=facts.text(VENDOR_NAMES),
+            pixel_size=known.pixel_size,
+            whole=known.roi in (None, everything) and known.binning == (1, 1),
+        )
+    except ValueError:
+        if not own:
+            raise
+        return None, "the detector isn't known: its gaps are those of the file's own mask"
 
 
 def _ending(run: RunRecord, n_points: int) -> list[str]:

@@ -11,7 +11,7 @@ documents with fields that they don't know. ``event_model.Filler`` reads while i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from event_model import DocumentRouter
@@ -24,12 +24,25 @@ from .streams import RunRecord, Stream
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from event_model import Datum, Event
-    from numpy.typing import NDArray
+    from event_model.documents import (
+        DataKey,
+        Datum,
+        Event,
+        EventDescriptor,
+        Resource,
+        RunStart,
+        RunStop,
+        StreamDatum,
+        StreamResource,
+    )
+    from numpy.typing import DTypeLike, NDArray
 
     from .locations import Location
     from .rocking_scan import Span
     from .streams import Document
+
+    Row = dict[str, float | np.number]
+    """What an Event holds beside frames."""
 
 DATASETS = {
     "AD_HDF5": "/entry/data/data",
@@ -55,12 +68,14 @@ class RunDocuments(DocumentRouter):
         super().__init__()
         self._start: Document = {}
         self._stop: Document = {}
-        self._descriptors: dict[str, Document] = {}
-        self._events: dict[str, list[dict[str, Any]]] = {}
-        self._resources: dict[str, Document] = {}
+        self._descriptors: dict[str, EventDescriptor] = {}
+        self._events: dict[str, list[Row]] = {}
+        self._resources: dict[str, Resource] = {}
+        self._stream_resources: dict[str, StreamResource] = {}
         self._datums: dict[str, Datum] = {}
         self._waiting: dict[str, list[tuple[str, str, int]]] = {}
-        self._early: dict[str, list[Any]] = {}
+        self._early: dict[str, list[Datum]] = {}
+        self._early_in_streams: dict[str, list[StreamDatum]] = {}
         self._points: dict[tuple[str, str], Locations] = {}
         self._news: list[Location] = []
 
@@ -102,19 +117,19 @@ class RunDocuments(DocumentRouter):
         points = self._points.get((stream, data_key))
         return points.pieces if points else ()
 
-    def start(self, doc: Document) -> None:
+    def start(self, doc: RunStart) -> None:
         self._start = doc
 
-    def stop(self, doc: Document) -> None:
+    def stop(self, doc: RunStop) -> None:
         self._stop = doc
 
-    def descriptor(self, doc: Document) -> None:
+    def descriptor(self, doc: EventDescriptor) -> None:
         self._descriptors[doc["uid"]] = doc
 
     def event(self, doc: Event) -> Event:
         descriptor = self._descriptors[doc["descriptor"]]
         stream, seq_num = descriptor["name"], doc["seq_num"]
-        row: dict[str, Any] = {"seq_num": seq_num, "time": doc["time"]}
+        row: Row = {"seq_num": seq_num, "time": doc["time"]}
         for key, value in doc["data"].items():
             data_key = descriptor["data_keys"][key]
             if "external" in data_key and not doc.get("filled", {}).get(key, False):
@@ -127,7 +142,7 @@ class RunDocuments(DocumentRouter):
         self._events.setdefault(stream, []).append(row)
         return doc
 
-    def resource(self, doc: Document) -> None:
+    def resource(self, doc: Resource) -> None:
         self._resources[doc["uid"]] = doc
         for datum in self._early.pop(doc["uid"], ()):
             self.datum(datum)
@@ -141,15 +156,15 @@ class RunDocuments(DocumentRouter):
             self._early.setdefault(doc["resource"], []).append(doc)
         return doc
 
-    def stream_resource(self, doc: Document) -> None:
-        self._resources[doc["uid"]] = doc
-        for datum in self._early.pop(doc["uid"], ()):
+    def stream_resource(self, doc: StreamResource) -> None:
+        self._stream_resources[doc["uid"]] = doc
+        for datum in self._early_in_streams.pop(doc["uid"], ()):
             self.stream_datum(datum)
 
-    def stream_datum(self, doc: Document) -> None:
-        resource = self._resources.get(doc["stream_resource"])
+    def stream_datum(self, doc: StreamDatum) -> None:
+        resource = self._stream_resources.get(doc["stream_resource"])
         if resource is None:
-            self._early.setdefault(doc["stream_resource"], []).append(doc)
+            self._early_in_streams.setdefault(doc["stream_resource"], []).append(doc)
             return
         indices, seq_nums = _span(doc, "indices"), _span(doc, "seq_nums")
         if indices[1] - indices[0] != seq_nums[1] - seq_nums[0]:
@@ -168,7 +183,12 @@ class RunDocuments(DocumentRouter):
         self._locate(resource, descriptor, key, (index, index + 1), (seq_num, seq_num + 1))
 
     def _locate(
-        self, resource: Document, descriptor_uid: str, key: str, indices: Span, seq_nums: Span
+        self,
+        resource: Resource | StreamResource,
+        descriptor_uid: str,
+        key: str,
+        indices: Span,
+        seq_nums: Span,
     ) -> None:
         descriptor = self._descriptors[descriptor_uid]
         shape = descriptor["data_keys"][key]["shape"]
@@ -179,6 +199,7 @@ class RunDocuments(DocumentRouter):
             options.get("frame_per_point")
             or options.get("multiplier")
             or (shape[0] if len(shape) == 3 else 1)
+            or 1
         )
         self._found(
             FramesInFile(
@@ -198,7 +219,7 @@ class RunDocuments(DocumentRouter):
         self._news.append(location)
 
 
-def _as_declared(array: NDArray[np.number], data_key: Document) -> NDArray[np.number]:
+def _as_declared(array: NDArray[np.number], data_key: DataKey) -> NDArray[np.number]:
     """Frames in the dtype in which ``TiledWriter`` stores them, so that live and offline see the same values.
 
     Frames that came as lists, or that the device returns in another dtype than it declares, would
@@ -207,7 +228,7 @@ def _as_declared(array: NDArray[np.number], data_key: Document) -> NDArray[np.nu
     """
     declared = data_key.get("dtype_numpy") or data_key.get("dtype_str") or "<f8"
     try:
-        dtype = np.dtype(declared)
+        dtype = np.dtype(cast("DTypeLike", declared))
     except (TypeError, ValueError):
         return array
     if not {array.dtype.kind, dtype.kind} <= set("iuf"):
@@ -216,14 +237,14 @@ def _as_declared(array: NDArray[np.number], data_key: Document) -> NDArray[np.nu
         return array.astype(dtype, copy=False)
 
 
-def _span(doc: Document, field: str) -> Span:
+def _span(doc: StreamDatum, field: Literal["indices", "seq_nums"]) -> Span:
     start, stop = doc[field]["start"], doc[field]["stop"]
     if not 0 <= start <= stop:
         raise ValueError(f"a stream_datum has the {field} {(start, stop)}")
     return start, stop
 
 
-def _file(resource: Document) -> tuple[str, str, Mapping[str, Any]]:
+def _file(resource: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]:
     """URI, dataset and options of a Resource or StreamResource of any age."""
     options = resource.get("parameters") or resource.get("resource_kwargs") or {}
     spec = resource.get("spec", "").upper()
@@ -236,6 +257,6 @@ def _file(resource: Document) -> tuple[str, str, Mapping[str, Any]]:
     return (f"{root.rstrip('/')}/{path.lstrip('/')}" if root else path), dataset, options
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, NDArray[np.number]]:
+def _columns(rows: list[Row]) -> dict[str, NDArray[np.number]]:
     keys = dict.fromkeys(key for row in rows for key in row)
     return {key: np.array([row.get(key, np.nan) for row in rows]) for key in keys}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     """Stream and data key."""
 
 
-def are_frames(shape: Sequence[int]) -> bool:
+def are_frames(shape: Sequence[int | None]) -> bool:
     """Whether data of this shape, without the axis of the points, are a frame or several."""
-    return len(shape) in (2, 3) and min(shape[-2:]) > 1
+    return len(shape) in (2, 3) and all((length or 0) > 1 for length in shape[-2:])
 
 
 def declared_images(run: RunRecord) -> tuple[Image, ...]:
@@ -104,6 +104,6 @@ def _frame_shape(run: RunRecord, image: Image) -> tuple[int, ...]:
     return _shape(run.streams[stream].data_keys.get(key))[-2:]
 
 
-def _shape(data_key: Any) -> tuple[int, ...]:
+def _shape(data_key: object) -> tuple[int, ...]:
     lengths = [whole_number(length) for length in items(field(data_key, "shape"))]
     return tuple(length for length in lengths if length is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 import h5py
@@ -92,20 +92,20 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     import hdf5plugin  # noqa: F401 (registers the filters)
 
     check_regular(path)
-    options = {"libver": "latest", "swmr": True} if _is_written_for_swmr(path) else {}
-    with _open(path, **options) as file:
+    with _open(path, swmr=_is_written_for_swmr(path)) as file:
         yield file
 
 
-def _open(path: Path, **options: Any) -> h5py.File:
+def _open(path: Path, *, swmr: bool, locking: bool | None = None) -> h5py.File:
     try:
-        return h5py.File(path, "r", **options)
+        libver = "latest" if swmr else None
+        return h5py.File(path, "r", libver=libver, swmr=swmr, locking=locking)
     except (OSError, RuntimeError) as error:  # h5py has both
         text = str(error)
         if isinstance(error, BlockingIOError) or "already open for write" in text:
             kind: type[OSError] = BlockingIOError
-        elif "lock file" in text and "locking" not in options:  # a file system that can't lock
-            return _open(path, **options, locking=False)
+        elif "lock file" in text and locking is None:  # a file system that can't lock
+            return _open(path, swmr=swmr, locking=False)
         else:
             kind = OSError
         raise kind(f"{path} can't be read as HDF5: {error}") from error

@@ -47,7 +47,7 @@ def rocking_motor(start: Document, stream: Stream) -> str | None:
     return None
 
 
-def in_degrees(angles: NDArray[np.number], units: str | None) -> NDArray[np.float64]:
+def in_degrees(angles: NDArray[np.number], units: object) -> NDArray[np.float64]:
     """Motor readings as float64 degrees; without units, or in others than rad, as they are."""
     return np.asarray(angles, dtype=np.float64) * DEGREES_PER_UNIT.get(text(units), 1.0)
 

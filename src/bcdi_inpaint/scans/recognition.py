@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcdi_inpaint.base_error import BcdiInpaintError
 
 from .start_stop import RunStart, field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from .streams import Document
 
 PLANS = frozenset({"scan", "rel_scan", "list_scan", "rel_list_scan", "log_scan", "rel_log_scan"})
 """Bluesky's own plans that move one axis; wrappers such as ``rocking_scan`` must be added."""
@@ -69,7 +69,7 @@ class NoImagesError(BcdiInpaintError, ValueError):
     """A run has no frames."""
 
 
-def is_rocking_scan(start: Mapping[str, Any], rule: RockingScanRule = ANY_ROCKING_SCAN) -> bool:
+def is_rocking_scan(start: Document, rule: RockingScanRule = ANY_ROCKING_SCAN) -> bool:
     """Whether the run with this start document is a rocking scan by ``rule``.
 
     A scan with several independent axes (a map) is none.
@@ -77,7 +77,7 @@ def is_rocking_scan(start: Mapping[str, Any], rule: RockingScanRule = ANY_ROCKIN
     return why_skipped(start, rule) is None
 
 
-def why_skipped(start: Mapping[str, Any], rule: RockingScanRule = ANY_ROCKING_SCAN) -> Skip | None:
+def why_skipped(start: Document, rule: RockingScanRule = ANY_ROCKING_SCAN) -> Skip | None:
     """Why the run with this start document is no rocking scan by ``rule``; None if it is one."""
     said = _truth(field(start, rule.key))
     if said is not None:
@@ -102,7 +102,7 @@ def _listed(devices: tuple[str, ...]) -> str:
     return f"{', '.join(devices) or 'nothing'} took part"
 
 
-def _truth(value: Any) -> bool | None:
+def _truth(value: object) -> bool | None:
     """Whether a value is true; None if there is none, or it is neither true nor false, as arrays are."""
     try:
         return None if value is None else bool(value)

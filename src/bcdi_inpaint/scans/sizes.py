@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike
 
 LARGEST_STACK = 64 * 2**30
 """Bytes of the frames of one scan, unless another bound is given: far beyond any rocking scan."""
@@ -33,7 +35,7 @@ def check_points(number: int) -> None:
         raise ValueError(f"a scan has at most {MOST_POINTS} points, not {number}")
 
 
-def check_size(shape: Sequence[int], dtype: Any, largest: int) -> None:
+def check_size(shape: Sequence[int], dtype: DTypeLike, largest: int) -> None:
     """Refuse frames that take too much memory.
 
     Parameters

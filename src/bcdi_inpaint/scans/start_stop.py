@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -54,7 +54,7 @@ class RunStart:
     dimensions: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
-    def of(cls, doc: Any) -> Self:
+    def of(cls, doc: object) -> Self:
         """Read a start document. Never raises, whatever it is given."""
         points = whole_number(field(doc, "num_points"))
         return cls(
@@ -89,7 +89,7 @@ class RunStop:
     reason: str = ""
 
     @classmethod
-    def of(cls, doc: Any) -> Self:
+    def of(cls, doc: object) -> Self:
         """Read a stop document. Never raises, whatever it is given."""
         return cls(
             time=number(field(doc, "time")),
@@ -98,43 +98,43 @@ class RunStop:
         )
 
 
-def field(doc: Any, name: str) -> Any:
+def field(doc: object, name: str) -> object:
     """What `doc` has under `name`; None if it has nothing there, or is no mapping."""
     return _tried(lambda given: given.get(name) if isinstance(given, Mapping) else None, doc, None)
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """A text as ``str``, such as can be written anywhere; empty for anything else."""
     return _tried(_text, value, "")
 
 
-def number(value: Any) -> float | None:
+def number(value: object) -> float | None:
     """A finite number as ``float``; None for anything else."""
     return _tried(_number, value, None)
 
 
-def whole_number(value: Any) -> int | None:
+def whole_number(value: object) -> int | None:
     """A whole number of 64 bits as ``int``, also one that was written as text or float; else None."""
     return _tried(_whole_number, value, None)
 
 
-def names(value: Any) -> tuple[str, ...]:
+def names(value: object) -> tuple[str, ...]:
     """The texts in a list; a single one counts as such a list."""
     single = text(value)
     return (single,) if single else tuple(filter(None, map(text, items(value))))
 
 
-def items(value: Any) -> tuple[Any, ...]:
+def items(value: object) -> tuple[object, ...]:
     """What is in a list, of whatever kind; nothing for anything else."""
     return _tried(_items, value, ())
 
 
-def plain_scalar(value: Any) -> str | bool | int | float | None:
+def plain_scalar(value: object) -> str | bool | int | float | None:
     """A scalar of Python's own types; None for what is none, or can't be stored as JSON."""
     return _tried(_plain_scalar, value, None)
 
 
-def _tried(read: Callable[[Any], Value], value: Any, default: Value) -> Value:
+def _tried(read: Callable[[object], Value], value: object, default: Value) -> Value:
     """What `read` makes of `value`; `default` if it resists, as objects with code of their own may."""
     try:
         return read(value)
@@ -142,7 +142,7 @@ def _tried(read: Callable[[Any], Value], value: Any, default: Value) -> Value:
         return default
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     if not isinstance(value, str):
@@ -156,21 +156,21 @@ def printable(words: str) -> str:
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in words)
 
 
-def _scalar(value: Any) -> int | float | None:
+def _scalar(value: object) -> int | float | None:
     """A number of Python's, from numpy's scalars and arrays without axes, too."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.item() if value.ndim == 0 else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     found = _scalar(value)
     as_float = math.nan if found is None else float(found)
     return as_float if math.isfinite(as_float) else None
 
 
-def _whole_number(value: Any) -> int | None:
-    found: Any = text(value).strip() or _scalar(value)
+def _whole_number(value: object) -> int | None:
+    found = text(value).strip() or _scalar(value)
     if isinstance(found, str) and len(found) > len(str(-LARGEST_INTEGER)):
         return None
     if found is None or (isinstance(found, float) and not found.is_integer()):
@@ -179,7 +179,7 @@ def _whole_number(value: Any) -> int | None:
     return whole if abs(whole) <= LARGEST_INTEGER else None
 
 
-def _plain_scalar(value: Any) -> str | bool | int | float | None:
+def _plain_scalar(value: object) -> str | bool | int | float | None:
     if isinstance(value, str):
         return text(value)
     if isinstance(value, bool | np.bool_):
@@ -189,7 +189,7 @@ def _plain_scalar(value: Any) -> str | bool | int | float | None:
     return number(value) if isinstance(value, float | np.floating) else None
 
 
-def _items(value: Any) -> tuple[Any, ...]:
+def _items(value: object) -> tuple[object, ...]:
     if isinstance(value, np.ndarray):
         return tuple(value) if value.ndim else ()
     if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence | AbstractSet):
@@ -197,19 +197,19 @@ def _items(value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _uid(value: Any) -> str:
+def _uid(value: object) -> str:
     """Text, or what becomes one in Tiled."""
     whole = whole_number(value)
     found = text(value) or ("" if whole is None else str(whole))
     return found or _tried(lambda given: str(given) if isinstance(given, UUID) else "", value, "")
 
 
-def _dimensions(value: Any) -> tuple[tuple[str, ...], ...]:
+def _dimensions(value: object) -> tuple[tuple[str, ...], ...]:
     """Each axis is written ``[fields, stream]``."""
     return tuple(names(axis[0]) for axis in map(items, items(value)) if axis)
 
 
-def _sample(doc: Any) -> str:
+def _sample(doc: object) -> str:
     """A name, or a mapping with one."""
     for name in SAMPLE_NAMES:
         said = field(doc, name)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    from event_model.documents import Configuration, DataKey
     from numpy.typing import NDArray
 
-Document = Mapping[str, Any]
+Document = Mapping[str, object]
+"""A start or stop document, or one of any kind: whatever stands in it, whoever made it."""
 
 BASELINE = "baseline"
 
@@ -30,8 +32,8 @@ class Stream:
         Without Events, columns that a device wrote itself.
     """
 
-    data_keys: Mapping[str, Document]
-    configuration: Mapping[str, Document]
+    data_keys: Mapping[str, DataKey]
+    configuration: Mapping[str, Configuration]
     columns: Mapping[str, NDArray[np.number]]
 
 

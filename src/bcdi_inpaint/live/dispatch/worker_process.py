@@ -15,18 +15,8 @@ from bcdi_inpaint.scans import RunStart
 
 from ..errors import Fault, reason
 from ..guard import GuardedLogger, going_on
-from ..messages import (
-    Done,
-    Failed,
-    GivenUp,
-    InHand,
-    Left,
-    Progress,
-    Skipped,
-    UnreadableError,
-    receive,
-    send,
-)
+from ..messages import Done, Failed, GivenUp, InHand, Left, Progress, Skipped
+from ..pipe import UnreadableError, receive, send
 
 if TYPE_CHECKING:
     from ..messages import News, Order

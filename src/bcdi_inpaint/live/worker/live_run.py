@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import cached_property
-from math import isinf
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,9 +19,8 @@ from ..messages import Progress
 from ..region import AroundPeak, PeakFinder, crop, region_of
 from .comparison import Comparison, Verdict
 from .frames import LOOK_EVERY, Collector
-from .knowledge import Knowledge
 from .pipeline import fill_whole, finish, read_finished, write
-from .windows import Window, cut, filled_points, join, next_window, with_check
+from .portions import Portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from tiled.client.container import Container
 
     from bcdi_inpaint.catalog import Fill
-    from bcdi_inpaint.filling import Estimate, Inpainted, SelfCheck
+    from bcdi_inpaint.filling import Inpainted
     from bcdi_inpaint.scans import RockingScan, Span
 
     from ..settings import Settings
@@ -80,15 +78,8 @@ class LiveRun:
             PeakFinder(settings.region) if isinstance(settings.region, AroundPeak) else None
         )
         self._looked = 0
-        self._portions: dict[Window, Inpainted] = {}
-        self._filling = settings
-        self._knowledge = Knowledge(settings)
-        self._with_twins: set[Window] = set()
-        """Windows that were filled when all their twins were in."""
-        self._check: SelfCheck | None = None
-        self._seconds_per_frame = float("inf")
+        self._portions = Portions(self._collector, settings, self._part)
         self._fill: Fill | None = None
-        self._written: set[Window] = set()
         self._next_claim = 0.0
 
     @property
@@ -110,7 +101,7 @@ class LiveRun:
         """
         worked = self._fetch()
         if self._find_region():
-            worked = self._write_next() or self._fill_next() or worked
+            worked = self._write_next() or self._portions.fill_next() or worked
         if worked:
             self._report()
         return worked
@@ -129,7 +120,7 @@ class LiveRun:
         if self._collector.in_events:
             self.comparison = Comparison(self._catalogs, self._uid, self.settings)
         scan, settings = crop(whole, self._region), self.settings
-        filled = self._fill_rest(scan)
+        filled = self._portions.fill_rest(scan)
         fill = self._fill or self._catalogs.claim(scan.metadata, settings, again=False)
         write(fill, filled, settings, self._wrote)
         if note := self._difference(filled):
@@ -155,11 +146,7 @@ class LiveRun:
 
     def _fetch(self, *, last: bool = False) -> bool:
         came = self._collector.look(last=last)
-        for point in self._collector.revised():
-            for window in [w for w in self._portions if w.first <= point < w.last]:
-                del self._portions[window]
-                self._written.discard(window)
-                self._with_twins.discard(window)
+        self._portions.forget(self._collector.revised())
         return came
 
     def _find_region(self) -> bool:
@@ -176,128 +163,10 @@ class LiveRun:
                     self._region = self._finder.region
         return self._region is not None
 
-    # Filling.
-
-    def _fill_next(self) -> bool:
-        """Fill the next portions that can be; whether there were some."""
-        expected, points = self._collector.expected, self._collector.points
-        if expected is not None:
-            points = min(points, expected)
-        window = self._next(points, expected) or self._provisional(points, expected)
-        return window is not None and self._fill_window(window)
-
-    def _provisional(self, points: int, total: int | None) -> Window | None:
-        """A window that was filled before its twins came, which are in now; None if there is none."""
-        for window in sorted(self._portions.keys() - self._with_twins):
-            frames = self._frames_per_point(window)
-            so_far, all_of_them = points * frames, None if total is None else total * frames
-            if self._knowledge.twins_are_in(window.first * frames, so_far, all_of_them):
-                return window
-        return None
-
-    def _frames_per_point(self, window: Window) -> int:
-        return len(self._portions[window].intensity) // (window.stop - window.start)
-
-    def _next(self, points: int, total: int | None) -> Window | None:
-        return next_window(
-            self._portions, points, total, self.settings.portion, self.settings.margin
-        )
-
-    def _fill_window(self, window: Window, *, last: bool = False) -> bool:
-        """Fill what a window is for; False if the points' Events have not all come yet.
-
-        The method is checked where the Bragg peak is. Where it loses to kriging, kriging fills what
-        has been filled and what comes.
-        """
-        scan = self._window(window)
-        per_point, rest = divmod(len(scan.frames), window.last - window.first)
-        if rest or not per_point:
-            return False
-        check, changed = self._knowledge.learn(scan, self._so_far, last=last)
-        if changed:
-            self._with_twins.clear()
-        filled = fill_whole(
-            scan,
-            self.settings if check else self._filling,
-            self_check=check,
-            estimate=self._estimate_for(window, per_point),
-        )
-        report = filled.report
-        if check:
-            self._check = report.self_check
-            if report.method != self._filling.method:
-                self._filling = self._filling_by(report.method)
-                self._portions.clear()
-                self._written.clear()
-                self._with_twins.clear()
-        points = self._collector.points
-        total = points if last else self._collector.expected
-        if self._knowledge.twins_are_in(
-            window.first * per_point,
-            points * per_point,
-            None if total is None else total * per_point,
-        ):
-            self._with_twins.add(window)
-        self._written.discard(window)
-        self._portions[window] = cut(
-            filled,
-            (window.start - window.first) * per_point,
-            (window.stop - window.first) * per_point,
-        )
-        self._seconds_per_frame = min(self._seconds_per_frame, report.seconds / len(scan.frames))
-        return True
-
-    def _filling_by(self, method: str) -> Settings:
-        if method == self.settings.method:
-            return self.settings
-        kept = {name: value for name, value in self.settings.options.items() if name == "twin"}
-        return replace(self.settings, method=method, options=kept)
-
-    def _estimate_for(self, window: Window, per_point: int) -> Estimate | None:
-        """What is known of the whole scan, with the frames that hold the window's twins."""
-        first, last = window.first * per_point, window.last * per_point
-        start, stop = self._knowledge.opposite(first, last, self._collector.points * per_point)
-        if start == stop:
-            return self._knowledge.estimate_for(first, None, start)
-        begin, end = start // per_point, -(-stop // per_point)
-        opposite = self._window(Window(begin, end, begin, end))
-        return self._knowledge.estimate_for(first, opposite, begin * per_point)
-
-    def _so_far(self) -> RockingScan:
-        points = self._collector.points
-        return self._window(Window(0, points, 0, points))
-
-    def _window(self, window: Window) -> RockingScan:
+    def _part(self, start: int, stop: int) -> RockingScan:
+        """These points, cut to the region."""
         assert self._region is not None
-        return crop(self._collector.part(window.first, window.last), self._region)
-
-    def _fill_rest(self, scan: RockingScan) -> Inpainted:
-        """Fill the whole at once if that is fast enough, else only what is not filled yet."""
-        seconds = self._seconds_per_frame * len(scan.frames)
-        if self._portions and seconds > self.settings.final_seconds and self._fill_portions():
-            parts = [self._portions[window] for window in sorted(self._portions)]
-            filled = join(parts, self._check)
-            if filled.intensity.shape == scan.frames.shape:
-                return filled
-        self._portions.clear()
-        if not self._knowledge.checked or isinf(self.settings.final_seconds):
-            return fill_whole(scan, self.settings)
-        filled = fill_whole(scan, self._filling, self_check=False)
-        return with_check(filled, self._check)
-
-    def _fill_portions(self) -> bool:
-        """Fill the portions that are left; False if that can't be done."""
-        total, margin = self._collector.points, self.settings.margin
-        for filled in list(self._portions):
-            if filled.last < min(filled.stop + margin, total):  # there were to be fewer points
-                del self._portions[filled]
-        while (window := self._next(total, total)) is not None:
-            if not self._fill_window(window, last=True):
-                return False
-        while (window := self._provisional(total, total)) is not None:
-            if not self._fill_window(window, last=True):
-                return False
-        return True
+        return crop(self._collector.part(start, stop), self._region)
 
     # Writing.
 
@@ -311,30 +180,29 @@ class LiveRun:
         except (httpx.HTTPError, ClaimedError, ClaimLostError, NotThereYetError) as error:
             logger.warning("run %s: %s; filling goes on without Tiled", self._uid, reason(error))
             self._fill = None
-            self._written.clear()
+            for portion in self._portions.by_window.values():
+                portion.written = False
             self._next_claim = time.monotonic() + CLAIM_EVERY
             return False
 
     def _try_to_write(self, expected: int) -> bool:
         if self._fill is None:
-            scan = self._with_provenance(self._collector.part(0, 1))
-            assert self._region is not None
-            scan = crop(scan, self._region)
+            scan = self._with_provenance(self._part(0, 1))
             self._fill = self._catalogs.claim(scan.metadata, self.settings, again=False)
             n, rows, cols = scan.frames.shape
             self._fill.allocate((n * expected, rows, cols), frames_per_block=self.settings.portion)
-        for window, part in self._portions.items():
-            if window not in self._written:
-                per_point = self._frames_per_point(window)
+        for window, portion in self._portions.by_window.items():
+            if not portion.written:
+                per_point, filled = self._portions.frames_per_point(window), portion.filled
                 self._fill.write_frames(
                     window.start * per_point,
-                    part.intensity.astype(np.float32, copy=False),
-                    part.sigma,
-                    part.mask,
+                    filled.intensity.astype(np.float32, copy=False),
+                    filled.sigma,
+                    filled.mask,
                     seconds_behind=self._seconds_behind(),
-                    final=self._final_points() * per_point,
+                    final=self._portions.final_points * per_point,
                 )
-                self._written.add(window)
+                portion.written = True
                 return True
         self._fill.renew_when_due(seconds_behind=self._seconds_behind())
         return False
@@ -353,7 +221,7 @@ class LiveRun:
     # Telling.
 
     def _seconds_behind(self) -> float:
-        filled = filled_points(self._portions)
+        filled = self._portions.filled_points
         if filled >= self._collector.points:
             return 0.0
         return time.monotonic() - self._collector.arrived(filled)
@@ -363,19 +231,12 @@ class LiveRun:
             Progress(
                 self._uid,
                 self._collector.points,
-                filled_points(self._portions),
+                self._portions.filled_points,
                 self._collector.expected,
                 self._seconds_behind(),
-                self._final_points(),
+                self._portions.final_points,
             )
         )
-
-    def _final_points(self) -> int:
-        """How many points are filled as they will stay."""
-        if not self._knowledge.checked:
-            return 0
-        windows = self._with_twins if self._knowledge.symmetric else self._portions.keys()
-        return sum(window.stop - window.start for window in windows)
 
     def _wrote(self, _what: str, done: float, of: float = 1.0) -> None:
         frames, total = int(done), int(of)

@@ -39,10 +39,8 @@ from ..messages import (
     Open,
     Progress,
     Skipped,
-    UnreadableError,
-    receive,
-    send,
 )
+from ..pipe import UnreadableError, receive, send
 from .comparison import Comparison, Verdict
 from .live_run import LiveRun
 from .pipeline import Catalogs, fill_finished, give_up, leave, warm_up

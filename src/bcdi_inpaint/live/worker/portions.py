@@ -1,0 +1,205 @@
+"""A scan that is filled in portions while its frames come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isinf
+from typing import TYPE_CHECKING
+
+from .knowledge import Knowledge
+from .pipeline import fill_whole
+from .windows import Window, cut, filled_points, join, next_window, with_check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from bcdi_inpaint.filling import Estimate, Inpainted, SelfCheck
+    from bcdi_inpaint.scans import RockingScan
+
+    from ..settings import Settings
+    from .frames import Collector
+
+
+@dataclass(slots=True)
+class Portion:
+    """Frames that were filled together.
+
+    Attributes
+    ----------
+    filled
+        Those of the window's own points.
+    final
+        Whether all their Friedel twins were in.
+    written
+        Whether the node has them.
+    """
+
+    filled: Inpainted
+    final: bool
+    written: bool = False
+
+
+class Portions:
+    """What is filled of a scan, window by window.
+
+    The method is checked where the Bragg peak is. Where it loses to kriging, kriging fills what has been
+    filled and what comes.
+
+    Parameters
+    ----------
+    collector
+        Knows which points are there.
+    settings
+        With what the run is filled.
+    part
+        Gives points ``[start, stop)`` of the scan, cut to the region that is filled.
+
+    Attributes
+    ----------
+    by_window
+        What is filled.
+    """
+
+    def __init__(
+        self, collector: Collector, settings: Settings, part: Callable[[int, int], RockingScan]
+    ) -> None:
+        self.by_window: dict[Window, Portion] = {}
+        self._collector = collector
+        self._settings = settings
+        self._filling = settings
+        self._part = part
+        self._knowledge = Knowledge(settings)
+        self._check: SelfCheck | None = None
+        self._seconds_per_frame = float("inf")
+
+    @property
+    def filled_points(self) -> int:
+        """How many points are filled without a gap, from the first one on."""
+        return filled_points(self.by_window)
+
+    @property
+    def final_points(self) -> int:
+        """How many points are filled as they will stay."""
+        if not self._knowledge.checked:
+            return 0
+        return sum(
+            window.stop - window.start
+            for window, portion in self.by_window.items()
+            if portion.final or not self._knowledge.symmetric
+        )
+
+    def frames_per_point(self, window: Window) -> int:
+        """How many frames each point has."""
+        return len(self.by_window[window].filled.intensity) // (window.stop - window.start)
+
+    def forget(self, points: Iterable[int]) -> None:
+        """Forget what was filled from the frames of these points."""
+        for point in points:
+            for window in [w for w in self.by_window if w.first <= point < w.last]:
+                del self.by_window[window]
+
+    def fill_next(self) -> bool:
+        """Fill the next portion that can be; whether there was one."""
+        expected, points = self._collector.expected, self._collector.points
+        if expected is not None:
+            points = min(points, expected)
+        window = self._next(points, expected) or self._provisional(points, expected)
+        return window is not None and self._fill(window)
+
+    def fill_rest(self, scan: RockingScan) -> Inpainted:
+        """Fill a scan that is complete: at once if that is fast enough, else only what is not filled yet."""
+        seconds = self._seconds_per_frame * len(scan.frames)
+        if self.by_window and seconds > self._settings.final_seconds and self._fill_left():
+            parts = [self.by_window[window].filled for window in sorted(self.by_window)]
+            filled = join(parts, self._check)
+            if filled.intensity.shape == scan.frames.shape:
+                return filled
+        self.by_window.clear()
+        if not self._knowledge.checked or isinf(self._settings.final_seconds):
+            return fill_whole(scan, self._settings)
+        filled = fill_whole(scan, self._filling, self_check=False)
+        return with_check(filled, self._check)
+
+    def _next(self, points: int, total: int | None) -> Window | None:
+        settings = self._settings
+        return next_window(self.by_window, points, total, settings.portion, settings.margin)
+
+    def _provisional(self, points: int, total: int | None) -> Window | None:
+        """A window that was filled before its twins came, which are in now; None if there is none."""
+        for window in sorted(self.by_window):
+            if not self.by_window[window].final and self._twins_are_in(
+                window, self.frames_per_point(window), points, total
+            ):
+                return window
+        return None
+
+    def _twins_are_in(self, window: Window, per_point: int, points: int, total: int | None) -> bool:
+        return self._knowledge.twins_are_in(
+            window.first * per_point,
+            points * per_point,
+            None if total is None else total * per_point,
+        )
+
+    def _fill(self, window: Window, *, last: bool = False) -> bool:
+        """Fill what a window is for; False if the points' Events have not all come yet."""
+        scan = self._part(window.first, window.last)
+        per_point, rest = divmod(len(scan.frames), window.last - window.first)
+        if rest or not per_point:
+            return False
+        check, changed = self._knowledge.learn(scan, self._so_far, last=last)
+        if changed:
+            for portion in self.by_window.values():
+                portion.final = False
+        filled = fill_whole(
+            scan,
+            self._settings if check else self._filling,
+            self_check=check,
+            estimate=self._estimate_for(window, per_point),
+        )
+        report = filled.report
+        if check:
+            self._check = report.self_check
+            if report.method != self._filling.method:
+                self._filling = self._filling_by(report.method)
+                self.by_window.clear()
+        points = self._collector.points
+        total = points if last else self._collector.expected
+        self.by_window[window] = Portion(
+            cut(
+                filled,
+                (window.start - window.first) * per_point,
+                (window.stop - window.first) * per_point,
+            ),
+            final=self._twins_are_in(window, per_point, points, total),
+        )
+        self._seconds_per_frame = min(self._seconds_per_frame, report.seconds / len(scan.frames))
+        return True
+
+    def _filling_by(self, method: str) -> Settings:
+        if method == self._settings.method:
+            return self._settings
+        kept = {name: value for name, value in self._settings.options.items() if name == "twin"}
+        return replace(self._settings, method=method, options=kept)
+
+    def _estimate_for(self, window: Window, per_point: int) -> Estimate | None:
+        """What is known of the whole scan, with the frames that hold the window's twins."""
+        first, last = window.first * per_point, window.last * per_point
+        start, stop = self._knowledge.opposite(first, last, self._collector.points * per_point)
+        if start == stop:
+            return self._knowledge.estimate_for(first, None, start)
+        begin, end = start // per_point, -(-stop // per_point)
+        return self._knowledge.estimate_for(first, self._part(begin, end), begin * per_point)
+
+    def _so_far(self) -> RockingScan:
+        return self._part(0, self._collector.points)
+
+    def _fill_left(self) -> bool:
+        """Fill the portions that are left; False if that can't be done."""
+        total, margin = self._collector.points, self._settings.margin
+        for filled in list(self.by_window):
+            if filled.last < min(filled.stop + margin, total):  # there were to be fewer points
+                del self.by_window[filled]
+        while (window := self._next(total, total) or self._provisional(total, total)) is not None:
+            if not self._fill(window, last=True):
+                return False
+        return True
