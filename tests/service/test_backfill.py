@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import stamina
 from bluesky_tiled_plugins import TiledWriter
 
 from bcdi_inpaint import ScanMetadata, catalog, inpaint
-from bcdi_inpaint.service.backfill import FAILED, FILLED, THERE, Query, backfill, cluster, matching
+from bcdi_inpaint.live.errors import NotThereYetError
+from bcdi_inpaint.service import backfill as module
+from bcdi_inpaint.service.backfill import (
+    Ending,
+    Outcome,
+    Query,
+    backfill,
+    cluster,
+    fill_run,
+    matching,
+)
 from bcdi_inpaint.service.config import ServiceConfig
 
 if TYPE_CHECKING:
@@ -93,8 +104,11 @@ def test_every_run_is_filled_once_and_one_that_cannot_be_says_why(
     assert uids == [*good, bad, abandoned]
 
     outcomes = {outcome.uid: outcome for outcome in backfill(uids, config, client)}
-    assert {uid for uid, one in outcomes.items() if one.state == FILLED} == {*good, abandoned}
-    assert outcomes[bad].state == FAILED
+    assert {uid for uid, one in outcomes.items() if one.state == Ending.FILLED} == {
+        *good,
+        abandoned,
+    }
+    assert outcomes[bad].state == Ending.FAILED
     assert "mask" in outcomes[bad].reason
     for uid in (*good, abandoned):
         (node,) = catalog.find(processed, uid)
@@ -108,7 +122,7 @@ def test_every_run_is_filled_once_and_one_that_cannot_be_says_why(
     ]
     assert max(at_once) <= 2, "a worker began with another run before it had finished one"
     assert matching(raw, processed, Query(), config) == [bad]
-    assert [one.state for one in backfill(good[:1], config, client)] == [THERE]
+    assert [one.state for one in backfill(good[:1], config, client)] == [Ending.THERE]
     assert len(processed) == 4
 
 
@@ -133,3 +147,36 @@ def test_a_query_takes_what_fulfils_all_of_it(
     assert found(plan="scan") == [first]
     assert found(detector="det", sample="Pt_a") == [first]
     assert found(detector="other") == []
+
+
+@pytest.mark.parametrize(
+    ("failures", "ending", "tried"),
+    [
+        ([], Ending.FILLED, 1),
+        ([NotThereYetError("the run is not there"), RuntimeError("an accident")], Ending.FILLED, 3),
+        ([NotThereYetError("the run is not there")] * 3, Ending.FAILED, 3),
+        ([ValueError("frames of another shape")], Ending.FAILED, 1),
+        ([catalog.AlreadyFilledError("there is a node")], Ending.THERE, 1),
+    ],
+)
+def test_a_run_is_tried_again_unless_that_is_in_vain(
+    config: ServiceConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: list[Exception],
+    ending: Ending,
+    tried: int,
+) -> None:
+    calls: list[str] = []
+
+    def fill(uid: str, *_: object) -> Outcome:
+        calls.append(uid)
+        if len(calls) <= len(failures):
+            raise failures[len(calls) - 1]
+        return Outcome(uid)
+
+    monkeypatch.setattr(module, "_fill", fill)
+    monkeypatch.setattr(module, "_connect", lambda _: (None, None))
+    with stamina.set_testing(True, attempts=3, cap=True):
+        outcome = fill_run("a", config.tiled, config.filling.settings(), "archive", tries=3)
+    assert (outcome.state, len(calls)) == (ending, tried)
+    assert bool(outcome.reason) == (ending is Ending.FAILED)

@@ -118,7 +118,7 @@ def backfill(
             done.append(outcome)
             progress("filling", len(done), len(uids))
     console.print(outcomes(done))
-    if any(outcome.state == filling.FAILED for outcome in done):
+    if any(outcome.state is filling.Ending.FAILED for outcome in done):
         raise typer.Exit(1)
 
 
@@ -136,6 +136,7 @@ def catch_up(
     ] = False,
 ) -> None:
     """Fill the runs that the live pipeline has missed."""
+    from bcdi_inpaint.live.status import State
     from bcdi_inpaint.service import catch_up
     from bcdi_inpaint.service.config import load
     from bcdi_inpaint.service.connection import connect
@@ -155,7 +156,7 @@ def catch_up(
             progress=progress,
         )
     console.print(runs(done))
-    if any(run.state == "failed" for run in done):
+    if any(run.state is State.FAILED for run in done):
         raise typer.Exit(1)
 
 

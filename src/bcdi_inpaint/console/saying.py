@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from bcdi_inpaint.filling import Verdict
 from bcdi_inpaint.live import wording
 from bcdi_inpaint.live.guard import GuardedLogger
 from bcdi_inpaint.live.logs import LogFile
@@ -123,5 +124,5 @@ class Announcements:
         text = wording.line(run, threshold)
         logger.info(text.plain)
         self._say.console.print(text, soft_wrap=True)
-        if run.result and wording.verdict(run.result, threshold) != "trusted":
+        if run.result and wording.verdict(run.result, threshold) != Verdict.TRUSTED:
             self._doubtful(run)

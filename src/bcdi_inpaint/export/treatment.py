@@ -34,10 +34,10 @@ def recommended(filled: Inpainted) -> Gaps:
     filled
         Volumes are read in blocks of frames.
     """
-    from bcdi_inpaint.filling import TRUSTED  # what it imports takes a second
+    from bcdi_inpaint.filling import Verdict  # what it imports takes a second
 
     check = filled.report.self_check
-    if check is not None and check.verdict != TRUSTED:
+    if check is not None and check.verdict != Verdict.TRUSTED:
         return "free"
     frames, rows, cols = filled.intensity.shape
     step = Blocks.of((frames, rows, cols), filled.intensity.dtype).frames

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from .methods import METHODS
 from .pipeline import estimate_scan, inpaint
 from .result import Inpainted, Report, SelfCheck
-from .verdict import TRUSTED, judged
+from .verdict import Verdict, judged
 
 if TYPE_CHECKING:
     # Torch takes a second to import.
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
-    "TRUSTED",
     "Inpainted",
     "Report",
     "SelfCheck",
+    "Verdict",
     "estimate_scan",
     "inpaint",
     "judged",

@@ -16,7 +16,7 @@ from .parallel import in_parallel
 from .result import Inpainted, Report
 from .self_checking import artificial_gaps, hidden_by
 from .self_checking import self_check as check_fill
-from .verdict import KRIGING_INSTEAD, TRUSTED, judged
+from .verdict import Verdict, judged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +112,7 @@ def inpaint(
         if self_check:
             told = estimate or _estimated("kriging", intensity, missing, twin=twin)
             check = _check(intensity, missing, method, settings, told, notes)
-        if check is not None and check.verdict == KRIGING_INSTEAD:
+        if check is not None and check.verdict == Verdict.KRIGING_INSTEAD:
             method, settings = "kriging", dict(method_named("kriging").options)
         _fill(intensity, sigma, missing, method_named(method), settings, estimate)
         if not all(np.isfinite(values[missing]).all() for values in (intensity, sigma)):
@@ -122,7 +122,7 @@ def inpaint(
             )
         if check is not None:
             check = judged(check, intensity, sigma, missing)
-            if check.verdict != TRUSTED:
+            if check.verdict != Verdict.TRUSTED:
                 notes.append(check.note)
     name, sha256 = _model(settings)
     report = Report(

@@ -10,7 +10,7 @@ import numpy as np
 from .bands import bands, held_in
 from .mirroring import mirrored
 from .result import SelfCheck
-from .verdict import DOUBTFUL, KRIGING_INSTEAD
+from .verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -118,7 +118,7 @@ def self_check(
         counts_ratio=ratio[method],
         counts_ratio_kriging=ratio["kriging"],
         counts_ratio_linear=ratio["linear"],
-        verdict=KRIGING_INSTEAD if loses and replaceable else DOUBTFUL,
+        verdict=(Verdict.KRIGING_INSTEAD if loses and replaceable else Verdict.DOUBTFUL).value,
     )
 
 

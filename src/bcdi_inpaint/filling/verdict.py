@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,9 +12,15 @@ if TYPE_CHECKING:
 
     from .result import SelfCheck
 
-TRUSTED, DOUBTFUL, KRIGING_INSTEAD = "trusted", "doubtful", "kriging used instead"
-"""Verdicts; the last is on a learned method that loses to kriging by more than the noise, or by less while
-its counts are off by twice as much."""
+
+class Verdict(StrEnum):
+    """How far a fill can be trusted."""
+
+    TRUSTED = "trusted"
+    DOUBTFUL = "doubtful"
+    KRIGING_INSTEAD = "kriging used instead"
+    """A learned method lost to kriging by more than the noise, or by less while its counts were off by twice as much."""
+
 
 CLOSE_TO_CEILING = 0.1
 """On artificial gaps a trusted fill's PCC is this close to the noise ceiling."""
@@ -46,15 +53,15 @@ def judged(
         doubt += float(spread[missing].sum(dtype=float))
     of_fill = doubt / filled if filled > 0 else 0.0
     of_all = doubt / total if total > 0 else 0.0
-    if check.verdict == KRIGING_INSTEAD:
-        verdict = KRIGING_INSTEAD
+    if check.verdict == Verdict.KRIGING_INSTEAD:
+        verdict = Verdict.KRIGING_INSTEAD
         reason = f"on artificial gaps PCC {check.pcc:.3f} (kriging {check.pcc_kriging:.3f})"
     else:
         reason = _objection(check, of_fill, of_all)
-        verdict = DOUBTFUL if reason else TRUSTED
+        verdict = Verdict.DOUBTFUL if reason else Verdict.TRUSTED
     reason = reason or f"sigma is {of_fill:.0%} of what was filled, {of_all:.1%} of all counts"
     return replace(
-        check, verdict=verdict, reason=reason, doubt_of_fill=of_fill, doubt_of_all=of_all
+        check, verdict=verdict.value, reason=reason, doubt_of_fill=of_fill, doubt_of_all=of_all
     )
 
 

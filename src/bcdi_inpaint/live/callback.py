@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcdi_inpaint.catalog.claims import unique_owner
 from bcdi_inpaint.scans import RockingScanRule, RunStart, Skip, SkipReason, why_skipped
@@ -114,7 +114,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
     def settings(self, settings: Settings) -> None:
         self._settings = copy_settings(settings)
 
-    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+    def __call__(self, name: str, doc: Mapping[str, object]) -> None:
         """Take a document. Never raises, never waits."""
         uid = None
         try:
@@ -216,13 +216,13 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _whose(self, name: Any, doc: Any) -> str | None:
+    def _whose(self, name: object, doc: object) -> str | None:
         """Uid of the run that a document belongs to, if that is followed."""
         if not isinstance(name, str) or not isinstance(doc, Mapping):
             return None
         return self._router.route(name, doc)
 
-    def _is_taken(self, start: Mapping[str, Any]) -> bool:
+    def _is_taken(self, start: Mapping[str, object]) -> bool:
         skip = why_skipped(start, self._rule)
         if skip is None and not self.enabled:
             skip = Skip(SkipReason.OFF)
@@ -230,7 +230,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
             self._run_table.skip(RunStart.of(start), skip)
         return skip is None
 
-    def _take(self, uid: str, name: str, doc: Mapping[str, Any]) -> None:
+    def _take(self, uid: str, name: str, doc: Mapping[str, object]) -> None:
         if name == "start":
             settings = self.settings
             live = not self._supervisor.paused

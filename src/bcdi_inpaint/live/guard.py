@@ -35,8 +35,8 @@ class GuardedLogger(logging.LoggerAdapter[logging.Logger]):
             complain(f"a line could not be logged: {type(error).__name__}", error)
 
     def process(
-        self, msg: Any, kwargs: MutableMapping[str, Any]
-    ) -> tuple[Any, MutableMapping[str, Any]]:
+        self, msg: object, kwargs: MutableMapping[str, Any]
+    ) -> tuple[object, MutableMapping[str, Any]]:
         """Leave ``extra`` as it was given."""
         return msg, kwargs
 

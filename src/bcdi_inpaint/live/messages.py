@@ -41,7 +41,7 @@ class Document:
 
     uid: str
     name: str
-    doc: Mapping[str, Any]
+    doc: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def copy_settings(settings: Settings) -> Settings:
 
 
 def _dumps(
-    message: Order | News, keep: Callable[[pickle.PickleBuffer], Any] | None = None
+    message: Order | News, keep: Callable[[pickle.PickleBuffer], object] | None = None
 ) -> bytes:
     file = io.BytesIO()
     pickler = _PlainPickler if isinstance(message, Document) else _Pickler
@@ -114,10 +114,10 @@ def _dumps(
 class _Pickler(pickle.Pickler):
     """Refuses what is defined in the program that runs: the worker is another one."""
 
-    def reducer_override(self, obj: Any) -> Any:
+    def reducer_override(self, obj: object) -> Any:
         if _is_global(obj) and getattr(obj, "__module__", "") == "__main__":
             raise pickle.PicklingError(
-                f"{obj.__qualname__} is defined in __main__; a module that can be imported will do"
+                f"{getattr(obj, '__qualname__', obj)} is defined in __main__; a module that can be imported will do"
             )
         return NotImplemented
 
@@ -125,7 +125,7 @@ class _Pickler(pickle.Pickler):
 class _PlainPickler(pickle.Pickler):
     """Puts plain values in the place of objects; called for all but Python's scalars and containers."""
 
-    def reducer_override(self, obj: Any) -> Any:
+    def reducer_override(self, obj: object) -> Any:
         try:
             if obj is Document or type(obj) is Document:
                 return NotImplemented
@@ -137,7 +137,7 @@ class _PlainPickler(pickle.Pickler):
             return _text(obj)
 
 
-def _plain(obj: Any) -> Any:
+def _plain(obj: object) -> object:
     """How pickle makes the plain value that comes closest to an object."""
     if hasattr(obj, "__array__"):
         return np.asarray(obj).__reduce_ex__(5)
@@ -154,7 +154,7 @@ def _plain(obj: Any) -> Any:
     return _text(obj)
 
 
-def _is_global(obj: Any) -> bool:
+def _is_global(obj: object) -> bool:
     """Whether it is a class or a function, which are pickled by their names."""
     return isinstance(obj, type) or (callable(obj) and hasattr(obj, "__qualname__"))
 
@@ -167,6 +167,6 @@ def _text(obj: object) -> tuple[type[str], tuple[str]]:
     return str, (str.__str__(text),)
 
 
-def _package(obj: Any) -> str:
+def _package(obj: object) -> str:
     """The package that defines a class or function; what the interpreter makes has none."""
     return str(getattr(obj, "__module__", None) or "builtins").partition(".")[0]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from bcdi_inpaint.filling import Verdict
+
 from .status import State
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from .status import RunStatus, Status
 
+NOT_CHECKED = "not checked"
 GOOD, BAD, NEUTRAL = "green", "yellow", "cyan"
 """Told apart by words as well."""
 
@@ -30,10 +33,10 @@ def verdict(result: Mapping[str, Any], threshold: float | None) -> str:
     """
     pcc = result.get("self_check_pcc")
     if pcc is None:
-        return "not checked"
+        return NOT_CHECKED
     if threshold is not None and pcc < threshold:
         return f"doubtful: below {threshold:g}"
-    return str(result.get("self_check_verdict", "not checked"))
+    return str(result.get("self_check_verdict", NOT_CHECKED))
 
 
 def line(run: RunStatus, threshold: float | None = None) -> Text:
@@ -46,7 +49,7 @@ def line(run: RunStatus, threshold: float | None = None) -> Text:
     words.append(f"  {result['method_used']}{_after(run)}", style="not bold")
     words.append(f"  {_figures(result)}", style="not bold")
     word = verdict(result, threshold)
-    words.append(word, style=GOOD if word == "trusted" else BAD)
+    words.append(word, style=GOOD if word == Verdict.TRUSTED else BAD)
     return words.append(f"  {run.path}", style="not bold")
 
 

@@ -6,10 +6,12 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import stamina
 from tiled.queries import Key
 
 from bcdi_inpaint.catalog import AlreadyFilledError, current
@@ -24,6 +26,7 @@ from .seen_runs import finished_scans
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from distributed import Client, Future
     from tiled.client.container import Container
 
     from bcdi_inpaint.live.settings import Settings
@@ -34,9 +37,20 @@ TRIES = 3
 """How often a run is tried."""
 WAIT = 5.0
 """Seconds before a run is tried again on the same worker; doubles."""
+LONGEST = 300.0
+"""Seconds that such a wait lasts at most."""
 AHEAD = 4
 """Tasks for each worker that the scheduler is given in advance."""
-FILLED, THERE, SKIPPED, FAILED = "filled", "there", "without images", "failed"
+
+
+class Ending(StrEnum):
+    """What became of a run."""
+
+    FILLED = "filled"
+    THERE = "there"
+    """It had a complete node before."""
+    SKIPPED = "without images"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,7 @@ class Outcome:
     uid, scan_id
         The run.
     state
-        `FILLED`, `THERE` (a complete node had been there), `SKIPPED` (no images) or `FAILED`.
+        How that ended.
     path
         Of the node.
     verdict, pcc
@@ -82,7 +96,7 @@ class Outcome:
 
     uid: str
     scan_id: int | None = None
-    state: str = FILLED
+    state: Ending = Ending.FILLED
     path: str = ""
     verdict: str = ""
     pcc: float | None = None
@@ -96,7 +110,7 @@ def matching(
     raw: Container, processed: Container, query: Query, config: ServiceConfig
 ) -> list[str]:
     """Uids of finished rocking scans that a query means and that are not filled, oldest first."""
-    found: Any = raw
+    found = raw
     if query.since is not None:
         found = found.search(Key("start.time") >= query.since)
     if query.until is not None:
@@ -119,7 +133,7 @@ def _took_part(run: RunStart, query: Query) -> bool:
 
 
 def backfill(
-    uids: Sequence[str], config: ServiceConfig, client: Any, *, tries: int = TRIES
+    uids: Sequence[str], config: ServiceConfig, client: Client, *, tries: int = TRIES
 ) -> Iterator[Outcome]:
     """Fill runs on a cluster; yields what became of each as it is done.
 
@@ -138,7 +152,7 @@ def backfill(
     tries
         How often a run is tried before it counts as failed.
     """
-    distributed: Any = import_module("distributed")
+    distributed = import_module("distributed")
     task = partial(
         fill_run,
         tiled=config.tiled,
@@ -147,9 +161,9 @@ def backfill(
         tries=tries,
     )
     left = iter(uids)
-    known: dict[Any, str] = {}
+    known: dict[object, str] = {}
 
-    def submit(count: int) -> list[Any]:
+    def submit(count: int) -> list[Future[Outcome]]:
         futures = []
         for uid in (uid for uid, _ in zip(left, range(count), strict=False)):
             future = client.submit(task, uid, pure=False)
@@ -164,33 +178,42 @@ def backfill(
         if future.status == "finished":
             yield future.result()
         else:  # the worker died over it, again and again
-            yield Outcome(uid, state=FAILED, reason=reason(future.exception()))
+            yield Outcome(uid, state=Ending.FAILED, reason=reason(future.exception()))
         for more in submit(1):
             running.add(more)
 
 
 def fill_run(uid: str, tiled: TiledSection, settings: Settings, owner: str, tries: int) -> Outcome:
     """Fill one run, as a task on a worker; failures are an outcome, not an exception."""
-    dask: Any = import_module("dask")
-    wait = WAIT
-    for attempt in range(1, tries + 1):
-        try:
+    dask = import_module("dask")
+    attempts = stamina.retry_context(
+        _wait_after,
+        attempts=tries,
+        timeout=None,
+        wait_initial=WAIT,
+        wait_max=LONGEST,
+        wait_jitter=0,
+    )
+    try:
+        for attempt in attempts:
             # Tiled's client reads by dask. On a worker that would become tasks of their own, and
             # this worker would begin with the next runs meanwhile, all of them in memory at once.
-            with dask.config.set(scheduler="threads"):
+            with attempt, dask.config.set(scheduler="threads"):
                 return _fill(uid, *_connect(tiled), settings, owner)
-        except AlreadyFilledError:
-            return Outcome(uid, state=THERE)
-        except NoImagesError:
-            return Outcome(uid, state=SKIPPED)
-        except Exception as error:  # noqa: BLE001 (one run's trouble is no other's)
-            outcome = Outcome(uid, state=FAILED, reason=reason(error))
-            if attempt == tries or isinstance(error, ValueError):
-                break
-            if fault(error) is not Fault.RUN:
-                time.sleep(wait)
-                wait *= 2
-    return outcome
+    except AlreadyFilledError:
+        return Outcome(uid, state=Ending.THERE)
+    except NoImagesError:
+        return Outcome(uid, state=Ending.SKIPPED)
+    except Exception as error:  # noqa: BLE001 (one run's trouble is no other's)
+        return Outcome(uid, state=Ending.FAILED, reason=reason(error))
+    raise AssertionError("the last attempt ends in one way or the other")
+
+
+def _wait_after(error: Exception) -> bool | float:
+    """Whether a run is tried again after this; at once if the fault is its own, else after longer and longer waits."""
+    if isinstance(error, AlreadyFilledError | ValueError):
+        return False
+    return 0.0 if fault(error) is Fault.RUN else True
 
 
 def _fill(
@@ -208,7 +231,7 @@ def _fill(
         pcc=known.get("self_check_pcc"),
     )
     if known["created"] < began:
-        return replace(outcome, state=THERE)
+        return replace(outcome, state=Ending.THERE)
     seconds = known["seconds"]
     return replace(
         outcome,
@@ -225,7 +248,7 @@ def _connect(tiled: TiledSection) -> tuple[Container, Container]:
 
 
 @contextmanager
-def cluster(*, scheduler: str | None, workers: int, gpus: int = 0) -> Iterator[Any]:
+def cluster(*, scheduler: str | None, workers: int, gpus: int = 0) -> Iterator[Client]:
     """A Dask client.
 
     Parameters
@@ -237,7 +260,7 @@ def cluster(*, scheduler: str | None, workers: int, gpus: int = 0) -> Iterator[A
     gpus
         How many devices there are to be used.
     """
-    distributed: Any = import_module("distributed")
+    distributed = import_module("distributed")
     if scheduler is not None:
         with distributed.Client(scheduler) as client:
             yield client

@@ -8,7 +8,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def _write(processed: Container) -> str:
 
 
 def _stream(raw: Container, poll_seconds: float) -> str:
-    subscription: Any = raw.subscribe()
+    subscription = raw.subscribe()
     why = ["no answer"]
 
     def listen() -> None:

@@ -19,6 +19,8 @@ from bcdi_inpaint.scans import FramesPerPoint, RockingScanRule
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
+    from bcdi_inpaint.scans import Span
+
 PREFIX = "BCDI_INPAINT_"
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """This machine. The page is served there without a login; elsewhere it asks for the viewer's own key."""
@@ -28,7 +30,7 @@ DEFAULTS = Settings()
 def _known_names(dataclass: type) -> BeforeValidator:
     """Refuses names that a dataclass doesn't have; pydantic would drop them."""
 
-    def check(value: Any) -> Any:
+    def check(value: object) -> object:
         if isinstance(value, dict):
             names = [field.name for field in fields(dataclass)]
             for name in value:
@@ -134,7 +136,7 @@ class FillingSection(Section):
 
     @field_validator("roi")
     @classmethod
-    def _some_pixels(cls, roi: Any) -> Any:
+    def _some_pixels(cls, roi: tuple[Span, Span] | None) -> tuple[Span, Span] | None:
         for start, stop in roi or ():
             if not 0 <= start < stop:
                 raise ValueError(f"roi: {start}:{stop} holds no pixels")

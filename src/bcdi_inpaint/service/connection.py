@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 from tiled.client import Context, from_context
@@ -44,7 +44,7 @@ def connect(tiled: TiledSection) -> tuple[Container, Container]:
 
 
 def _descend(root: Container, path: str) -> Container:
-    node: Any = root
+    node = root
     for part in filter(None, path.split("/")):
         try:
             node = node[part]
@@ -52,5 +52,4 @@ def _descend(root: Container, path: str) -> Container:
             raise KeyError(
                 f"there is no {path!r} in {root.uri}, or this key may not see it"
             ) from None
-    container: Container = node
-    return container
+    return node

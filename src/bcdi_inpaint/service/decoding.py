@@ -13,10 +13,10 @@ import numpy as np
 from .unpickling import loads, plain_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
-def from_msgpack(body: bytes) -> Any:
+def from_msgpack(body: bytes) -> object:
     """A document from MessagePack, with arrays as ``msgpack_numpy.encode`` writes them.
 
     ``msgpack_numpy.decode`` would unpickle what says that it is an array of objects.
@@ -31,16 +31,16 @@ def from_msgpack(body: bytes) -> Any:
     return msgpack.unpackb(body, object_hook=_numpy, strict_map_key=False)
 
 
-def _numpy(obj: dict[Any, Any]) -> Any:
+def _numpy(obj: Mapping[bytes, Any]) -> object:
     """The array or number that an entry stands for, or the entry itself."""
     if b"nd" in obj:
         shape = tuple(obj[b"shape"]) if obj[b"nd"] else ()
-        array: np.ndarray[Any, Any] = np.ndarray(shape, plain_dtype(obj[b"type"]), obj[b"data"])
+        array: np.ndarray = np.ndarray(shape, plain_dtype(obj[b"type"]), obj[b"data"])
         return array if obj[b"nd"] else array[()]
     return complex(obj[b"data"]) if b"complex" in obj else obj
 
 
-DECODERS: dict[str, Callable[[bytes], Any]] = {
+DECODERS: dict[str, Callable[[bytes], object]] = {
     "msgpack": from_msgpack,
     "json": json.loads,
     "pickle": loads,
@@ -48,7 +48,7 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
 """By what they decode."""
 
 
-def decode(serializer: str, body: bytes) -> Any:
+def decode(serializer: str, body: bytes) -> dict[str, object]:
     """A document of plain values, as a serializer of `DECODERS` has written it.
 
     Raises
@@ -56,4 +56,7 @@ def decode(serializer: str, body: bytes) -> Any:
     Exception
         If it is broken, or holds something else.
     """
-    return DECODERS[serializer](body)
+    found = DECODERS[serializer](body)
+    if not isinstance(found, dict):
+        raise TypeError(f"no document, but {type(found).__name__}")
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -32,7 +32,7 @@ def example() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sections() -> Iterator[tuple[str, str, list[tuple[str, Any, str]]]]:
+def _sections() -> Iterator[tuple[str, str, list[tuple[str, object, str]]]]:
     """Name, meaning and fields (name, default, meaning) of each section; first the top level."""
     top, sections = [], []
     for name, field in ServiceConfig.model_fields.items():
@@ -74,7 +74,7 @@ def _comment(text: str) -> list[str]:
     return [f"## {line}" for line in wrap(text, 90)]
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     match value:
         case None:
             return "(not set)"

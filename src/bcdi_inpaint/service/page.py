@@ -15,11 +15,12 @@ import io
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from tiled.client.container import Container  # noqa: TC002 (FastAPI looks at annotations)
 from tiled.client.utils import ClientError
 from tiled.queries import SpecsQuery
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from jinja2 import Template
-    from tiled.client.container import Container
+    from numpy.typing import ArrayLike
 
     from bcdi_inpaint.live import RunStatus, Status
 
@@ -68,64 +69,81 @@ def page(
         Names by which browsers may ask for the page where nobody signs in. Others are refused: a web
         site may have its name stand for this machine, and read the page by its viewer's browser.
     """
+    app = FastAPI(
+        title="bcdi-inpaint",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(_asking(processed))],
+    )
+    opened = Depends(signed_in(processed.uri) if sign_in else lambda: processed)
+    if not sign_in:
+        _refuse_other_hosts(app, hosts)
+    _say_when_tiled_is_away(app, sign_in=sign_in)
+
+    def filled(container: Container = opened) -> Container:
+        """Filled scans alone: whatever else lies there is none of ours."""
+        return container.search(SpecsQuery(include=[SPEC]))
+
+    seen = Depends(filled)
+
+    @app.get("/")
+    def show(viewed: Container = seen, sample: str = "") -> Response:
+        def may_see(run: RunStatus) -> bool:
+            return not sign_in or (raw is not None and _opens(viewed, f"{raw.uri}/{run.uid}"))
+
+        html = _html(viewed, sample, None if status is None else status(), may_see)
+        headers = {"Cache-Control": "no-store", "Content-Security-Policy": _policy()}
+        return Response(html, media_type="text/html", headers=headers)
+
+    @app.get("/quicklook/{key}.png")
+    def quicklook(key: str, viewed: Container = seen) -> Response:
+        return _quicklook(viewed, key)
+
+    return app
+
+
+def _html(
+    viewed: Container, sample: str, now: Status | None, may_see: Callable[[RunStatus], bool]
+) -> str:
+    return _template().render(
+        state=None if now is None else state(now),
+        going_on=going_on(viewed),
+        waiting=[] if now is None else waiting(now, may_see),
+        failed=failed(viewed),
+        results=results(viewed, sample),
+        samples=samples(viewed),
+        sample=sample,
+    )
+
+
+def _asking(processed: Container) -> Callable[[], None]:
     health = f"{processed.uri.partition('/api/')[0]}/healthz"
 
     def ask_tiled() -> None:
         """Fail at once if nobody answers; the client would try again for half a minute."""
         processed.context.http_client.get(health)
 
-    app = FastAPI(
-        title="bcdi-inpaint",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        dependencies=[Depends(ask_tiled)],
-    )
-    opened = Depends(signed_in(processed.uri) if sign_in else lambda: processed)
+    return ask_tiled
 
-    def filled(container: Any = opened) -> Any:
-        """Filled scans alone: whatever else lies there is none of ours."""
-        return container.search(SpecsQuery(include=[SPEC]))
 
-    seen = Depends(filled)
-
+def _refuse_other_hosts(app: FastAPI, hosts: Collection[str]) -> None:
     @app.middleware("http")
-    async def refuse_other_hosts(
+    async def refuse(
         request: Request, answer: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        if sign_in or _host_name(request.headers.get("host", "")) in hosts:
+        if _host_name(request.headers.get("host", "")) in hosts:
             return await answer(request)
         return Response("this page is served under another name", 400, media_type="text/plain")
 
-    @app.get("/")
-    def show(viewed: Any = seen, sample: str = "") -> Response:
-        def may_see(run: RunStatus) -> bool:
-            return not sign_in or (raw is not None and _opens(viewed, f"{raw.uri}/{run.uid}"))
 
-        html = _template().render(
-            state=None if status is None else state(status()),
-            going_on=going_on(viewed),
-            waiting=[] if status is None else waiting(status(), may_see),
-            failed=failed(viewed),
-            results=results(viewed, sample),
-            samples=samples(viewed),
-            sample=sample,
-        )
-        headers = {"Cache-Control": "no-store", "Content-Security-Policy": _policy()}
-        return Response(html, media_type="text/html", headers=headers)
-
-    @app.get("/quicklook/{key}.png")
-    def quicklook(key: str, viewed: Any = seen) -> Response:
-        return _quicklook(viewed, key)
-
+def _say_when_tiled_is_away(app: FastAPI, *, sign_in: bool) -> None:
     @app.exception_handler(httpx.HTTPError)
     def tiled_is_away(request: Request, error: Exception) -> Response:  # noqa: ARG001
         refused = isinstance(error, ClientError) and error.response.status_code in REFUSED
         if refused and sign_in:
             return Response("a Tiled API key is needed", 401, CHALLENGE)
         return Response("Tiled can't be reached", 503, media_type="text/plain")
-
-    return app
 
 
 def _opens(viewed: Container, uri: str) -> bool:
@@ -153,7 +171,7 @@ def _host_name(header: str) -> str:
     return re.sub(r":\d*$", "", header).strip("[]").lower()
 
 
-def _png(picture: Any) -> bytes:
+def _png(picture: ArrayLike) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()

@@ -9,8 +9,9 @@ from tiled.queries import Key
 
 from bcdi_inpaint.catalog import current, find
 from bcdi_inpaint.catalog.links import in_browser
+from bcdi_inpaint.filling import Verdict
 from bcdi_inpaint.live.status import State
-from bcdi_inpaint.live.wording import ago, verdict
+from bcdi_inpaint.live.wording import NOT_CHECKED, ago, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 RESULTS = 20
 """Results that are shown."""
-ICONS = {"trusted": "✓", "doubtful": "!", "kriging used instead": "↩", "not checked": "–"}
+ICONS = {
+    Verdict.TRUSTED: "✓",
+    Verdict.DOUBTFUL: "!",
+    Verdict.KRIGING_INSTEAD: "↩",
+    NOT_CHECKED: "–",
+}
 """Verdicts are told apart without colours, too."""
 WAITS = {
     State.LEFT: "filled when it has stopped",

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tiled.queries import Key
 
@@ -27,6 +27,7 @@ from .zmq_source import ZmqSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from fastapi import FastAPI
     from tiled.client.container import Container
 
     from bcdi_inpaint.live.status import RunStatus, Status
@@ -55,7 +56,7 @@ class Service:
         page.
     """
 
-    def __init__(self, config: ServiceConfig, page: Callable[..., Any] | None = None) -> None:
+    def __init__(self, config: ServiceConfig, page: Callable[..., FastAPI] | None = None) -> None:
         self._config = config
         self._page = page
         self._stopping = threading.Event()
@@ -142,7 +143,7 @@ class Service:
         )
 
 
-def serve(config: ServiceConfig, page: Callable[..., Any] | None = None) -> None:
+def serve(config: ServiceConfig, page: Callable[..., FastAPI] | None = None) -> None:
     """Run the service until SIGTERM or SIGINT.
 
     Parameters

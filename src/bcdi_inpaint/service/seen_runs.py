@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.catalog.listing import listing
@@ -39,8 +39,8 @@ class SeenRun:
     """
 
     uid: str
-    start: Mapping[str, Any]
-    stop: Mapping[str, Any]
+    start: Mapping[str, object]
+    stop: Mapping[str, object]
 
 
 class NoRunError(BcdiInpaintError, ValueError):

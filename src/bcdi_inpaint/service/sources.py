@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tiled.queries import Key
 
@@ -64,11 +64,11 @@ class Intake:
         self._stopped: dict[str, float] = {}
         """When runs were first seen to have stopped whose stop document has not come, by our clock."""
 
-    def document(self, name: str, doc: Mapping[str, Any]) -> None:
+    def document(self, name: str, doc: Mapping[str, object]) -> None:
         """Take a document of a run that goes on."""
         self._callback(name, doc)
 
-    def run(self, start: Mapping[str, Any], stop: Mapping[str, Any] | None) -> bool:
+    def run(self, start: Mapping[str, object], stop: Mapping[str, object] | None) -> bool:
         """Take a run that was seen in Tiled; whether there is nothing more to do about it.
 
         A run without a uid can't be found again, and is none.

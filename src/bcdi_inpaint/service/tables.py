@@ -27,11 +27,13 @@ def findings(found: Iterable[Finding]) -> Table:
 
 def outcomes(done: Sequence[Outcome]) -> Table:
     """What ``backfill`` has done: a line for each state and verdict, and one for each failure."""
+    from .backfill import Ending  # what it imports takes a second
+
     table = _sheet(2)
     counts = Counter((outcome.state, outcome.verdict) for outcome in done)
     for (state, verdict), count in sorted(counts.items()):
         table.add_row(state, f"{count}{f', self-check: {verdict}' if verdict else ''}")
-    filled = [outcome for outcome in done if outcome.state == "filled"]
+    filled = [outcome for outcome in done if outcome.state is Ending.FILLED]
     for part in ("read", "fill", "write"):
         if filled:
             seconds = median(getattr(outcome, f"{part}_seconds") for outcome in filled)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -21,6 +21,7 @@ from .seen_runs import NoRunError, seen_run
 
 if TYPE_CHECKING:
     from tiled.client.container import Container
+    from tiled.client.stream import Subscription
 
     from .sources import Intake
 
@@ -65,7 +66,7 @@ class TiledSource:
         self._changed = threading.Event()
         self._closing = threading.Event()
         self._streaming = False
-        self._subscription: Any = None
+        self._subscription: Subscription | None = None
         self._trouble = "has not looked yet"
         self._failures = 0
         self._pause = poll_seconds
@@ -197,7 +198,7 @@ class TiledSource:
         watch.start()
         subscription.start(start=None, max_size=MAX_MESSAGE)
 
-    def _await_connection(self, subscription: Any) -> None:
+    def _await_connection(self, subscription: Subscription) -> None:
         while not subscription._disconnect_event.is_set():  # noqa: SLF001
             if subscription._connected_event.wait(0.5):  # noqa: SLF001
                 logger.info("listening to the stream of %s", self._raw.uri)

@@ -23,7 +23,7 @@ FIELDS = slice(2, 5)
 """Of a dtype's state: what it is made of, if it is made of others."""
 
 
-def plain_dtype(code: object) -> np.dtype[Any]:
+def plain_dtype(code: object) -> np.dtype:
     """The dtype of an array in a document.
 
     Raises
@@ -36,7 +36,7 @@ def plain_dtype(code: object) -> np.dtype[Any]:
     return np.dtype(code)
 
 
-def loads(body: bytes) -> Any:
+def loads(body: bytes) -> object:
     """What ``pickle.loads`` makes of a document; nothing else can be hidden in it.
 
     Raises
@@ -70,7 +70,7 @@ class _Dtype:
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
-class _Array(np.ndarray[Any, Any]):
+class _Array(np.ndarray):
     """An array that takes no other state than numbers and texts that fill it."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -78,7 +78,7 @@ class _Array(np.ndarray[Any, Any]):
         super().__setstate__((version, shape, _real(dtype), fortran, _filling(data)))
 
 
-def _real(dtype: object) -> np.dtype[Any]:
+def _real(dtype: object) -> np.dtype:
     if not isinstance(dtype, _Dtype):
         raise pickle.UnpicklingError("an array without a dtype has no place in a document")
     return dtype.dtype
@@ -94,16 +94,16 @@ def _reconstruct(*_: object) -> _Array:
     return _Array((0,), np.uint8)
 
 
-def _frombuffer(data: object, dtype: object, shape: Any, order: Any) -> np.ndarray[Any, Any]:
+def _frombuffer(data: object, dtype: object, shape: Any, order: Any) -> np.ndarray:
     return np.ndarray(shape, _real(dtype), _filling(data), order=order)
 
 
-def _scalar(dtype: object, data: object) -> Any:
+def _scalar(dtype: object, data: object) -> object:
     return np.ndarray((), _real(dtype), _filling(data))[()]
 
 
 _NUMPY = {"_reconstruct": _reconstruct, "scalar": _scalar, "_frombuffer": _frombuffer}
-KNOWN: dict[tuple[str, str], Any] = {
+KNOWN: dict[tuple[str, str], object] = {
     **{
         (f"numpy.{core}.{module}", name): function
         for core in ("core", "_core")

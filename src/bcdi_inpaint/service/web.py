@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -41,7 +41,7 @@ def application(
     registry.register(StatusCollector(status, sources))
 
     @app.get("/healthz")
-    def healthz(response: Response) -> dict[str, Any]:
+    def healthz(response: Response) -> dict[str, object]:
         """200 while runs can come in and be filled, else 503 and why not."""
         problems = ailments(status(), sources)
         response.status_code = 503 if problems else 200

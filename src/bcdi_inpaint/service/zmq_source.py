@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger, repeat
@@ -15,6 +15,8 @@ from .keys import read_secret
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from zmq import Context, Socket
 
     from .config import ZmqSection
     from .sources import Intake
@@ -103,7 +105,9 @@ class ZmqSource:
 
 
 @contextmanager
-def zmq_socket(context: Any, proxy: ZmqSection) -> Iterator[tuple[Any, Any]]:
+def zmq_socket(
+    context: Context[Socket[bytes]], proxy: ZmqSection
+) -> Iterator[tuple[Socket[bytes], Socket[bytes]]]:
     """A subscriber, and a socket that tells when it is connected and when it is not any more.
 
     Raises
@@ -129,7 +133,7 @@ def zmq_socket(context: Any, proxy: ZmqSection) -> Iterator[tuple[Any, Any]]:
             monitor.close(0)  # the context would wait for it for ever
 
 
-def _encrypt(socket: Any, secret_key: Path, proxy_public_key: Path) -> None:
+def _encrypt(socket: Socket[bytes], secret_key: Path, proxy_public_key: Path) -> None:
     """Talk CurveZMQ: to the owner of a key, as the owner of another one."""
     from zmq.auth import load_certificate
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcdi_inpaint.scans import RunStart
 
@@ -26,17 +26,17 @@ class Router:
         Decides by the start document whether a run is followed.
     """
 
-    def __init__(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
+    def __init__(self, wanted: Callable[[Mapping[str, object]], bool]) -> None:
         self.wanted = wanted
         self._run_of: dict[str, str] = {}
         self._lock = RLock()
 
-    def route(self, name: str, doc: Mapping[str, Any]) -> str | None:
+    def route(self, name: str, doc: Mapping[str, object]) -> str | None:
         """Uid of the run that is followed and that `doc` belongs to, or None."""
         with self._lock:
             return self._route(name, doc)
 
-    def _route(self, name: str, doc: Mapping[str, Any]) -> str | None:
+    def _route(self, name: str, doc: Mapping[str, object]) -> str | None:
         if name == "start":
             run = RunStart.of(doc).uid
             if not run or not self.wanted(doc):
@@ -57,7 +57,7 @@ class Router:
         with self._lock:
             self._run_of = {uid: of for uid, of in self._run_of.items() if of in runs}
 
-    def _referred(self, doc: Mapping[str, Any]) -> str | None:
+    def _referred(self, doc: Mapping[str, object]) -> str | None:
         for field in REFERENCES:
             uid = doc.get(field)
             if isinstance(uid, str) and (run := self._run_of.get(uid)) is not None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .buffers import Buffers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+Key = TypeVar("Key")
 
 NUMBERS = frozenset({bool, int, float, complex, NoneType})
 """Types of which a list needs no look into."""
@@ -44,8 +45,8 @@ class TooDeepError(BcdiInpaintError, ValueError):
 
 
 def snapshot(
-    doc: Mapping[str, Any], most: int = sys.maxsize, buffers: Buffers | None = None
-) -> tuple[dict[str, Any], int]:
+    doc: Mapping[str, object], most: int = sys.maxsize, buffers: Buffers | None = None
+) -> tuple[dict[str, object], int]:
     """Copy a document, with all that can change in it.
 
     Parameters
@@ -83,7 +84,7 @@ class _Copier:
         self.left = most
         self._depth = 0
         self._buffers = buffers
-        self._copies: dict[int, tuple[Any, Any]] = {}
+        self._copies: dict[int, tuple[object, object]] = {}
         """Original and copy by the original's id, which is its own as long as it is kept here."""
 
     def take(self, nbytes: int) -> None:
@@ -91,16 +92,16 @@ class _Copier:
         if self.left < 0:
             raise TooLargeError("a document takes more memory than there is for it")
 
-    def mapping(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
+    def mapping(self, value: Mapping[Key, object]) -> dict[Key, object]:
         self.take(ENTRY * len(value))
-        copied: dict[Any, Any] = {}
+        copied: dict[Key, object] = {}
         self._copies[id(value)] = value, copied
         for key, item in value.items():
             self.value(key)  # counts it; a key doesn't change
             copied[key] = self.value(item)
         return copied
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: object) -> object:
         kind = type(value)
         if kind in NUMBERS:
             if kind is int:  # alone among numbers it may be of any size
@@ -118,12 +119,12 @@ class _Copier:
         self._depth -= 1
         return copied
 
-    def _container(self, value: Any) -> Any:
+    def _container(self, value: object) -> object:
         if isinstance(value, Mapping):
             return self.mapping(value)
         if isinstance(value, list):
             self.take(POINTER * len(value))
-            elements: list[Any] = []
+            elements: list[object] = []
             self._copies[id(value)] = value, elements
             elements.extend(self._elements(value))
             return elements
@@ -131,7 +132,7 @@ class _Copier:
         self._copies[id(value)] = value, copied
         return copied
 
-    def _elements(self, values: list[Any] | tuple[Any, ...]) -> Iterable[Any]:
+    def _elements(self, values: list[object] | tuple[object, ...]) -> Iterable[object]:
         kinds = set(map(type, values))
         if NUMBERS.issuperset(kinds):  # a frame that became lists has many of them
             if int in kinds:
@@ -140,7 +141,7 @@ class _Copier:
             return values
         return map(self.value, values)
 
-    def _leaf(self, value: Any) -> Any:
+    def _leaf(self, value: object) -> object:
         """Copy what isn't entered into the memo before its elements are."""
         if isinstance(value, tuple):
             self.take(POINTER * len(value))

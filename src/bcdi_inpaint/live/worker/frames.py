@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from event_model import DocumentNames
@@ -98,7 +98,7 @@ class Collector:
         """When the frames of a point came, seconds of `time.monotonic`."""
         return float(self._arrived[point])
 
-    def take(self, name: str, doc: Mapping[str, Any]) -> None:
+    def take(self, name: str, doc: Mapping[str, object]) -> None:
         """Take a document.
 
         Raises

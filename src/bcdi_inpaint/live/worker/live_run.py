@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
@@ -87,7 +87,7 @@ class LiveRun:
         """Seconds for which there is nothing to do unless a document comes."""
         return LOOK_EVERY if self._collector.waiting else STATUS_EVERY
 
-    def take(self, name: str, doc: Mapping[str, Any]) -> None:
+    def take(self, name: str, doc: Mapping[str, object]) -> None:
         """Take a document."""
         self._collector.take(name, doc)
 

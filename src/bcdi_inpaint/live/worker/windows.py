@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bcdi_inpaint.filling import TRUSTED, Inpainted, judged
+from bcdi_inpaint.filling import Inpainted, Verdict, judged
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -114,7 +114,7 @@ def with_check(filled: Inpainted, check: SelfCheck | None) -> Inpainted:
     report = replace(filled.report, self_check=check)
     if check is not None:
         check = judged(check, filled.intensity, filled.sigma, filled.mask)
-        told = () if check.verdict == TRUSTED else (check.note,)
+        told = () if check.verdict == Verdict.TRUSTED else (check.note,)
         report = replace(report, self_check=check, notes=(*report.notes, *told))
     return replace(filled, report=report)
 
