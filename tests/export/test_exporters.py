@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -17,10 +16,11 @@ from hypothesis.extra import numpy as npst
 
 from bcdi_inpaint.catalog import FilledScan
 from bcdi_inpaint.export import formats as exporters
-from bcdi_inpaint.export.layout import path_segment
 from tests.helpers.filled_scans import METADATA
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bcdi_inpaint.catalog import BCDIInpainted
     from tests.helpers.filled_scans import MakeScan
 
@@ -209,27 +209,6 @@ def test_an_unnumbered_scan_is_named_after_its_run(scan: FilledScan, tmp_path: P
     metadata = replace(METADATA, scan_id=None, raw_uid="0123456789")
     data, _ = exporters.cdiutils(tmp_path, replace(scan, metadata=metadata))
     assert data.name == "S01234567_pynx_input_data.npz"
-
-
-@pytest.mark.parametrize("number", ["x/../../../planted", "/planted", "..\\planted", "\x1b[2J\n"])
-def test_a_number_that_is_a_path_stays_in_its_folder(
-    scan: FilledScan, tmp_path: Path, number: Any
-) -> None:
-    metadata = replace(METADATA, scan_id=number)
-    folder = tmp_path / "a" / "b"
-    for path in exporters.cdiutils(folder, replace(scan, metadata=metadata)):
-        assert path.resolve().parent == folder
-        assert path.name.isprintable()
-    assert {path.parent for path in tmp_path.rglob("*") if path.is_file()} == {folder}
-
-
-@given(st.text())
-def test_any_name_becomes_one_part_of_a_path(name: str) -> None:
-    part = path_segment(name)
-    assert part not in ("", ".", "..")
-    assert Path("folder", part).parent == Path("folder")
-    assert part.isprintable()
-    assert path_segment(part) == part
 
 
 @pytest.mark.parametrize("shape", [(12, 24, 20), (13, 23, 17)])

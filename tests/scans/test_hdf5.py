@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import threading
 import tracemalloc
+from pathlib import Path
 
 import h5py
 import hdf5plugin
 import numpy as np
 import pytest
 
-from bcdi_inpaint.scans import OutsideRootsError, Retry, allowed_path, read_frames
+from bcdi_inpaint.scans import (
+    OutsideRootsError,
+    Retry,
+    allowed_path,
+    hdf5,
+    local_files,
+    read_frames,
+)
 from bcdi_inpaint.testing.file_writers import DATASET, FrameWriter
 
 
@@ -319,6 +327,92 @@ class TestRoots:
             h5py.h5d.create(group, b"data", h5py.h5t.STD_U32LE, space, plist)
         with pytest.raises(OutsideRootsError, match="names the sources of its data by a pattern"):
             read_frames(str(path), "entry/data", roots=[folder])
+
+
+class TestFilesThatAreSwapped:
+    """A file is put in the place of another one after that has been looked at."""
+
+    @pytest.fixture
+    def secret(self, tmp_path, frames):
+        write(tmp_path / "secret.h5", frames + 100)
+        return tmp_path / "secret.h5"
+
+    @pytest.fixture
+    def opening(self, monkeypatch):
+        """Has something done before and after HDF5 opens the file of a name."""
+
+        def install(name, before, after=lambda: None):
+            class File(h5py.File):
+                def __init__(self, path, *args, **kwargs):
+                    here = Path(path).name == name
+                    if here:
+                        before()
+                    super().__init__(path, *args, **kwargs)
+                    if here:
+                        after()
+
+            monkeypatch.setattr(local_files.h5py, "File", File)
+
+        return install
+
+    @staticmethod
+    def swap(path, other):
+        path.rename(path.with_name("aside"))
+        path.symlink_to(other)
+
+    @staticmethod
+    def swap_back(path):
+        path.with_name("aside").replace(path)
+
+    @pytest.mark.parametrize("back", [False, True])
+    def test_the_file_itself(self, path, folder, frames, secret, opening, back):
+        write(path, frames)
+        opening(
+            "scan.h5",
+            lambda: self.swap(path, secret),
+            lambda: back and self.swap_back(path),
+        )
+        with pytest.raises(OutsideRootsError, match=r"secret\.h5 may not be read"):
+            read_frames(str(path), "entry/data", roots=[folder])
+
+    def test_its_folder(self, folder, frames, secret, opening, tmp_path):
+        inner = folder / "inner"
+        inner.mkdir()
+        write(inner / "secret.h5", frames)
+        opening("secret.h5", lambda: self.swap(inner, tmp_path))
+        with pytest.raises(OutsideRootsError, match=r"secret\.h5 may not be read"):
+            read_frames(str(inner / "secret.h5"), "entry/data", roots=[folder])
+
+    def test_one_that_a_link_leads_to(self, path, folder, frames, secret, opening):
+        write(folder / "other.h5", frames)
+        with h5py.File(path, "w") as file:
+            file["entry/data"] = h5py.ExternalLink("other.h5", "entry/data")
+        opening("other.h5", lambda: self.swap(folder / "other.h5", secret))
+        with pytest.raises(OutsideRootsError, match=r"secret\.h5 may not be read"):
+            read_frames(str(path), "entry/data", roots=[folder])
+
+    def test_a_source_of_a_virtual_dataset(self, path, folder, frames, secret, monkeypatch):
+        """HDF5 opens it when it reads."""
+        write(folder / "other.h5", frames)
+        virtual(path, "other.h5", frames)
+        read = hdf5._frames
+
+        def swapped(*args):
+            self.swap(folder / "other.h5", secret)
+            return read(*args)
+
+        monkeypatch.setattr(hdf5, "_frames", swapped)
+        with pytest.raises(OutsideRootsError, match=r"secret\.h5 may not be read"):
+            read_frames(str(path), "entry/data", roots=[folder])
+
+    def test_a_writer_may_put_a_new_file_in_the_place_of_an_old_one(
+        self, path, folder, frames, opening
+    ):
+        write(path, frames)
+        write(folder / "new.h5", frames + 1)
+        opening("scan.h5", lambda: None, lambda: (folder / "new.h5").replace(path))
+        read = read_frames(str(path), "entry/data", roots=[folder])
+        np.testing.assert_array_equal(read, frames)
 
 
 class TestSources:

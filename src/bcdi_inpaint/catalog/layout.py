@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -23,8 +24,10 @@ SPEC = "BCDIInpainted"
 SPECS = (Spec(SPEC, version="1.0"), Spec("composite"))
 """The first with a client registered decides the client's class; `composite` is its base."""
 
-SAMPLE = 40
-"""Characters of the sample's name in a key."""
+LONGEST = (20, 40, 60, 30, 10)
+"""Bytes of number, sample, data key, method and attempt in a key, as Tiled quotes them."""
+LONGEST_UID = 64
+"""Longer ones stand in it as a hash. A whole key is a name that a file system takes, which has 255 bytes."""
 
 
 def node_key(scan: ScanMetadata, method: str, attempt: int) -> str:
@@ -34,8 +37,12 @@ def node_key(scan: ScanMetadata, method: str, attempt: int) -> str:
     that claim the same attempt choose the same key.
     """
     number = "" if scan.scan_id is None else str(scan.scan_id)
-    parts = (number, scan.sample[:SAMPLE], scan.data_key, method, str(attempt), scan.raw_uid)
-    return "-".join(path_segment(part) for part in parts if part)
+    uid = path_segment(scan.raw_uid)
+    if len(quote(uid)) > LONGEST_UID:
+        uid = hashlib.sha256(scan.raw_uid.encode(errors="replace")).hexdigest()
+    parts = (number, scan.sample, scan.data_key, method, str(attempt))
+    said = [path_segment(part, most) for part, most in zip(parts, LONGEST, strict=True) if part]
+    return "-".join([*said, uid])
 
 
 def array_source(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bcdi_inpaint.export.layout import path_segment
 from bcdi_inpaint.filling.methods import REGISTRY
 from bcdi_inpaint.live.worker.pipeline import Catalogs
 
@@ -66,7 +67,7 @@ class FineTuning:
         """Tune a network on a run when its turn comes; an empty name is the shipped one."""
         start, callback = run.metadata["start"], self._callback
         self._begun.add(start["uid"])
-        tuned = self._folder / f"tuned-{start['uid']}.safetensors"
+        tuned = self._folder / f"tuned-{path_segment(start['uid'])}.safetensors"
         self._folder.mkdir(exist_ok=True)
         options = {"model": model or REGISTRY["patching"].options["model"]}
         settings = replace(callback.settings, method="patching", options=options)

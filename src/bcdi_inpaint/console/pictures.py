@@ -57,11 +57,16 @@ def draw(node: Container, folder: Path, console: Console) -> Figure:
     axis.set(xlabel="frame" if angles is None else f"{motor} (deg)", ylabel="counts in a frame")
     axis.legend(frameon=False)
 
-    path = folder / "pictures" / f"{path_segment(node.item['id'])}.png"
+    path = picture_path(folder, node.item["id"])
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=100)
     console.print(f"picture: {path}", markup=False, soft_wrap=True)
     return figure
+
+
+def picture_path(folder: Path, key: str) -> Path:
+    """Where the picture of a node goes; a server's keys may be anything."""
+    return folder / "pictures" / f"{path_segment(key)}.png"
 
 
 def rocking_curve(

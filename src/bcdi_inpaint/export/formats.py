@@ -94,7 +94,7 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps | None = None) ->
         if metadata.time is not None:
             entry["start_time"] = _iso(metadata.time)
         if metadata.sample:
-            _group(entry, "sample_1", "NXsample")["name"] = metadata.sample
+            _group(entry, "sample_1", "NXsample")["name"] = _text(metadata.sample)
         instrument = _group(entry, "instrument_1", "NXinstrument")
         if metadata.energy is not None:
             joules = metadata.energy * JOULE_PER_EV
@@ -194,19 +194,20 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs["default"] = "entry"
         entry = _group(file, "entry", "NXentry", default="data")
-        entry["title"] = f"{metadata.sample} scan {metadata.scan_id}, gaps filled".lstrip()
-        entry["entry_identifier"] = str(metadata.scan_id)
-        entry["entry_identifier_uuid"] = metadata.raw_uid
+        title = f"{metadata.sample} scan {metadata.scan_id}, gaps filled"
+        entry["title"] = _text(title.lstrip())
+        entry["entry_identifier"] = _text(str(metadata.scan_id))
+        entry["entry_identifier_uuid"] = _text(metadata.raw_uid)
         if metadata.time is not None:
             entry["start_time"] = _iso(metadata.time)
         if metadata.sample:
-            _group(entry, "sample", "NXsample")["name"] = metadata.sample
+            _group(entry, "sample", "NXsample")["name"] = _text(metadata.sample)
         instrument = _group(entry, "instrument", "NXinstrument")
         if metadata.energy is not None:
             beam = _group(instrument, "beam", "NXbeam")
             _quantity(beam, "incident_energy", metadata.energy, "eV")
         detector = _group(instrument, "detector", "NXdetector")
-        detector["local_name"] = metadata.detector
+        detector["local_name"] = _text(metadata.detector)
         _detector_geometry(detector, scan)
         process = _group(entry, "process", "NXprocess")
         process["program"] = "bcdi-inpaint"
@@ -290,7 +291,16 @@ def _detector_geometry(detector: h5py.Group, scan: FilledScan) -> None:
 def _provenance(scan: FilledScan) -> dict[str, Any]:
     """Everything else that is known, as attributes."""
     flat = {**from_scan(scan.metadata), **from_report(scan.filled.report)}
-    return {name: value for name, value in flat.items() if value is not None}
+    return {
+        name: _text(value) if isinstance(value, str) else value
+        for name, value in flat.items()
+        if value is not None
+    }
+
+
+def _text(words: str) -> str:
+    """Words as HDF5 takes them: no zeros, no halves of characters."""
+    return words.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _iso(seconds: float) -> str:

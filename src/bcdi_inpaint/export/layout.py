@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -21,7 +22,9 @@ UNITS = {INTENSITY: "counts", SIGMA: "counts", MASK: ""}
 MAX_BLOCK = 100_000_000
 """Bytes; servers and proxies dislike larger requests."""
 LONGEST_NAME = 100
-"""Characters of a name that becomes part of a path; file systems take 255 bytes."""
+"""Bytes of a name that becomes part of a path, as Tiled quotes it; file systems take 255 with what is around it."""
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
+"""Names that stand for devices where a folder is shared with Windows."""
 GOOD_BLOCK = 16_000_000
 """Bytes; large enough to write fast, small enough that one frame is read without much waste."""
 
@@ -32,9 +35,14 @@ def motor_key(motor: str) -> str:
     return f"{key}_angle" if key in (*VOLUMES, QUICKLOOK) else key
 
 
-def path_segment(name: str) -> str:
+def path_segment(name: str, longest: int = LONGEST_NAME) -> str:
     """`name` as it may stand in a path: one part, of plain characters, that can't leave its folder."""
-    return re.sub(r"[^\w.-]|^\.", "_", name)[:LONGEST_NAME] or "_"
+    plain = re.sub(r"[^\w.-]|^\.", "_", name[:longest])
+    if RESERVED.match(plain):
+        plain = f"_{plain}"
+    while len(quote(plain)) > longest:
+        plain = plain[:-1]
+    return re.sub(r"\.$", "_", plain) or "_"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 from typing import TYPE_CHECKING
 
 import httpx
@@ -22,14 +23,18 @@ MAY_PASS = {403, 404, 500}
 """What a server answers over a run that is broken, but also while its database is locked or it is being set up."""
 
 
+SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
+"""What a system says that has no file descriptor or disk space left."""
+
+
 class Fault(enum.Enum):
     """Whose fault it is."""
 
     RUN = "run"
     """The run's, or ours: tried again, and given up after some times."""
     OUTAGE = "outage"
-    """Nobody's here: Tiled is down or can't store, or another service is at it. Tried again without
-    end."""
+    """Nobody's here: Tiled is down or can't store, this machine has no file descriptor or disk space left,
+    or another service is at it. Tried again without end."""
     ABSENT = "absent"
     """The run or its files are not there yet, or Tiled can't or won't read them. Tried again for some time."""
 
@@ -59,7 +64,10 @@ ABSENT = (NotThereYetError, FileNotFoundError, BlockingIOError)
 
 def fault(error: Exception) -> Fault:
     """Whose fault `error` is."""
-    if any(isinstance(cause, ABSENT) for cause in _causes(error)):
+    causes = list(_causes(error))
+    if any(isinstance(cause, OSError) and cause.errno in SHORT for cause in causes):
+        return Fault.OUTAGE
+    if any(isinstance(cause, ABSENT) for cause in causes):
         return Fault.ABSENT
     match error:
         case CannotFollowError() | AlreadyFilledError() | ClaimedError() | ClaimLostError():

@@ -94,13 +94,20 @@ def repeat(
         As `going_on` takes them.
     rest
         Seconds to wait after a step that failed; doubles up to 32 times as much while all fail, so
-        that what can't be mended doesn't fill the log.
+        that what can't be mended doesn't fill the log. What the system refuses, such as a file when no
+        descriptor is left, is a line, and logged once while it goes on.
     """
-    pause = rest
+    pause, said = rest, ""
     while not closing.is_set():
         try:
             step()
-            pause = rest
+            pause, said = rest, ""
+        except OSError as error:
+            text = f"{doing}: {error}"
+            logger.log(logging.DEBUG if text == said else logging.WARNING, "%s", text)
+            said = text
+            closing.wait(pause)
+            pause = min(2 * pause, 32 * rest)
         except Exception:
             # Whatever this was, the next step may be fine, and nobody else would go on.
             logger.exception("%s", doing)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .linked_files import find_dataset
+from .linked_files import check_sources, find_dataset
 from .local_files import OutsideRootsError, allowed_path, open_hdf5
 from .sizes import LARGEST_STACK, check_size
 
@@ -100,8 +100,11 @@ def read_frames(
         path = allowed_path(uri, roots)
         try:
             with ExitStack() as opened:
-                file = opened.enter_context(open_hdf5(path))
-                read = _frames(find_dataset(file, dataset, roots, opened), start, stop, largest)
+                file = opened.enter_context(open_hdf5(path, roots))
+                found = find_dataset(file, dataset, roots, opened)
+                frames_there = _frames(found, start, stop, largest)
+                check_sources(found, roots)
+                read = frames_there
         except OutsideRootsError:
             raise
         except OSError as error:

@@ -55,10 +55,24 @@ def find_dataset(
     """
     dataset = _follow(file, name, roots, opened)
     if isinstance(dataset, h5py.Dataset):
-        _check_sources(dataset, roots, {})  # before its shape is asked for, which may take them
+        check_sources(dataset, roots)  # before its shape is asked for, which may take them
         if dataset.ndim >= 2 and not dataset.dtype.hasobject:
             return dataset
     raise ValueError(f"{name!r} in {file.filename} is not a dataset of frames")
+
+
+def check_sources(dataset: h5py.Dataset, roots: Sequence[str | Path]) -> None:
+    """Refuse a dataset whose values HDF5 would take from a file that is not below the roots.
+
+    HDF5 opens these files when it reads: asked again afterwards, this refuses what came from a file that
+    was put in the place of another one meanwhile.
+
+    Raises
+    ------
+    OutsideRootsError, OSError, ValueError
+        As `find_dataset`.
+    """
+    _check_sources(dataset, roots, {})
 
 
 def _follow(
@@ -85,7 +99,7 @@ def _follow(
                 raise OSError(
                     f"{file.filename} has no dataset {name!r}: there is no {link.filename}"
                 )
-            node = opened.enter_context(open_hdf5(path))["/"]
+            node = opened.enter_context(open_hdf5(path, roots))["/"]
         elif link.path.startswith("/"):
             node = node.file["/"]
     return node
@@ -127,7 +141,7 @@ def _check_sources(
         if source not in checked:
             checked[source] = False
             with ExitStack() as opened:
-                file = dataset.file if name == "." else opened.enter_context(open_hdf5(path))
+                file = dataset.file if name == "." else opened.enter_context(open_hdf5(path, roots))
                 found = _follow(file, inside, roots, opened)
                 if isinstance(found, h5py.Dataset):
                     _check_sources(found, roots, checked)

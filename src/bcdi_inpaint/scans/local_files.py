@@ -77,11 +77,20 @@ def check_regular(path: Path) -> None:
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
+def open_hdf5(path: Path, roots: Sequence[str | Path] | None = None) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, whether or not it is being written, with any known filter.
+
+    Parameters
+    ----------
+    path
+        The file.
+    roots
+        Folders in one of which what is opened must lie, whatever the name led to before. None = anywhere.
 
     Raises
     ------
+    OutsideRootsError
+        If it doesn't lie there.
     BlockingIOError
         If who writes it must close it first.
     OSError
@@ -93,7 +102,15 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
     check_regular(path)
     with _open(path, swmr=_is_written_for_swmr(path)) as file:
+        if roots is not None:
+            below(_opened(file), roots)
         yield file
+
+
+def _opened(file: h5py.File) -> Path:
+    """Where a file lies that is open: its name may lead to another one by now."""
+    descriptor = Path("/proc/self/fd", str(file.id.get_vfd_handle()))
+    return descriptor.readlink() if descriptor.is_symlink() else Path(file.filename)
 
 
 def _open(path: Path, *, swmr: bool, locking: bool | None = None) -> h5py.File:

@@ -193,7 +193,7 @@ def _refuse_broken_files(node: ArrayClient, roots: Sequence[str | Path]) -> None
                 path = allowed_path(asset.data_uri, roots)
             except (OutsideRootsError, ValueError):  # it doesn't lie here
                 continue
-            with suppress(FileNotFoundError), open_hdf5(path):
+            with suppress(FileNotFoundError), open_hdf5(path, roots):
                 pass
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint.live.errors import reason
@@ -27,6 +28,8 @@ REST = 5.0
 """Seconds between attempts to subscribe, when that fails."""
 WAIT = 200
 """Milliseconds between looks whether to close."""
+DESCRIPTORS = 16
+"""File descriptors that a subscriber takes, and some: without them libzmq ends the process."""
 
 
 class ZmqSource:
@@ -75,6 +78,7 @@ class ZmqSource:
         self._connected = False
         from zmq.utils.monitor import recv_monitor_message
 
+        check_descriptors()
         with (
             zmq.Context() as context,
             zmq_socket(context, self._proxy) as (socket, monitor),
@@ -102,6 +106,19 @@ class ZmqSource:
                 self._intake.document(name.decode(), decode(self._proxy.serializer, body))
         except Exception as error:  # noqa: BLE001 (the next document may be fine)
             logger.warning("a message of %d bytes was dropped: %s", len(message), reason(error))
+
+
+def check_descriptors() -> None:
+    """Refuse to begin without the file descriptors that libzmq needs.
+
+    Raises
+    ------
+    OSError
+        If there are too few.
+    """
+    with ExitStack() as spare:
+        for _ in range(DESCRIPTORS):
+            spare.callback(os.close, os.open(os.devnull, os.O_RDONLY))
 
 
 @contextmanager

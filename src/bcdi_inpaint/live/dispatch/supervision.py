@@ -86,7 +86,7 @@ class Supervisor:
         self._thread.join(1.0)
 
     def _run(self) -> None:
-        doing = "a step of passing orders to the worker failed"
+        doing = "a step of passing orders to the worker failed, it is tried again"
         repeat(self._step, self._closing, logger, doing, rest=REST)
         if self._worker is not None:
             with going_on(logger, "the worker was not told to end"), suppress(WorkerLostError):
@@ -171,7 +171,10 @@ class Supervisor:
             lost.end(0.0)
             if not lost.was_useful:
                 self._closing.wait(_rest(self.restarts))
-        worker = WorkerProcess(self._run_table, self._queue, self._limits)
+        try:
+            worker = WorkerProcess(self._run_table, self._queue, self._limits)
+        except OSError as error:
+            raise OSError(f"no worker process can be started ({reason(error)})") from error
         try:
             with suppress(WorkerLostError):  # the next step replaces it
                 worker.tell(self._hello)
