@@ -77,15 +77,17 @@ class TestNpz:
 
 
 class TestHdf5:
-    def test_only_stack(self, hdf5, stack):
+    def test_only_stack_and_only_column(self, hdf5, stack, angles):
         scan = from_file(hdf5, mask=False)
         np.testing.assert_array_equal(scan.frames, stack)
-        assert scan.angles is None
+        np.testing.assert_array_equal(scan.angles, angles)
+        assert scan.metadata.motor == "eta"
 
     def test_named(self, hdf5, stack, angles):
         scan = from_file(hdf5, dataset="entry/data", angles="/entry/eta", mask=False)
         np.testing.assert_array_equal(scan.frames, stack)
         np.testing.assert_array_equal(scan.angles, angles)
+        assert scan.metadata.motor == "eta"
 
     def test_bad_ones(self, hdf5, stack):
         with pytest.raises(ValueError, match="no dataset 'entry'"):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from bcdi_inpaint.atomic_writing import whole_file
+from bcdi_inpaint.scans.constants import JOULE_PER_EV, METRE_EV
 
 from .layout import Blocks, motor_key, path_segment
 from .metadata import from_report, from_scan
@@ -40,11 +41,6 @@ if TYPE_CHECKING:
 
 SOFT_BAND = (0.5, 1.2)
 """PyNX's band around an estimated intensity, as factors of it."""
-
-JOULE_PER_EV = 1.602176634e-19
-"""Exact in the SI."""
-METRE_EV = 1.239841984e-6
-"""Planck's constant times the speed of light."""
 
 _SOFT = np.float32(-1e19)
 _SOFT_LIMIT = np.nextafter(_SOFT, np.float32(-np.inf))

@@ -94,11 +94,11 @@ def recognise(
             f"nearest: {_listing(near)}. If the frame was cut or binned, name the detector and "
             "give roi and binning"
         )
+    made_by = same_shape if vendor is None else _made_by(same_shape, vendor)
     matching = [
         known
-        for known in same_shape
-        if (vendor is None or _is_from(known, vendor))
-        and (pixel_size is None or math.isclose(pixel_size, known.pixel_size, rel_tol=0.02))
+        for known in made_by
+        if (pixel_size is None or math.isclose(pixel_size, known.pixel_size, rel_tol=0.02))
         and (sensor is None or sensor.casefold() == known.sensor.casefold())
     ]
     if len(matching) == 1:
@@ -129,10 +129,14 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z0-9]+", text.casefold()))
 
 
-def _is_from(known: Detector, vendor: str) -> bool:
-    """Accept "Dectris", "EIGER2" as well as what a control system says, "DECTRIS Ltd."."""
+def _made_by(detectors: list[Detector], vendor: str) -> list[Detector]:
+    """Those that some words describe: "Dectris", "EIGER2", or what a detector says, "Dectris EIGER2 Si 500K".
+
+    If they fit none wholly, as those of a control system, "DECTRIS Ltd.", all of that maker.
+    """
     asked = _words(vendor)
-    return asked <= _words(f"{known.vendor} {known.name}") or _words(known.vendor) <= asked
+    described = [d for d in detectors if asked <= _words(f"{d.vendor} {d.name} {d.sensor}")]
+    return described or [d for d in detectors if _words(d.vendor) <= asked]
 
 
 def _frame_shape(shape: tuple[int, int]) -> tuple[int, int]:

@@ -70,7 +70,7 @@ def assemble(run: RunRecord, points: PointFrames, reading: ReadingOptions) -> Ro
     expected = known.frames_expected
     if expected is not None:
         known = replace(known, frames_expected=expected * per_point)
-    own = _own_mask(points, reading, shape, notes)
+    own = _own_mask(points, reading, frames.shape, notes)
     detector, note = _detector(
         Facts.of(run, stream, points.data_key), shape, reading, known, own=own is not None
     )
@@ -103,12 +103,12 @@ def _readings(
 
 
 def _own_mask(
-    points: PointFrames, reading: ReadingOptions, shape: tuple[int, int], notes: list[str]
+    points: PointFrames, reading: ReadingOptions, stack: tuple[int, ...], notes: list[str]
 ) -> NDArray[np.bool_] | None:
     """What the detector itself says is missing, if that is asked for and fits."""
     own = None if reading.mask is False else points.mask
-    if own is not None and own.shape != shape:
-        notes.append(f"the file's own mask is {own.shape}, frames are {shape}: it isn't used")
+    if own is not None and own.shape not in (stack, stack[1:]):
+        notes.append(f"the file's own mask is {own.shape}, frames are {stack[1:]}: it isn't used")
         return None
     return own
 
@@ -246,7 +246,7 @@ def _detector(
         return None, ""
     everything = ((0, shape[0]), (0, shape[1]))
     try:
-        return find_detector(
+        found, note = find_detector(
             shape,
             named=facts.text(DETECTOR_NAMES),
             vendor=facts.text(VENDOR_NAMES),
@@ -257,6 +257,16 @@ def _detector(
         if not own:
             raise
         return None, "the detector isn't known: its gaps are those of the file's own mask"
+    if own and not _fits(found, shape, known):
+        return None, f"frames are no whole ones of {found.key}: the file's own mask has its gaps"
+    return found, note
+
+
+def _fits(detector: geometry.Detector, shape: tuple[int, int], known: ScanMetadata) -> bool:
+    """Whether frames of this shape are what a detector gives with the known region and binning."""
+    rows, cols = known.roi or tuple((0, length) for length in detector.shape)
+    row_bin, col_bin = known.binning
+    return shape == ((rows[1] - rows[0]) // row_bin, (cols[1] - cols[0]) // col_bin)
 
 
 def _ending(run: RunRecord, n_points: int) -> list[str]:

@@ -10,11 +10,15 @@ import numpy as np
 
 from bcdi_inpaint.geometry import CXI_BITS, NEXUS_BITS, rejected
 
+from .sizes import check_size
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DECTRIS_DATA = re.compile(r"data_\d{6}")
 """A master file's links to its data files, in the order of the frames (SIMPLON API reference)."""
+
+CXI_FRAMES = ("entry_1/data_1/data", "entry_1/instrument_1/detector_1/data")
 
 MASKS = {
     "entry/instrument/detector/detectorSpecific/pixel_mask": NEXUS_BITS,
@@ -30,8 +34,8 @@ NEXUS_MEANINGS = ("gap", "dead", "under-responding", "over-responding", "noisy")
 def frame_datasets(file: h5py.File) -> list[str]:
     """Names of the datasets that hold a file's frames, in the order of the frames.
 
-    Those of a Dectris master file; else what NeXus' ``default`` and ``signal`` lead to; else the only dataset
-    with three or four axes.
+    Those of a Dectris master file; else what NeXus' ``default`` and ``signal`` lead to; else those of a CXI file;
+    else the only dataset with three or four axes that is no mask.
 
     Raises
     ------
@@ -44,20 +48,20 @@ def frame_datasets(file: h5py.File) -> list[str]:
     stacks: dict[str, h5py.Dataset] = {}
 
     def look(name: str, node: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(node, h5py.Dataset) and node.ndim in (3, 4):
+        if isinstance(node, h5py.Dataset) and node.ndim in (3, 4) and "mask" not in name:
             stacks[name] = node
 
-    file.visititems(look)
-    default = _default(file)
+    default = _default(file) or next((name for name in CXI_FRAMES if name in file), None)
     if default is not None:
         return [default]
+    file.visititems(look)
     if len(stacks) == 1:
         return list(stacks)
     listed = ", ".join(stacks) or "none"
     raise ValueError(f"name the dataset of frames in {file.filename}; with 3 or 4 axes: {listed}")
 
 
-def read_frames_of(file: h5py.File, names: list[str]) -> NDArray[np.number]:
+def read_frames_of(file: h5py.File, names: list[str], largest: int) -> NDArray[np.number]:
     """All frames of some datasets, one after the other.
 
     Raises
@@ -65,7 +69,7 @@ def read_frames_of(file: h5py.File, names: list[str]) -> NDArray[np.number]:
     OSError
         If a dataset lies in a file that isn't there.
     ValueError
-        If one is no dataset.
+        If one is no dataset, or larger than `largest` bytes.
     """
     parts = []
     for name in names:
@@ -75,23 +79,36 @@ def read_frames_of(file: h5py.File, names: list[str]) -> NDArray[np.number]:
             raise OSError(f"{file.filename} links to {link.filename}, which isn't there")
         if not isinstance(dataset, h5py.Dataset):
             raise ValueError(f"{file.filename} has no dataset {name!r}")  # noqa: TRY004
+        check_size(dataset.shape, dataset.dtype, largest)
         parts.append(dataset[()])
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def own_mask(file: h5py.File) -> tuple[NDArray[np.bool_] | None, str]:
+def own_mask(
+    file: h5py.File, frames: str, shape: tuple[int, ...]
+) -> tuple[NDArray[np.bool_] | None, str]:
     """The mask that a file holds of its own pixels, and a sentence on it.
+
+    Parameters
+    ----------
+    file
+        Where it is looked for: beside the frames, then where Dectris, NeXus and CXI have it.
+    frames, shape
+        Name and shape of the frames.
 
     Returns
     -------
     bool array or None
-        ``(row, col)``, True = missing.
+        ``(row, col)``, or ``(frame, row, col)`` if it may differ between frames; True = missing.
     """
-    for name, bits in MASKS.items():
+    beside = frames.rpartition("/")[0]
+    anything = -1  # any bit
+    places = {f"{beside}/mask": anything, f"{beside}/pixel_mask": NEXUS_BITS, **MASKS}
+    for name, bits in places.items():
         stored = file.get(name)
         if (
             not isinstance(stored, h5py.Dataset)
-            or stored.ndim != 2
+            or (stored.ndim != 2 and stored.shape != shape)
             or stored.dtype.kind not in "iub"
         ):
             continue

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 SAMPLE_CIRCLES = frozenset(
     {"eta", "theta", "th", "omega", "chi", "phi", "mu", "kappa", "keta", "kphi"}
 )
-DETECTOR_CIRCLES = frozenset({"delta", "gamma", "nu", "tth", "twotheta"})
+DETECTOR_CIRCLES = frozenset({"delta", "del", "gamma", "nu", "tth", "twotheta"})
 
 DETECTOR_NAMES = ("detector_model", "detector", "cam_model", "driver_model", "model", "description")
 VENDOR_NAMES = ("detector_vendor", "vendor", "cam_manufacturer", "driver_manufacturer")

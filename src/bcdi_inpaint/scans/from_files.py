@@ -1,4 +1,4 @@
-"""A rocking scan from a file, without Bluesky or Tiled."""
+"""A rocking scan from files, without Bluesky or Tiled."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .assembly import assemble
 from .detector_files import frame_datasets, own_mask, read_frames_of
+from .file_contents import FileContents
+from .hdf5_facts import columns_of, told_by, unit_of
+from .image_files import is_image, read_images
 from .local_files import check_regular, open_hdf5
 from .reading import AS_RECORDED
 from .streams import PointFrames, RunRecord, Stream
@@ -22,13 +24,17 @@ from .streams import PointFrames, RunRecord, Stream
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from event_model import DataKey
     from numpy.typing import NDArray
 
     from .reading import ReadingOptions
     from .rocking_scan import RockingScan
 
+FRAMES = ("data", "intensity")
+"""Arrays of an npz file that are frames without being named."""
 ANGLES = ("theta", "angles")
 MOTOR = "angle"
+"""What the rocking motor is called where the file has no name for it."""
 
 
 def from_file(
@@ -39,87 +45,125 @@ def from_file(
     angles: str | None = None,
     **options: Any,
 ) -> RockingScan:
-    """Read a rocking scan from an npz, npy, tif or HDF5 file.
+    """Read a rocking scan from a file, or from a numbered series of image files.
 
     Parameters
     ----------
     path
-        ``.npz``, ``.npy``, ``.tif`` with a page for each frame, or HDF5 of any other extension (so
-        CXI and NeXus), also compressed with bitshuffle and the like.
+        ``.npz``, ``.npy``; ``.tif``, ``.edf`` or ``.cbf``, also compressed, with all frames in one file or one in
+        each: then the folder, a pattern (``scan_*.tif``), or any file of the series; else HDF5 of any
+        extension (so CXI, NeXus, Dectris master files), also compressed with bitshuffle and the like.
     dataset
-        Name of the frames ``(frame, row, col)`` or ``(point, frame, row, col)``: an npz file's
-        ``data`` if None; in HDF5 all data files of a Dectris master file, what NeXus' ``default`` leads to,
-        or the only dataset of such a shape.
+        Name of the frames ``(frame, row, col)`` or ``(point, frame, row, col)``. If None, an npz file's
+        ``data`` or ``intensity``, or its only such array; in HDF5 all data files of a Dectris master file, what
+        NeXus' ``default`` leads to, CXI's ``data_1``, or the only dataset of such a shape.
     angles
-        Name of the angles in degrees, one for each point. If None, ``theta`` or ``angles`` of an
-        npz file; in HDF5 there are none then.
+        Name of the angles in degrees, one for each point: an array, or a motor in the headers of EDF and CBF
+        files. If None, ``theta`` or ``angles`` of an npz file; elsewhere NeXus' ``axes``, or the only column
+        that rises or falls all the time.
     reading
-        What the file itself doesn't decide. The mask that an HDF5 file holds of its own pixels (Dectris, NeXus,
-        CXI) is taken too, unless ``mask=False``.
+        What the file itself doesn't decide. The mask that a file holds of its own pixels (Dectris, NeXus, CXI, an
+        npz file's ``mask``) is taken too, unless ``mask=False``.
     **options
         Single fields of `ReadingOptions`, before those of ``reading``: ``detector="eiger2_500k"``.
 
     Returns
     -------
     RockingScan
-        With the metadata that an npz file's ``meta`` (JSON) holds under the names of
-        `bcdi_inpaint.scans.facts`.
+        With what the file says of energy, distance, pixels, detector and sample: an npz file in ``meta`` (JSON),
+        under the names of `bcdi_inpaint.scans.facts`.
 
     Raises
     ------
     OSError
-        If the file can't be read.
+        If a file can't be read.
     ValueError
         If it is not a regular file or doesn't hold such arrays, or a choice is missing or doesn't fit.
+    ImportError
+        If fabio is needed (EDF, CBF) and not installed.
     """
     reading = replace(reading, **options)
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
-    check_regular(path)
-    other = _NOT_HDF5.get(path.suffix.lower(), _read_hdf5)
-    read = _read_npz if zipfile.is_zipfile(path) else other
-    frames, positions, meta, own, note = read(path, dataset, angles)
+    contents = _contents(path, dataset, angles, reading.largest_stack)
+    frames = contents.frames
     if frames.ndim not in (3, 4) or frames.dtype.kind not in "iuf":
         raise ValueError(
             f"frames must be real numbers, (frame, row, col) or (point, frame, row, col); {path} has "
             f"{frames.dtype} {frames.shape}"
         )
-    if positions is not None and positions.shape != frames.shape[:1]:
-        raise ValueError(f"{path} has {len(frames)} points but {positions.shape} angles")
+    for name, (column, _) in contents.columns.items():
+        if column.shape != frames.shape[:1]:
+            raise ValueError(f"{path} has {len(frames)} points but {column.shape} angles ({name})")
+    key = dataset or "data"
+    stream = Stream(
+        data_keys={name: _key(path, unit) for name, (_, unit) in contents.columns.items()},
+        configuration={
+            key: {
+                "data": {name: value for name, (value, _) in contents.told.items()},
+                "data_keys": {name: _key(path, unit) for name, (_, unit) in contents.told.items()},
+            }
+        },
+        columns={name: column for name, (column, _) in contents.columns.items()},
+    )
+    motors = {"motors": [contents.motor]} if contents.motor else {}
+    start = {"uid": path.name, "num_points": len(frames), **motors, **contents.start}
     points = frames if frames.ndim == 4 else frames[:, None]
-    columns = {} if positions is None else {MOTOR: positions}
-    start = {"uid": path.name, "motors": [MOTOR], "num_points": len(points), **meta}
-    run = RunRecord(start, {"exit_status": "success"}, {"primary": Stream({}, {}, columns)})
-    notes = (note,) if note else ()
-    read_points = PointFrames("primary", dataset or "data", points, mask=own, notes=notes)
-    return assemble(run, read_points, reading)
+    return assemble(
+        RunRecord(start, {"exit_status": "success"}, {"primary": stream}),
+        PointFrames("primary", key, points, mask=contents.mask, notes=contents.notes),
+        reading,
+    )
 
 
-class _Read(NamedTuple):
-    """Frames, angles, metadata, and what the file itself takes for missing."""
-
-    frames: NDArray[np.number]
-    angles: NDArray[np.number] | None = None
-    metadata: Mapping[str, Any] = MappingProxyType({})
-    mask: NDArray[np.bool_] | None = None
-    note: str = ""
+def _key(path: Path, unit: str) -> DataKey:
+    """As a descriptor has it for one number a point."""
+    return {"source": path.name, "dtype": "number", "shape": [], "units": unit}
 
 
-def _read_npz(path: Path, dataset: str | None, angles: str | None) -> _Read:
+def _contents(path: Path, dataset: str | None, angles: str | None, largest: int) -> FileContents:
+    """Read whatever it is."""
+    if path.is_dir() or is_image(path):
+        if dataset is not None:
+            raise ValueError(f"{path} holds images without a name; there is no {dataset!r}")
+        return read_images(path, angles, largest)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    check_regular(path)
+    if zipfile.is_zipfile(path) or path.suffix.lower() == ".npz":
+        return _read_npz(path, dataset, angles)
+    if path.suffix.lower() == ".npy":
+        if named := dataset or angles:
+            raise ValueError(f"{path} holds a single array without a name; there is no {named!r}")
+        return FileContents(np.load(path, allow_pickle=False))
+    return _read_hdf5(path, dataset, angles, largest)
+
+
+def _read_npz(path: Path, dataset: str | None, angles: str | None) -> FileContents:
     with _whole_archive(path) as arrays:
-        name = dataset or "data"
+        name = dataset or next((known for known in FRAMES if known in arrays), None)
+        if name is None:
+            stacks = [known for known in arrays if arrays[known].ndim in (3, 4)]
+            name = stacks[0] if len(stacks) == 1 else FRAMES[0]
         if name not in arrays:
             raise ValueError(f"{path} has no array {name!r}; there are: {', '.join(arrays)}")
         if angles is not None and angles not in arrays:
             raise ValueError(f"{path} has no angles {angles!r}; there are: {', '.join(arrays)}")
         there = [known for known in ((angles,) if angles else ANGLES) if known in arrays]
-        meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
-        return _Read(arrays[name], arrays[there[0]] if there else None, meta)
+        frames = arrays[name]
+        mask = arrays["mask"] if "mask" in arrays and name != "mask" else None
+        own = mask is not None and mask.shape in (frames.shape, frames.shape[-2:])
+        return FileContents(
+            frames,
+            {MOTOR: (arrays[there[0]], "deg")} if there else {},
+            motor=MOTOR if there else "",
+            start=json.loads(str(arrays["meta"])) if "meta" in arrays else {},
+            mask=mask != 0 if mask is not None and own else None,
+            notes=("the file's own mask is taken (non-zero = missing)",) if own else (),
+        )
 
 
 @contextmanager
-def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[np.number]]]:
+def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
             yield arrays
@@ -127,32 +171,16 @@ def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[np.number]]]:
         raise OSError(f"{path} is broken or cut short, copy it again: {error}") from error
 
 
-def _read_npy(path: Path, dataset: str | None, angles: str | None) -> _Read:
-    _refuse_names(path, dataset, angles)
-    return _Read(np.load(path, allow_pickle=False))
-
-
-def _read_tif(path: Path, dataset: str | None, angles: str | None) -> _Read:
-    import tifffile
-
-    _refuse_names(path, dataset, angles)
-    try:
-        return _Read(tifffile.imread(path))
-    except tifffile.TiffFileError as error:
-        raise OSError(f"{path} can't be read as tif: {error}") from error
-
-
-_NOT_HDF5 = {".npz": _read_npz, ".npy": _read_npy, ".tif": _read_tif, ".tiff": _read_tif}
-"""Extension -> what reads it; all other files are HDF5."""
-
-
-def _refuse_names(path: Path, dataset: str | None, angles: str | None) -> None:
-    if named := dataset or angles:
-        raise ValueError(f"{path} holds a single array without a name; there is no {named!r}")
-
-
-def _read_hdf5(path: Path, dataset: str | None, angles: str | None) -> _Read:
+def _read_hdf5(path: Path, dataset: str | None, angles: str | None, largest: int) -> FileContents:
     with open_hdf5(path) as file:
-        frames = read_frames_of(file, [dataset] if dataset else frame_datasets(file))
-        positions = None if angles is None else read_frames_of(file, [angles])
-        return _Read(frames, positions, {}, *own_mask(file))
+        names = [dataset] if dataset else frame_datasets(file)
+        frames = read_frames_of(file, names, largest)
+        start, told = told_by(file, names[0])
+        mask, note = own_mask(file, names[0], frames.shape)
+        if angles is None:
+            motor, columns = columns_of(file, names[0], len(frames))
+        else:
+            motor = angles.rpartition("/")[2]
+            columns = {motor: (read_frames_of(file, [angles], largest), unit_of(file[angles]))}
+    notes = (note,) if note else ()
+    return FileContents(frames, columns, motor, start, told, mask, notes)

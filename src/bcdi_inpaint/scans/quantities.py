@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bcdi_inpaint import geometry
 
+from .constants import JOULE_PER_EV
 from .reading import DISTANCES, ENERGIES
 from .start_stop import items, whole_number
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 BIT_DEPTH_NAMES = ("bit_depth_image",)
 
 _UNITS = {
-    "ev": 1.0, "kev": 1e3,
+    "ev": 1.0, "kev": 1e3, "j": 1 / JOULE_PER_EV,
     "m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6,
     "px": 1.0, "pixel": 1.0, "pixels": 1.0, "": 1.0,
 }  # fmt: skip

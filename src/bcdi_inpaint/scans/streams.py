@@ -75,7 +75,8 @@ class PointFrames:
     notes
         What was unusual in getting them.
     mask
-        bool ``(row, col)``, what the detector itself says is missing; None if it says nothing.
+        bool ``(row, col)`` or ``(frame, row, col)``, what the detector itself says is missing; None if
+        it says nothing.
     """
 
     stream: str

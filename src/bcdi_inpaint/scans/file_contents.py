@@ -1,0 +1,45 @@
+"""What a file holds of a scan, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Told = Mapping[str, tuple[Any, str]]
+"""Name, as `bcdi_inpaint.scans.facts` looks for it -> value and unit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileContents:
+    """Frames and what stands beside them.
+
+    Attributes
+    ----------
+    frames
+        ``(frame, row, col)`` or ``(point, frame, row, col)``.
+    columns
+        Name -> ``(point,)`` numbers and their unit, the rocking angles among them.
+    motor
+        Which of them are the rocking angles; empty if the file doesn't say.
+    start
+        What a start document would say: sample, region, and so on.
+    told
+        What the detector and the beamline say.
+    mask
+        bool ``(row, col)`` or ``(frame, row, col)``, what the file itself takes for missing.
+    notes
+        What was unusual.
+    """
+
+    frames: NDArray[Any]
+    columns: Mapping[str, tuple[NDArray[np.number], str]] = field(default_factory=dict)
+    motor: str = ""
+    start: Mapping[str, Any] = field(default_factory=dict)
+    told: Told = field(default_factory=dict)
+    mask: NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()

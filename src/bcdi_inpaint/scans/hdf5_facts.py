@@ -1,0 +1,122 @@
+"""What HDF5 files (NeXus, CXI, Dectris) hold beside frames: energy, distance, pixels, angles, sample."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from .constants import METRE_EV
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from .file_contents import Told
+
+TELLING = re.compile(r"detector|beam|source|mono|sample", re.IGNORECASE)
+"""Groups whose numbers and names are taken."""
+MOVING = re.compile(r"sample|goniometer|positioner|measurement|bcdi_inpaint|data", re.IGNORECASE)
+"""Groups whose columns may be the rocking angles."""
+NO_READING = ("_end", "_increment", "_average", "_start", "_set")
+"""Endings of Dectris' columns that repeat a readback."""
+
+QUANTITIES = frozenset(
+    {
+        "incident_energy", "photon_energy", "energy", "incident_wavelength", "distance", "detector_distance",
+        "y_pixel_size", "x_pixel_size", "beam_center_y", "beam_center_x", "bit_depth_image",
+    }
+)  # fmt: skip
+DETECTOR_NAMES = {"description": "description", "local_name": "detector_model"}
+METRES = {"m": 1.0, "nm": 1e-9, "angstrom": 1e-10, "a": 1e-10, "å": 1e-10, "": 1e-10}
+"""Units of wavelengths; NeXus' and Dectris' is the angstrom, CXI's the metre."""
+
+
+def told_by(file: h5py.File, frames: str) -> tuple[dict[str, Any], Told]:
+    """What a file says beside its frames.
+
+    Parameters
+    ----------
+    file
+        HDF5 in the layout of NeXus, CXI or Dectris.
+    frames
+        The dataset of frames: what stands in its own group goes before what stands elsewhere, and only its
+        entry (first group) is looked into.
+
+    Returns
+    -------
+    start, told
+        What a start document would say, and what devices would, under the names of
+        `bcdi_inpaint.scans.facts`. What several groups say differently is left out.
+    """
+    start: dict[str, Any] = {}
+    said: dict[str, list[tuple[Any, str]]] = {}
+    home = frames.strip("/").rpartition("/")[0]
+    cxi = "cxi_version" in file
+    for name, dataset in _datasets(file, frames):
+        group, _, last = name.rpartition("/")
+        if dataset.size != 1 or not TELLING.search(group):
+            continue
+        if last == "name" and "sample" in group.rpartition("/")[2]:
+            start["sample_name"] = _text(dataset)
+        elif last in DETECTOR_NAMES and "detector" in group:
+            said.setdefault(DETECTOR_NAMES[last], []).append((_text(dataset), ""))
+        elif last in QUANTITIES and dataset.dtype.kind in "iuf":
+            unit = unit_of(dataset) or ("J" if cxi and "energy" in last else "")
+            values = said.setdefault(last, [])
+            values.insert(0 if group == home else len(values), (dataset[()].item(), unit))
+    told = {name: values[0] for name, values in said.items() if len(set(values)) == 1}
+    wavelength = told.pop("incident_wavelength", None)
+    if wavelength is not None and not {"incident_energy", "photon_energy", "energy"} & told.keys():
+        metres = wavelength[0] * METRES.get(wavelength[1].casefold(), np.nan)
+        told["incident_energy"] = (METRE_EV / metres if metres else np.nan, "eV")
+    return start, told
+
+
+def columns_of(
+    file: h5py.File, frames: str, points: int
+) -> tuple[str, dict[str, tuple[NDArray[np.number], str]]]:
+    """Columns of one number a point, with their units, and which one NeXus' ``axes`` name for the frames."""
+    columns, home = {}, frames.strip("/").rpartition("/")[0]
+    for name, dataset in _datasets(file, frames):
+        group, _, last = name.rpartition("/")
+        if (
+            dataset.shape == (points,)
+            and dataset.dtype.kind in "iuf"
+            and (group == home or MOVING.search(group))
+            and not last.endswith(NO_READING)
+        ):
+            columns[last] = (dataset[()], unit_of(dataset))
+    parent = file[frames].parent
+    axes = np.atleast_1d(parent.attrs.get("axes", ()))
+    axis = str(axes[0]) if len(axes) else ""
+    return (axis if axis in columns else ""), columns
+
+
+def _datasets(file: h5py.File, frames: str) -> Iterator[tuple[str, h5py.Dataset]]:
+    """All datasets of the entry that some frames belong to, with their full names; links are not followed."""
+    entry = frames.strip("/").split("/")[0]
+    if not isinstance(file.get(entry), h5py.Group):
+        return
+    found: list[tuple[str, h5py.Dataset]] = []
+
+    def look(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset):
+            found.append((f"{entry}/{name}", node))
+
+    file[entry].visititems(look)
+    yield from found
+
+
+def unit_of(dataset: h5py.Dataset) -> str:
+    """Its unit; empty if it has none."""
+    unit = dataset.attrs.get("units", "")
+    return unit.decode() if isinstance(unit, bytes) else str(unit)
+
+
+def _text(dataset: h5py.Dataset) -> str:
+    value = np.ravel(dataset[()])[0]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
