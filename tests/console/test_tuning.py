@@ -50,15 +50,23 @@ def test_a_doubtful_scan_is_filled_by_a_network_tuned_on_it(station, fringes, tm
         assert (tuned in node.metadata["notes"]) == (node.metadata["method"] == "patching")
 
 
-def test_while_it_is_off_it_is_only_offered(station, tmp_path, capsys):
+def test_while_it_is_off_a_doubtful_scan_has_its_reason_said_and_nothing_is_tuned(
+    station, fringes, tmp_path, capsys
+):
+    """Neither is tuning suggested: on the bench it gained next to nothing."""
     inpaint = station.inpaint
-    call(inpaint, "threshold 1")
+    over_peak = np.zeros((64, 64), bool)
+    over_peak[:, 28:36] = True
+    np.save(tmp_path / "gap.npy", over_peak)
+    call(inpaint, f"mask {tmp_path / 'gap.npy'}")
     call(inpaint, "finetune off")
-    scan = station.scan_id(station.rock())
+    uid = station.rock(fringes[0])
     assert inpaint.wait(WAIT)
     said = capsys.readouterr().out
-    assert "threshold: 1.0, from the next scan on" in said
-    assert f"%inpaint finetune now {scan}: tunes the network on this scan" in said
+    (node,) = station.nodes(uid).values()
+    assert node.metadata["self_check_verdict"] == "doubtful"
+    assert f"scan {station.scan_id(uid)}: {node.metadata['self_check_reason']}" in said
+    assert "finetune now" not in said
     assert "is being tuned" not in said
 
 

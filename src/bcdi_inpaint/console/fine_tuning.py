@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcdi_inpaint.export.layout import path_segment
 from bcdi_inpaint.filling.methods import REGISTRY
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bcdi_inpaint.live import InpaintCallback
 
     from .saying import Say
+    from .tuning import Outcome
 
 
 class FineTuning:
@@ -55,6 +56,11 @@ class FineTuning:
         return self._tuner.uid
 
     @property
+    def doing(self) -> str:
+        """What is being done for that."""
+        return self._tuner.doing
+
+    @property
     def share(self) -> float:
         """How much of that is done, 0 to 1."""
         return self._tuner.share
@@ -79,7 +85,7 @@ class FineTuning:
         """End what is being tuned, and begin nothing more."""
         self._tuner.close()
 
-    def _done(self, job: Job, outcome: dict[str, Any]) -> None:
+    def _done(self, job: Job, outcome: Outcome) -> None:
         scan = f"scan {self._callback.raw[job.uid].metadata['start'].get('scan_id')}"
         if "error" in outcome:
             self._say(f"{scan}: the network could not be tuned: {outcome['error']}", bad=True)

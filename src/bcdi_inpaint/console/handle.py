@@ -80,7 +80,7 @@ class Inpaint:
         self._raw, self._processed = raw, processed
         self._rule = rule or RockingScanRule()
         self._say = Say(Console(highlight=False))
-        self._announcements = Announcements(self._say, self._offer_tuning)
+        self._announcements = Announcements(self._say, self._tune_on)
         self._announcing = threading.Lock()
         self._folder = folder
         self._log = write_log(folder / "inpaint.log")
@@ -215,7 +215,10 @@ class Inpaint:
         where = {"toggles": str(self._toggles.file), "log": str(self._log.path)}
         status_lines.show(self._say.console, self.callback.status(), self.toggles, where)
         if self._tuning.uid:
-            self._say.console.print(f"tuning on run {self._tuning.uid}: {self._tuning.share:.0%}")
+            tuning = self._tuning
+            self._say.console.print(
+                f"tuning on run {tuning.uid}: {tuning.doing}, {tuning.share:.0%}"
+            )
 
     @command()
     def help(self) -> None:
@@ -288,12 +291,7 @@ class Inpaint:
         with self._announcing:
             self._announcements.announce(self.callback.status(), self.toggles)
 
-    def _offer_tuning(self, run: RunStatus) -> None:
-        """Tune the network on a doubtful scan, or say how, once."""
-        if self._tuning.has_begun(run.uid):
-            return
-        if self.toggles.finetune:
+    def _tune_on(self, run: RunStatus) -> None:
+        """Tune the network on a doubtful scan, once, if that is wanted; it isn't offered, since it gains little."""
+        if self.toggles.finetune and not self._tuning.has_begun(run.uid):
             self._tuning.begin(self._raw[run.uid], self.toggles.model)
-        else:
-            scan = run.result.get("scan_id", run.uid)
-            self._say(f"%inpaint finetune now {scan}: tunes the network on this scan")

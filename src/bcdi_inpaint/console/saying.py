@@ -125,4 +125,6 @@ class Announcements:
         logger.info(text.plain)
         self._say.console.print(text, soft_wrap=True)
         if run.result and wording.verdict(run.result, threshold) != Verdict.TRUSTED:
+            if run.result.get("self_check_verdict", Verdict.TRUSTED) != Verdict.TRUSTED:
+                self._say(f"{run.name}: {run.result.get('self_check_reason')}", bad=True)
             self._doubtful(run)

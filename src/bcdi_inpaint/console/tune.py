@@ -1,8 +1,8 @@
 """The process in which a network is tuned: ``python -m bcdi_inpaint.console.tune``.
 
-Takes a pickled `bcdi_inpaint.console.tuning.Job` on stdin. Says on stdout, in a line of JSON each, how
-far it is, ``{"share": 0.5}``, and at last what came of it: ``{"before": ..., "after": ...,
-"improved": ...}`` or ``{"error": ...}``.
+Takes a pickled `bcdi_inpaint.console.tuning.Job` on stdin. Says on stdout, in a line of JSON each, what it
+does and how far it is, ``{"doing": "making patches", "share": 0.5}``, and at last what came of it, a
+`bcdi_inpaint.console.tuning.Outcome`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import os
 import pickle
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcdi_inpaint.filling.patching.finetuning import finetune
 from bcdi_inpaint.live.worker.pipeline import read_finished
 
 if TYPE_CHECKING:
-    from .tuning import Job
+    from .tuning import Job, Outcome
 
 
 def main() -> None:
@@ -32,13 +32,13 @@ def main() -> None:
         _say(error=" ".join(str(error).split()))
 
 
-def _tuned(job: Job) -> dict[str, Any]:
+def _tuned(job: Job) -> Outcome:
     scan = read_finished(job.catalogs, job.uid, job.settings)
     tuned = finetune(
         scan.frames,
         scan.mask,
         device=job.settings.device,
-        progress=lambda _what, share, _total=1.0: _say(share=share),
+        progress=lambda doing, done, of=1.0: _say(doing=doing, share=done / of),
         model=job.settings.options["model"],
         seconds=job.seconds,
     )
@@ -47,7 +47,7 @@ def _tuned(job: Job) -> dict[str, Any]:
     return {"before": tuned.before, "after": tuned.after, "improved": tuned.improved}
 
 
-def _say(**words: Any) -> None:
+def _say(**words: object) -> None:
     sys.stdout.write(json.dumps(words) + "\n")
     sys.stdout.flush()
 

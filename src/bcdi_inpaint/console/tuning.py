@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from bcdi_inpaint.live.guard import GuardedLogger, going_on
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bcdi_inpaint.live import Settings
     from bcdi_inpaint.live.worker.pipeline import Catalogs
 
-    Done = Callable[["Job", dict[str, Any]], None]
+    Done = Callable[["Job", "Outcome"], None]
 
 logger = GuardedLogger(__name__)
 
@@ -51,6 +51,15 @@ class Job:
     seconds: float
 
 
+class Outcome(TypedDict, total=False):
+    """What came of tuning: the deviance on held-out gaps `before` and `after`, or an `error`."""
+
+    before: float
+    after: float
+    improved: bool
+    error: str
+
+
 class Tuner:
     """Tunes one network after the other.
 
@@ -58,12 +67,13 @@ class Tuner:
     ----------
     uid
         The run on which a network is being tuned; empty if none is.
-    share
-        How much of that is done, 0 to 1.
+    doing, share
+        What is being done for that, and how much of all is done, 0 to 1.
     """
 
     def __init__(self) -> None:
         self.uid = ""
+        self.doing = ""
         self.share = 0.0
         self._jobs: Queue[tuple[Job, Done]] = Queue()
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,8 +110,8 @@ class Tuner:
             self._jobs.task_done()
 
     def _tune(self, job: Job, done: Done) -> None:
-        self.uid, self.share = job.uid, 0.0
-        outcome = {"error": "the process that tunes was lost"}
+        self.uid, self.doing, self.share = job.uid, "reading the run", 0.0
+        outcome: Outcome = {"error": "the process that tunes was lost"}
         with subprocess.Popen(
             [sys.executable, "-P", "-m", "bcdi_inpaint.console.tune"],
             stdin=subprocess.PIPE,
@@ -116,8 +126,10 @@ class Tuner:
                 process.stdin.close()
             for line in process.stdout:
                 said = json.loads(line)
-                self.share = said.get("share", self.share)
-                outcome = said if "share" not in said else outcome
+                if "share" in said:
+                    self.doing, self.share = said["doing"], said["share"]
+                else:
+                    outcome = said
         self._process, self.uid = None, ""
         if not self._closing.is_set():
             done(job, outcome)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from bcdi_inpaint.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,17 +39,13 @@ def wait_with_bar(
         Where it is drawn.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, visible=False)
+    with progress_bar(console, transient=True) as draw:
         while not settled(LOOK_EVERY):
             if deadline is not None and time.monotonic() > deadline:
                 return False
             if tuning.uid:
                 time.sleep(LOOK_EVERY)
-                done, of = round(100 * tuning.share), 100
-                bar.update(task, description="tuning", completed=done, total=of, visible=True)
+                draw(tuning.doing, tuning.share)
             for run in status().runs[:1]:
-                words, total = f"filling {run.name}", run.frames or None
-                bar.update(task, description=words, completed=run.filled, total=total, visible=True)
+                draw(f"filling {run.name}", run.filled, max(run.frames, 1))
     return True
