@@ -28,6 +28,7 @@ pytest_plugins = [
     "tests.helpers.bad_runs",
     "tests.helpers.browsing",
     "tests.helpers.filled_scans",
+    "tests.helpers.kafka_broker",
     "tests.helpers.live_scans",
     "tests.helpers.odd_nodes",
     "tests.helpers.tiled_servers",

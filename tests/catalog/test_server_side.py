@@ -19,10 +19,14 @@ import pytest
 import tifffile
 import yaml
 from PIL import Image
+from tiled.client.utils import ClientError
 from tiled.server.settings import get_settings
 
 from bcdi_inpaint.catalog import ClaimedError, claim, write
+from bcdi_inpaint.catalog.layout import SPECS
+from bcdi_inpaint.catalog.provenance import link_to_raw
 from bcdi_inpaint.export.quicklook import draw
+from tests.helpers.filled_scans import scan_with_fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,6 +227,69 @@ def test_a_browser_shows_the_quicklook(node: Container, tmp_path: Path) -> None:
     assert seen.shape == picture.shape
     # The browser may round colours, not move or recolour the picture.
     assert np.abs(seen - picture).mean() < 2
+
+
+NODE = {"raw_uid": "a", "method": "kriging"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "named"),
+    [
+        ({"method": "kriging"}, "raw_uid: Field required"),
+        ({**NODE, "frames": "many"}, "frames: .* integer"),
+        ({**NODE, "start_sample": {"name": "Pt"}}, "metadata are flat; start_sample is not"),
+        ({**NODE, "complete": True}, "a complete node needs method_used"),
+    ],
+)
+def test_a_node_that_is_no_filled_scan_is_refused(
+    server: Container, metadata: dict[str, Any], named: str
+) -> None:
+    home = server.create_container()
+    with pytest.raises(ClientError, match=rf"BCDIInpainted spec:\s{named}") as caught:
+        home.create_container("node", metadata=metadata, specs=list(SPECS))
+    assert caught.value.response.status_code == httpx.codes.BAD_REQUEST
+    assert list(home) == []
+
+
+def test_an_array_is_no_filled_scan(server: Container) -> None:
+    with pytest.raises(ClientError, match=r"a container, not .*array"):
+        server.write_array(np.ones(3), metadata=NODE, specs=[SPECS[0]])
+
+
+def test_a_field_that_a_newer_version_may_write_is_taken(server: Container) -> None:
+    home = server.create_container()
+    home.create_container("node", metadata={**NODE, "new": 1.5}, specs=list(SPECS))
+
+
+def test_a_complete_node_keeps_its_volumes(server: Container, scan_and_fill: Pair) -> None:
+    node = write(server.create_container(), *scan_and_fill)
+    with pytest.raises(ClientError, match=r"intensity has shape .* must be \(1, 2, 3\)"):
+        node.update_metadata({"shape": [1, 2, 3]})
+    node.base.delete_contents("sigma", external_only=False)
+    with pytest.raises(ClientError, match="sigma is not there"):
+        node.update_metadata({"notes": "changed"})
+
+
+def test_a_filled_scan_is_linked_to_its_raw_run(server: Container) -> None:
+    beamline = server.create_container()
+    raw = beamline.create_container("raw").create_container("run")
+    scan, filled = scan_with_fill(raw_path="/".join(raw.path_parts))
+    processed = beamline.create_container("processed")
+    nodes = [write(processed, scan, filled), write(processed, scan, filled)]
+    (block,) = re.findall(r"```graphql\n(.*?)```", (DOCS / "tiled.md").read_text(), re.DOTALL)
+    path = [part for part in raw.path_parts if part]
+    asked = {"query": block, "variables": {"path": path}}
+    address = f"{raw.context.api_uri}".removesuffix("v1/") + "graphql"
+    answer = httpx.post(address, json=asked, headers={"Authorization": f"Apikey {KEY}"}).json()
+    (entity,) = answer["data"]["entities"]
+    derived = [link["subject"]["name"] for link in entity["incomingLinks"]]
+    assert derived == [node.item["id"] for node in nodes]
+
+
+def test_a_run_that_is_not_there_is_not_linked(server: Container, scan_and_fill: Pair) -> None:
+    node = write(server.create_container(), *scan_and_fill)
+    assert not link_to_raw(node, "cdi/raw/absent")
+    assert not link_to_raw(node, "")
 
 
 def test_a_file_that_tiled_may_not_read_is_refused(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from tests.helpers.serving import Processes
 from tests.helpers.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
     from tiled.client.container import Container
     from tiled.client.context import Context
@@ -24,41 +24,6 @@ if TYPE_CHECKING:
 DEPLOY = Path(__file__).parents[2] / "deploy"
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 SCRIPTS = Path(sys.executable).parent
-
-
-class Processes:
-    """Processes of one test or session, with a log file each."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def start(
-        self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
-        with self.log(name).open("ab") as log:
-            process = subprocess.Popen(
-                [str(part) for part in command],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-            )
-        self._running.append(process)
-        return process
-
-    def log(self, name: str) -> Path:
-        return self.folder / f"{name}.log"
-
-    def close(self) -> None:
-        for process in reversed(self._running):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
 
 
 class Beamline:

@@ -40,8 +40,6 @@ HERE = (
 IN_OTHER_MODULES = (
     "./make-secrets.sh /etc/tiled/secrets",
     "/opt/bcdi-inpaint/bin/python /etc/tiled/prepare.py",
-    "bluesky-0MQ-proxy",
-    f"bcdi-inpaint serve {CONFIG} --zmq",
     "curl http://127.0.0.1:8090/healthz",
 )
 NOWHERE = (  # they need root, another machine or a container engine; the page says so

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import numpy as np
 import pytest
 
 from bcdi_inpaint import catalog, inpaint
+from tests.helpers.serving import COLUMNS, Acquisition, Service, nodes
 from tests.helpers.waiting import until
 
 if TYPE_CHECKING:
@@ -24,42 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-HERE = Path(__file__).parent
 SCRIPTS = Path(sys.executable).parent
-COLUMNS = slice(26, 30)
-"""Where the detector of acquisition.py has its gap."""
-
-
-class Acquisition:
-    """The process that scans."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self._expect("ready")
-
-    def begin(self, seconds: float) -> str:
-        """Begin a scan with so many seconds at each point; its uid."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{seconds}\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def end(self) -> None:
-        """Wait for its end."""
-        self._expect("done")
-
-    def scan(self, seconds: float = 0.0) -> str:
-        uid = self.begin(seconds)
-        self.end()
-        return uid
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-    def _expect(self, word: str) -> None:
-        line = self._line()
-        assert line == word, line
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +45,16 @@ def ports(processes: Any, free_port: Callable[[], int]) -> tuple[int, int]:
 @pytest.fixture(scope="module")
 def acquisition(beamline_servers: Any, ports: tuple[int, int]) -> Iterator[Acquisition]:
     line = beamline_servers
-    log = (line.folder / "acquisition.log").open("w")
-    with (
-        log,
-        subprocess.Popen(
-            [
-                *(sys.executable, HERE / "acquisition.py", line.uri),
-                *(line.secrets / "tiled_key_acquisition", line.files, f"127.0.0.1:{ports[0]}"),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        ) as process,
-    ):
-        yield Acquisition(process)
-        process.stdin.close()  # type: ignore[union-attr]
+    with Acquisition.started(
+        line.folder / "acquisition.log",
+        uri=line.uri,
+        raw="cdi/raw",
+        key_file=str(line.secrets / "tiled_key_acquisition"),
+        files=str(line.files),
+        tags=["commissioning"],
+        zmq=f"127.0.0.1:{ports[0]}",
+    ) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -128,43 +84,6 @@ port = {free_port()}
     return path
 
 
-class Service:
-    """``bcdi-inpaint serve``, which can be killed and started again."""
-
-    def __init__(self, processes: Any, config: Path) -> None:
-        self._processes = processes
-        self._config = config
-        self._port = config.read_text().partition("port = ")[2].strip()
-        self.log: Path = processes.log("service")
-        self.process: Any = None
-
-    def start(self, *options: str) -> None:
-        command = [SCRIPTS / "bcdi-inpaint", "serve", self._config, *options]
-        self.process = self._processes.start("service", command)
-
-    def get(self, path: str) -> httpx.Response | None:
-        try:
-            return httpx.get(f"http://127.0.0.1:{self._port}{path}", timeout=5)
-        except httpx.TransportError:
-            assert self.process.poll() is None, self.log.read_text()
-            return None
-
-    @property
-    def healthy(self) -> bool:
-        answer = self.get("/healthz")
-        return answer is not None and answer.status_code == 200
-
-    def metric(self, name: str) -> float:
-        answer = self.get("/metrics")
-        assert answer is not None
-        (line,) = [line for line in answer.text.splitlines() if line.startswith(name)]
-        return float(line.rpartition(" ")[2])
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture(scope="module")
 def service(processes: Any, config: Path) -> Service:
     return Service(processes, config)
@@ -175,10 +94,6 @@ def processed(beamline_servers: Any) -> Container:
     """Filled scans as a client sees them that has written none of them."""
     found: Container = beamline_servers.service("acquisition")["cdi/processed/bcdi_inpaint"]
     return found
-
-
-def nodes(processed: Container, uid: str) -> list[Container]:
-    return [node for node in processed.values() if node.metadata["raw_uid"] == uid]
 
 
 def test_a_scan_is_filled_by_way_of_tiled(

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bcdi_inpaint.catalog.local_server import FILE_EXTENSIONS, MEDIA_TYPES
+from bcdi_inpaint.catalog.layout import SPEC
+from bcdi_inpaint.catalog.local_server import FILE_EXTENSIONS, MEDIA_TYPES, VALIDATOR
 from bcdi_inpaint.service.config import ServiceConfig, load
 from bcdi_inpaint.service.example import example
 
@@ -124,6 +125,7 @@ def test_units_work_in_an_empty_folder(unit: str) -> None:
 def test_all_servers_export_the_same_formats() -> None:
     """The beamline's, and the one for one person, for the demonstration and the profile."""
     config = yaml.safe_load((DEPLOY / "tiled" / "beamline" / "config.yml").read_text())
+    assert config["specs"] == [{"spec": SPEC, "validator": VALIDATOR}]
     assert config["media_types"] == MEDIA_TYPES
     assert config["file_extensions"] == FILE_EXTENSIONS
     for exporter in MEDIA_TYPES["BCDIInpainted"].values():

@@ -94,6 +94,38 @@ class TestConfiguration:
         with pytest.raises(ValueError, match="needed together"):
             load(path, zmq=address)
 
+    @pytest.mark.parametrize(
+        ("kafka", "refused"),
+        [
+            ("servers = 'localhost:9092,127.0.0.1:9093'", ""),
+            ("servers = 'kafka:9092'\noptions = {'security.protocol' = 'SASL_SSL'}", ""),
+            ("servers = 'kafka:9092'\ntrusted_network = true", ""),
+            ("servers = 'kafka:9092'", "security.protocol.*trusted_network = true"),
+            ("servers = 'localhost:9092,kafka:9092'", "on another machine"),
+            ("options = {'sasl.password' = 'abc123'}", "belongs in kafka.password_file"),
+        ],
+    )
+    def test_brokers_elsewhere_are_trusted_with_tls_or_when_that_is_said(
+        self, kafka: str, refused: str, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "service.toml"
+        path.write_text(f"[kafka]\ntopic = 'documents'\n{kafka}\n")
+        if not refused:
+            load(path)
+            return
+        with pytest.raises(ValueError, match=refused) as caught:
+            load(path)
+        assert "abc123" not in str(caught.value)
+
+    def test_documents_do_not_come_twice(self, tmp_path: Path) -> None:
+        path = tmp_path / "service.toml"
+        path.write_text("[kafka]\nservers = 'localhost:9092'\n")
+        with pytest.raises(ValueError, match="but not kafka"):
+            load(path)
+        path.write_text("[kafka]\nservers = 'localhost:9092'\ntopic = 'documents'\n")
+        with pytest.raises(ValueError, match="would come twice"):
+            load(path, zmq="localhost:5568")
+
     @pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])
     def test_a_key_is_read_from_a_file_that_others_cannot_read(
         self, mode: int, tmp_path: Path

@@ -31,6 +31,8 @@ MEDIA_TYPES = {
     },
 }
 """What a server exports: spec -> media type -> where the exporter is. As in ``deploy/tiled/beamline``."""
+VALIDATOR = "bcdi_inpaint.catalog.validation:validate"
+"""What a server checks of nodes with our spec."""
 FILE_EXTENSIONS = {
     "cxi": "application/x-pynx-cxi",
     "cxi-hard": "application/x-pynx-cxi-hard",
@@ -59,6 +61,7 @@ def local_server(
     port
         Any that is free if 0.
     """
+    resolve_name(VALIDATOR)  # registers itself
     for spec, exporters in MEDIA_TYPES.items():
         for media_type, exporter in exporters.items():
             default_serialization_registry.register(spec, media_type, resolve_name(exporter))

@@ -30,7 +30,8 @@ from bcdi_inpaint.export.metadata import FillMetadata, from_report, from_scan
 from bcdi_inpaint.export.volumes import GROUP
 
 from .layout import array_source, in_file
-from .nodes import create, delete, supersede
+from .nodes import create, delete, supersede, wanted_tags
+from .provenance import link_to_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -274,6 +275,7 @@ class Fill:
             complete=True,
         )
         supersede(self._processed, self._metadata)
+        link_to_raw(self._node, self._metadata.raw_path, wanted_tags(self._access_tags))
         return self._node.refresh()
 
     def fail(self, reason: str, *, counts: bool = True) -> None:

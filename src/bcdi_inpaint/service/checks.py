@@ -16,6 +16,7 @@ from bcdi_inpaint.filling import inpaint
 from bcdi_inpaint.live.errors import reason
 
 from .connection import connect
+from .kafka_source import open_consumer, partitions
 from .keys import KEY_VARIABLE, api_key
 from .tiled_source import MAX_MESSAGE
 from .zmq_source import zmq_socket
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from tiled.client.container import Container
 
-    from .config import ServiceConfig, ZmqSection
+    from .config import KafkaSection, ServiceConfig, ZmqSection
 
 PATIENCE = 15.0
 """Seconds to wait for an answer."""
@@ -65,6 +66,8 @@ def check(config: ServiceConfig) -> Iterator[Finding]:
         raw.context.close()
     if config.zmq.address:
         yield _try("0MQ", lambda: _zmq(config.zmq))
+    if config.kafka.servers:
+        yield _try("Kafka", lambda: _kafka(config.kafka))
     for folder in config.filling.file_roots:
         yield _try("files", partial(_folder, folder))
     yield _try("filling", lambda: _fill(config))
@@ -146,6 +149,17 @@ def _zmq(proxy: ZmqSection) -> str:
                 f"nobody answers at {proxy.address}; is bluesky-0MQ-proxy running, with these keys?"
             )
     return f"connected to {proxy.address}, for documents as {proxy.serializer}"
+
+
+def _kafka(kafka: KafkaSection) -> str:
+    consumer = open_consumer(kafka)
+    try:
+        number = partitions(consumer, kafka.topic, PATIENCE)
+    except Exception as error:
+        raise ConnectionError(f"{kafka.topic} of {kafka.servers}: {reason(error)}") from error
+    finally:
+        consumer.close()
+    return f"{kafka.topic} of {kafka.servers} has {number} partitions; read as group {kafka.group}"
 
 
 def _folder(folder: Path) -> str:

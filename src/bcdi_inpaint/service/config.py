@@ -93,13 +93,55 @@ class ZmqSection(Section):
         """
         if (self.secret_key is None) != (self.proxy_public_key is None):
             raise ValueError("zmq.secret_key and zmq.proxy_public_key are needed together")
-        host = re.sub(r"^tcp://|:\d+$", "", self.address).strip("[]")
-        here = not host or host in LOCAL or host.startswith("ipc://")
-        if not (here or self.secret_key or self.trusted_network):
+        if not (_is_here(self.address) or self.secret_key or self.trusted_network):
             raise ValueError(
                 f"zmq.address {self.address} is on another machine, where others might publish: set "
                 "zmq.secret_key and zmq.proxy_public_key (CurveZMQ), or zmq.trusted_network = true"
             )
+
+
+class KafkaSection(Section):
+    """Documents from a Kafka topic, as bluesky-kafka and nslsii publish them (MessagePack)."""
+
+    servers: str = ""
+    """HOST:PORT of one or several brokers, with commas between them; empty = this source is off."""
+    topic: str = ""
+    """Its name, such as cdi.bluesky.runengine.documents."""
+    group: str = "bcdi-inpaint"
+    """Consumer group, for which Kafka remembers what has been dealt with; services of one group
+    share the runs."""
+    options: dict[str, str | int | float | bool] = {}
+    """Further settings of librdkafka, such as "security.protocol" = "sasl_ssl"."""
+    password_file: Path | None = None
+    """File that holds sasl.password, not readable by others; the password can't be written here."""
+    trusted_network: bool = False
+    """Listen to brokers on another machine without TLS: whoever reaches them can publish documents."""
+
+    def check_trust(self) -> None:
+        """Refuse brokers that anybody may be, a password that others may read, and servers without a topic.
+
+        Raises
+        ------
+        ValueError
+            That says what to set.
+        """
+        if self.servers and not self.topic:
+            raise ValueError("kafka.servers is set, but not kafka.topic")
+        if "sasl.password" in self.options:
+            raise ValueError("kafka.options: sasl.password belongs in kafka.password_file")
+        here = all(map(_is_here, self.servers.split(",")))
+        tls = str(self.options.get("security.protocol", "")).lower() in ("ssl", "sasl_ssl")
+        if not (here or tls or self.trusted_network):
+            raise ValueError(
+                f"kafka.servers {self.servers} is on another machine, where others might publish: set "
+                '"security.protocol" in kafka.options to ssl or sasl_ssl, or kafka.trusted_network = true'
+            )
+
+
+def _is_here(address: str) -> bool:
+    """Whether an address, empty or ``[tcp://]HOST:PORT`` or ``ipc://PATH``, is on this machine."""
+    host = re.sub(r"^tcp://|:\d+$", "", address.strip()).strip("[]")
+    return not host or host in LOCAL or host.startswith("ipc://")
 
 
 class FillingSection(Section):
@@ -206,6 +248,7 @@ class ServiceConfig(BaseSettings):
     """Of the JSON lines on stderr."""
     tiled: TiledSection = TiledSection()
     zmq: ZmqSection = ZmqSection()
+    kafka: KafkaSection = KafkaSection()
     filling: FillingSection = FillingSection()
     scans: Annotated[RockingScanRule, _known_names(RockingScanRule)] = RockingScanRule()
     limits: Annotated[Limits, _known_names(Limits)] = Limits()
@@ -240,7 +283,7 @@ def load(path: Path | None, *, tiled: str | None = None, zmq: str | None = None)
         If it can't be read.
     ValueError
         If it, or a variable of the environment, is wrong; the message names each field. Also if the proxy
-        is on another machine and nothing says that it can be trusted.
+        or a broker is on another machine and nothing says that it can be trusted, or if both are configured.
     """
     where = "the environment" if path is None else f"{path} and the environment"
     try:
@@ -258,4 +301,9 @@ def load(path: Path | None, *, tiled: str | None = None, zmq: str | None = None)
     }
     config = config.model_copy(update=given)
     config.zmq.check_trust()
+    config.kafka.check_trust()
+    if config.zmq.address and config.kafka.servers:
+        raise ValueError(
+            "zmq.address and kafka.servers: documents would come twice; set one of them"
+        )
     return config

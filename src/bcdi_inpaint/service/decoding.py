@@ -60,3 +60,17 @@ def decode(serializer: str, body: bytes) -> dict[str, object]:
     if not isinstance(found, dict):
         raise TypeError(f"no document, but {type(found).__name__}")
     return found
+
+
+def decode_named(body: bytes) -> tuple[str, dict[str, object]]:
+    """A document with its name, as ``bluesky_kafka.Publisher`` has written them.
+
+    Raises
+    ------
+    Exception
+        If it is broken, or holds something else.
+    """
+    match from_msgpack(body):
+        case [str(name), dict(document)]:
+            return name, document
+    raise TypeError("no name with a document")

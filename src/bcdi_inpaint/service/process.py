@@ -18,7 +18,8 @@ from bcdi_inpaint.live.status import State
 
 from .config import LOCAL
 from .connection import connect
-from .keys import api_key
+from .kafka_source import KafkaSource
+from .keys import api_key, read_secret
 from .sources import Intake
 from .tiled_source import TiledSource
 from .web import WebServer, application
@@ -156,7 +157,9 @@ def serve(config: ServiceConfig, page: Callable[..., FastAPI] | None = None) -> 
     OSError, ValueError
         If the key, the mask or the port can't be used.
     """
-    logs.set_up(config.log_level, [api_key(config.tiled)])
+    password = config.kafka.password_file
+    secrets = [api_key(config.tiled), "" if password is None else read_secret(password)]
+    logs.set_up(config.log_level, secrets)
     service = Service(config, page)
     with _signals(service):
         service.run()
@@ -172,6 +175,8 @@ def configured_sources(config: ServiceConfig, raw: Container, intake: Intake) ->
     )
     if config.zmq.address:
         yield ZmqSource(config.zmq, intake)
+    if config.kafka.servers:
+        yield KafkaSource(config.kafka, intake)
 
 
 def hand_back(processed: Container, owner: str) -> int:

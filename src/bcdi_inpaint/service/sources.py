@@ -9,7 +9,7 @@ from tiled.queries import Key
 
 from bcdi_inpaint.catalog.listing import listing
 from bcdi_inpaint.live.guard import GuardedLogger
-from bcdi_inpaint.live.status import GOING_ON
+from bcdi_inpaint.live.status import GOING_ON, State
 from bcdi_inpaint.scans import RunStart, RunStop, is_rocking_scan
 
 if TYPE_CHECKING:
@@ -67,6 +67,23 @@ class Intake:
     def document(self, name: str, doc: Mapping[str, object]) -> None:
         """Take a document of a run that goes on."""
         self._callback(name, doc)
+
+    def is_new(self, start: Mapping[str, object]) -> bool:
+        """Whether nothing is known yet of a run whose start document has come, perhaps once more.
+
+        Raises
+        ------
+        httpx.HTTPError
+            If Tiled can't be asked whether it is filled already.
+        """
+        uid, status = RunStart.of(start).uid, self._callback.status()
+        if any(run.uid == uid for run in (*status.runs, *status.last)):
+            return False
+        return not (uid and is_rocking_scan(start, self._rule) and self._is_settled(uid))
+
+    def followed(self) -> set[str]:
+        """Uids of runs that are not done and are filled from their documents, not from Tiled."""
+        return {run.uid for run in self._callback.status().runs if run.state is not State.LEFT}
 
     def run(self, start: Mapping[str, object], stop: Mapping[str, object] | None) -> bool:
         """Take a run that was seen in Tiled; whether there is nothing more to do about it.
