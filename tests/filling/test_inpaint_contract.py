@@ -247,7 +247,7 @@ def test_without_a_gap_the_stack_comes_back_and_the_report_says_so() -> None:
 
 def test_frames_wholly_missing_are_named() -> None:
     notes = inpaint(counts(), masks()["frames"], method="linear").report.notes
-    assert any("4 frames are wholly missing" in note for note in notes)
+    assert any("4 frames are entirely missing" in note for note in notes)
 
 
 def test_background_subtracted_data_stay_negative_where_measured() -> None:
@@ -300,7 +300,7 @@ REFUSALS = [
     (lambda: inpaint(counts(), ONE.T), "swapped"),
     (lambda: inpaint(counts(), ONE * 4), "values other than 0 and 1"),
     (lambda: inpaint(counts(), np.where(ONE, np.nan, 0)), "values other than 0 and 1"),
-    (lambda: inpaint(counts(), np.ones_like(ONE)), "nothing is left to learn from"),
+    (lambda: inpaint(counts(), np.ones_like(ONE)), "there is nothing to fill from"),
     (lambda: inpaint(counts(), ~ONE), "give ~mask"),
     (lambda: inpaint(np.where(counts() > 900, np.nan, counts()), ONE), "NaN or inf in measured"),
     (lambda: inpaint(counts() - 1, ONE), "negative counts .*flagged"),

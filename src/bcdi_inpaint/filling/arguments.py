@@ -1,4 +1,4 @@
-"""What `inpaint` is given: taken as it may come, or refused in a clear line."""
+"""The arguments of `inpaint`, checked: what can't be used is refused by name."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 LARGEST_MISSING_SHARE = 0.9
-"""A mask that marks more than this as missing has almost surely the other polarity."""
+"""A mask that marks more than this as missing almost certainly has the opposite polarity."""
 
 LARGEST_COUNT = 2**53
-"""Up to here float64 holds every whole number; no detector counts that far."""
+"""float64 holds every whole number up to this; no detector counts so far."""
 
 
 def read_device(device: str, method: str, *, learned: bool) -> tuple[str, list[str]]:
-    """Where a method runs, and what is to be said of it."""
+    """The device a method runs on, and notes about it."""
     if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise ValueError(f"device={device!r}: takes 'auto', 'cpu', 'cuda' or 'cuda:N'")
     if not learned:
@@ -36,7 +36,7 @@ def read_device(device: str, method: str, *, learned: bool) -> tuple[str, list[s
 
 
 def read_stack(stack: ArrayLike) -> NDArray[np.number]:
-    """Numbers ``(frame, row, col)``, as they are."""
+    """The stack as an array ``(frame, row, col)`` of its own dtype."""
     if np.ma.isMaskedArray(stack):
         raise ValueError(
             "stack is a masked array, whose own mask would be lost: give stack.data, and its mask "
@@ -58,7 +58,7 @@ def read_stack(stack: ArrayLike) -> NDArray[np.number]:
 
 
 def read_mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The mask as ``(frame, row, col)``: read-only, and no longer the caller's."""
+    """The mask as ``(frame, row, col)``: read-only, independent of the caller's array."""
     given = np.asarray(mask)
     if given.shape not in (shape, shape[1:]):
         hint = "; rows and cols look swapped" if given.shape == shape[:0:-1] else ""
@@ -73,7 +73,7 @@ def read_mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     missing = given.astype(bool)
     share = float(missing.mean())
     if share == 1:
-        raise ValueError("mask marks every voxel as missing: nothing is left to learn from")
+        raise ValueError("mask marks every voxel as missing: there is nothing to fill from")
     if share > LARGEST_MISSING_SHARE:
         raise ValueError(
             f"mask marks {share:.1%} of the voxels as missing; True means missing: "
@@ -88,7 +88,7 @@ def measured_counts(
 ) -> NDArray[np.floating]:
     """A float copy of `counts` with exactly the measured values, and 0 in missing voxels.
 
-    Frame by frame, so that nothing of the size of the stack is made but the result.
+    Frame by frame, so that the result is the only array of the stack's size.
     """
     integer = counts.dtype.kind in "iu"
     flag = np.iinfo(counts.dtype.name).max if integer else np.inf
@@ -134,8 +134,8 @@ def measured_counts(
 
 
 def empty_frames(mask: NDArray[np.bool_]) -> list[str]:
-    """What is to be said of frames that are wholly missing."""
+    """Notes on frames that are entirely missing."""
     empty = np.flatnonzero(mask.all(axis=(1, 2)))
     if not empty.size:
         return []
-    return [f"{empty.size} frames are wholly missing: they are filled from their neighbours"]
+    return [f"{empty.size} frames are entirely missing: they are filled from their neighbours"]

@@ -1,4 +1,4 @@
-"""Where the work is: boxes around the gaps, each answering for the missing voxels it owns."""
+"""Boxes around the gaps, in which they are filled; each fills the missing voxels that it owns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_VOXELS = 2**23
 """A longer band is cut into overlapping pieces, so that memory does not grow with the stack."""
 
 Fades = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-"""Voxels over which a band gives way to its neighbours, at both ends of each axis of its core."""
+"""Voxels over which a band's weight falls to 0, at both ends of each axis of its core."""
 
 ABRUPT: Fades = ((0, 0), (0, 0), (0, 0))
 
@@ -34,10 +34,10 @@ class Band:
     slices
         The box, margin included.
     own
-        bool, the box's shape: the missing voxels that this band answers for. Other missing voxels
-        in the box (of a crossing gap) are unknown to it and answered for by their own bands.
+        bool, the box's shape: the missing voxels that this band fills. Other missing voxels
+        in the box (of a crossing gap) are unknown to it and filled by their own bands.
     profiles
-        How much its word counts along each axis, where it shares voxels with others.
+        Weights of its fill along each axis, where it shares voxels with other bands.
     """
 
     slices: Box
@@ -45,7 +45,7 @@ class Band:
     profiles: tuple[NDArray[np.float32], ...]
 
     def weight(self, part: Box = (slice(None), slice(None), slice(None))) -> NDArray[np.float32]:
-        """How much its word counts in (a part of) the box: 0 where it doesn't answer."""
+        """Weight of its fill in (a part of) the box: 0 in voxels that it does not own."""
         first, second, third = (p[s] for p, s in zip(self.profiles, part, strict=True))
         weight: NDArray[np.float32] = (
             self.own[part] * first[:, None, None] * second[:, None] * third
@@ -63,7 +63,7 @@ def bands(
     """Cover the missing voxels with boxes that have `margin` voxels of surroundings.
 
     A gap that crosses the stack (rows, columns or whole frames) becomes a slab over its full
-    extent; what is left (blocks, dead super-columns, single pixels) gets a box around each cluster.
+    extent; the others (blocks, dead super-columns, single pixels) get a box around each cluster.
     A voxel where gaps cross is owned by each of them, one where a long band was cut by both pieces.
 
     Parameters
@@ -101,7 +101,7 @@ def _planes(mask: NDArray[np.bool_], axis: int) -> Iterator[slice]:
 
 
 def _clusters(rest: NDArray[np.bool_], margin: int) -> Iterator[Box]:
-    """Boxes around clusters of missing pixels; pixels that would share their margins are one."""
+    """Boxes around clusters of missing pixels; pixels whose margins overlap are one cluster."""
     pixels = rest.any(axis=0)
     if not pixels.any():
         return
@@ -120,7 +120,7 @@ def _cut(
     max_voxels: int,
     fades: Fades = ABRUPT,
 ) -> Iterator[Band]:
-    """Give `core` its margin; while it is too large, halve it along its longest axis.
+    """Add the margin to `core`; while the box is too large, halve it along its longest axis.
 
     The halves overlap and fade into each other, so that no seam shows.
     """
@@ -166,7 +166,7 @@ def _cut(
 
 
 def held_in(box: Box, marked: NDArray[np.bool_]) -> Box | None:
-    """The part of a box that holds what is marked in it (bool, the box's shape); None if nothing is."""
+    """The part of a box around what is marked in it (bool, the box's shape); None if nothing is marked."""
     found = ndimage.find_objects(marked.view(np.int8), max_label=1)[0]
     if found is None:
         return None
@@ -177,7 +177,7 @@ def held_in(box: Box, marked: NDArray[np.bool_]) -> Box | None:
 
 
 def _profile(length: int, core: slice, fade: tuple[int, int]) -> NDArray[np.float32]:
-    """1 within the core, falling in a straight line over the fades at its ends."""
+    """1 within the core, falling linearly over the fades at its ends."""
     place = np.arange(length)
     left = (place - core.start + 1) / (fade[0] + 1)
     right = (core.stop - place) / (fade[1] + 1)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Linear = Callable[["Tensor"], "Tensor"]
 
 CLOSE = 3e-4
-"""Share of the squared remainder at which a solution is good enough."""
+"""Share of the squared residual at which the iteration ends."""
 
 
 def solve(operator: Linear, right: Tensor, steps: int, condition: Linear = torch.clone) -> Tensor:
@@ -28,7 +28,7 @@ def solve(operator: Linear, right: Tensor, steps: int, condition: Linear = torch
     steps
         Applications of `operator`, at most.
     condition
-        About its inverse, symmetric and positive definite.
+        Preconditioner: approximately the operator's inverse, symmetric and positive definite.
     """
     solution = torch.zeros_like(right)
     remainder = right.clone()

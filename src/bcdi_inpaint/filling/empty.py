@@ -1,4 +1,4 @@
-"""Where nothing is: missing voxels whose surroundings hold no signal get their local mean at once."""
+"""Empty regions: missing voxels whose surroundings have no signal get the local mean, without kriging."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 BLOCK = 8
-"""Edge of the blocks in voxels that are looked at."""
+"""Edge of the blocks in voxels that are checked for a signal."""
 
 SIGNAL = 0.05
 """Mean counts of a voxel from which a block holds a signal."""
 
 NEAR = 2
-"""Blocks around a signal that are not empty: kriging and the network look as far."""
+"""Blocks around a signal that are not empty: kriging and the network use surroundings this far."""
 
 FURTHEST = 6
-"""The same for wide gaps, inside which a signal further away still shows."""
+"""The same for wide gaps, where a signal further away still matters."""
 
 MEASURED = 64
-"""Voxels of a block that must be measured for it to tell."""
+"""Voxels of a block that must be measured to call it empty."""
 
 
 STRUCTURE = 0.5
-"""Standard deviation of an empty part's rate, as a share of it."""
+"""Standard deviation of the rate in an empty region, as a share of it."""
 
 
 def fill_empty(intensity: NDArray[np.floating], sigma: NDArray[np.float32], mask: Bools) -> Bools:
-    """Fill the missing voxels that lie in empty parts.
+    """Fill the missing voxels that lie in empty regions.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def fill_empty(intensity: NDArray[np.floating], sigma: NDArray[np.float32], mask
 
     Returns
     -------
-    The missing voxels that are left, bool of the same shape.
+    The missing voxels that are still to be filled, bool of the same shape.
     """
     counts, measured = _sums(intensity, mask)
     telling = measured >= MEASURED

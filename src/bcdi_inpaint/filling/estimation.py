@@ -1,4 +1,4 @@
-"""What a scan tells about each of its bands: texture, symmetry, the band's Friedel twin."""
+"""Estimated once from a whole scan, for all its bands: texture, symmetry, Friedel twins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
-    """What kriging and the network are told besides a band's own voxels.
+    """What kriging and the network use besides a band's own voxels.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """What is found out once of a whole scan.
+    """What is estimated once from a whole scan.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Estimate:
 
     @property
     def mirroring(self) -> Symmetry | None:
-        """The symmetry, if it is about voxels of the very stack that is filled."""
+        """The symmetry, if twins lie in the same stack that is filled."""
         return self.symmetry if self.part is None else None
 
     def of_part(
@@ -105,7 +105,7 @@ class Estimate:
     def around(
         self, stack: NDArray[np.floating], mask: NDArray[np.bool_], box: Box
     ) -> Surroundings:
-        """What a band is told.
+        """The surroundings of a band.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Fourier transforms of boxes: grids with room between opposite faces."""
+"""Fourier transforms of boxes, on grids padded with zeros."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 Shape = tuple[int, ...]
 
 
-def grid_for(shape: Shape, room: int) -> Shape:
-    """Sizes that FFTs like, with at least `room` voxels between opposite faces."""
-    return tuple(fft.next_fast_len(n + room, real=True) for n in shape)
+def grid_for(shape: Shape, padding: int) -> Shape:
+    """Sizes that are fast for FFTs, with at least `padding` voxels between opposite faces."""
+    return tuple(fft.next_fast_len(n + padding, real=True) for n in shape)
 
 
 def embedded(box: Tensor, grid: Shape) -> Tensor:

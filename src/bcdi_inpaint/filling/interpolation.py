@@ -1,4 +1,4 @@
-"""Plain interpolations: the baselines that every other method has to beat.
+"""Plain interpolations, the baselines of every other method.
 
 Nearest, linear, cubic and biharmonic work plane by plane (one frame at a time, as an image-processing
 package would), and on log(1 + counts): between a Bragg peak and its surroundings counts change by
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
     PlaneFill = Callable[[Floats, Bools], Floats]
 
 RIM = 2
-"""Measured pixels around a gap that a linear interpolation can depend on (one would do)."""
+"""Measured pixels around a gap that a linear interpolation can depend on (one would be enough)."""
 
 CUBIC_RIM = 6
 """The same for the cubic: gradients are estimated from neighbours of neighbours."""
 
 REACH_MAX = 16
-"""The largest reach of the inverse-distance mean, and so its margin."""
+"""Largest reach of the inverse-distance mean, and its margin."""
 
 LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 20)
-"""Distances, in pixels, at which `spread` looks how much measured voxels differ."""
+"""Distances, in pixels, at which `spread` compares measured voxels."""
 
 WINDOW = 17
 """Edge, in voxels, of the cube over which `spread` averages."""
@@ -128,7 +128,7 @@ def spread(
     far = gap_distance[mask].max(initial=1)
     lags = [lag for lag in LAGS if lag <= max(far, 1)]
     structure = np.stack([_structure(root, mask, lag)[mask] for lag in lags])
-    # Differences grow with distance; an average over few pairs must not say otherwise.
+    # Differences grow with distance; averages over few pairs may not show it.
     structure = np.maximum.accumulate(structure, axis=0)
     at = np.interp(gap_distance[mask], lags, np.arange(len(lags)))
     low = at.astype(np.intp)
@@ -159,7 +159,7 @@ def _structure(root: NDArray[np.float32], mask: Bools, lag: int) -> NDArray[np.f
     mean = total.sum() / max(pairs.sum(), 1)
     total = ndimage.uniform_filter(total, WINDOW, mode="constant")
     pairs = ndimage.uniform_filter(pairs, WINDOW, mode="constant")
-    # Where the window holds less than one pair, the band's mean stands in.
+    # Where the window has less than one pair, the band's mean is used.
     enough = pairs * WINDOW**3 > 0.5
     local: NDArray[np.float32] = np.where(enough, total / np.where(enough, pairs, 1), mean)
     return local.astype(np.float32)

@@ -1,8 +1,8 @@
-"""Log-kriging: the gap as a Gaussian field whose spectrum the same pattern tells.
+"""Log-kriging: the gap as a Gaussian field whose spectrum is estimated from the same pattern.
 
-z = log(1 + counts) minus its local mean is taken as a stationary Gaussian field seen through
-noise. Its covariance, the texture, is estimated from the measured voxels around the Bragg peak; its
-posterior mean close to the gap is turned into expected counts.
+z = log(1 + counts) minus its local mean is treated as a stationary Gaussian field, measured with noise. Its
+covariance, the texture, is estimated from the measured voxels around the Bragg peak; its posterior mean close
+to the gap is turned into expected counts.
 
 Where the scan's symmetry is believed there are two fields: the gap's, and the one that was measured at
 its mirror image. For each wave their covariance is S (1, r; r, 1), with S the texture's spectrum and r the
@@ -40,18 +40,18 @@ NOISE = 0.4
 Noise that follows the counts gives the same fills, within .0005 of their correlation."""
 
 LEAST_SIGMA = float((2 * np.sqrt(np.pi) * NARROW) ** -3)
-"""Where nothing was counted the rate is known to one count in the local mean's volume, no better."""
+"""Where nothing was counted, the rate is known only to one count in the volume of the local mean."""
 
 HEADROOM = float(np.log(2))
 """The fill may exceed the brightest measured voxel around by this factor (in log), no more.
 Without a bound, kriging overshoots 4 to 50 times where a gap comes close to the Bragg peak."""
 
 OUTLIER = 3.0
-"""Standard deviations, of the field and of the noise, at which the twin's texture is cut off: a hot pixel
-or another crystal's peak mirrors into good places."""
+"""Standard deviations, of the field and of the noise, to which the twin's texture is limited: a hot pixel or
+another crystal's peak may lie at the mirror image."""
 
 FAR_FROM_PAIRS = 0.01
-"""Share of the wide Gaussian on measured pairs below which they tell little of the halves' difference."""
+"""Share of the wide Gaussian on measured pairs below which the halves' difference is not trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class LogField:
     value
         Posterior mean within the bound; the local mean further than `REACH` from the gap.
     mean
-        The local mean that kriging works on top of.
+        The local mean, to which kriging adds.
     error
         One draw from the posterior's error, or None.
     twin
@@ -92,7 +92,7 @@ def fill(
     mask
         bool of the same shape, True = missing.
     surroundings
-        What the scan tells about the band.
+        Texture, symmetry and twin.
     iterations
         Steps of conjugate gradients.
     """
@@ -105,7 +105,7 @@ def fill(
         draw=True,
     )
     assert field.error is not None
-    # One draw of the error, smoothed over the gap, stands for its variance.
+    # The square of one draw of the error, smoothed over the gap, estimates its variance.
     weight = ndimage.gaussian_filter(mask.astype(np.float32), NARROW, truncate=3)
     squares = np.where(mask, field.error.numpy() ** 2, 0).astype(np.float32)
     variance = ndimage.gaussian_filter(squares, NARROW, truncate=3) / np.maximum(weight, 1e-3)
@@ -137,7 +137,7 @@ def krige(
     iterations
         Steps of conjugate gradients.
     draw
-        Draw from the posterior's error too, at half the cost again.
+        Draw from the posterior's error, too, which takes half as long again.
     """
     known = (~mask).float()
     logs = torch.log1p(stack)
@@ -150,7 +150,7 @@ def krige(
     value = seen.mean + given.mean(seen.residual, prior.mean)
     error = None
     if draw:
-        # The field is less lively where there are no counts than where there are fringes.
+        # The field varies less where there are no counts than where there are fringes.
         lively = gaussian(seen.residual.square(), NARROW) / gaussian(known, NARROW).clamp_min(1e-4)
         error = given.error(torch.Generator().manual_seed(0))
         error *= (lively / texture.variance).clamp(0, 1).sqrt()
@@ -192,7 +192,7 @@ def _with_twin(logs: Tensor, known: Tensor, twin: Twin, variance: float) -> _See
     opposite = torch.log1p(twin.stack)
     there = local_mean(opposite, twin.known)
     pairs = known * twin.known
-    # Strain makes one half brighter than the other: measured pairs tell by how much.
+    # Strain makes one half brighter than the other; measured pairs show by how much.
     apart = gaussian((logs - opposite) * pairs, WIDE) / (gaussian(pairs, WIDE) + FAR_FROM_PAIRS)
     # Where the gap is, the twin carries the local mean.
     shown = torch.where(known > 0, logs, opposite + apart)
@@ -212,11 +212,11 @@ def _with_twin(logs: Tensor, known: Tensor, twin: Twin, variance: float) -> _See
 def _told_by_twin(
     texture: Texture, twin: Twin, opposite: Tensor, mask: Tensor, noise: float
 ) -> Prior:
-    """What is expected of a band once its twin has been seen.
+    """The prior of a band, given its twin.
 
-    For each wave the covariance of the band with its twin is r S: a twin that was measured everywhere
-    tells r S / (S + N) of itself, and takes that share of r S from the band's variance. Where a part of
-    the gap has no twin, that part of it stays.
+    For each Fourier component the covariance of the band with its twin is r S. A twin that was measured
+    everywhere contributes r S / (S + N) of itself to the mean, and reduces the band's variance by that share
+    of r S. Where a part of the gap has no twin, the variance is reduced less, by that part.
     """
     shape = tuple(opposite.shape)
     grid = grid_for(shape, PAD)
@@ -231,7 +231,7 @@ def _told_by_twin(
         whole, coherence, told = weight(grid)
         return whole * (1 - share * coherence * told)
 
-    # The centre misses the grid by a fraction of a voxel.
+    # The centre is not exactly on the grid.
     told = weight(grid)[2] * shift(grid, symmetry.offset, opposite.device).conj()
     mean = inverse(forward(embedded(opposite, grid)) * told, grid)
     return Prior(corner(mean, shape), spectrum)

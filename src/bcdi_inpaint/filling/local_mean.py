@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 WIDE, NARROW = 16.0, 5.0
-"""Standard deviations (voxels) of the Gaussians that make the local mean: the narrow one refines the
-wide one, and leaves it alone far inside a wide gap."""
+"""Standard deviations (voxels) of the Gaussians that make the local mean: the narrow one refines the wide
+one, except far inside a wide gap."""
 
 FAR_FROM_DATA = 0.05
-"""Share of the narrow Gaussian's weight on known voxels below which it has little to say."""
+"""Share of the narrow Gaussian's weight on known voxels below which it is hardly used."""
 
 
 def local_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -32,8 +32,8 @@ def local_mean(values: Tensor, weight: Tensor) -> Tensor:
 def gaussian(field: Tensor, width: float) -> Tensor:
     """Convolve the last three axes with a Gaussian of standard deviation `width` voxels.
 
-    Beyond the box is nothing. One small matrix product an axis, which beats FFTs on padded grids
-    up to some hundred voxels.
+    Outside of the box is 0. One small matrix product for each axis: faster than FFTs on padded grids up to
+    some hundred voxels.
     """
     first, second, third = (_kernel(n, width, field.device) for n in field.shape[-3:])
     smooth = torch.matmul(second, field @ third)

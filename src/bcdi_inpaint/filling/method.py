@@ -1,4 +1,4 @@
-"""What a way of filling is made of."""
+"""What makes a method of filling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Fill(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way of filling; an entry in ``bcdi_inpaint.filling.methods.REGISTRY``.
+    """A method of filling; an entry in ``bcdi_inpaint.filling.methods.REGISTRY``.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Method:
         ``(frame, row, col)``, not negative, 0 in missing voxels; `mask` bool of the same shape,
         True = missing, with at least one measured voxel. Both are copies made for it.
     margin
-        Voxels of surroundings that `fill` wants around a gap; None if it wants the whole stack.
+        Voxels of surroundings that `fill` needs around a gap; None if it needs the whole stack.
     options
         Names and defaults of what `fill` takes.
     learned
@@ -44,8 +44,8 @@ class Method:
     voxels
         Larger bands are cut; as much as `fill` may hold in memory at once.
     estimate
-        ``estimate(stack, mask, twin=...)``: what is found out once, from the whole stack; `fill` then takes
-        `surroundings` too, made of it for each band. None where nothing is.
+        ``estimate(stack, mask, twin=...)``: what is estimated once, from the whole stack; `fill` then also
+        takes `surroundings`, made from it for each band. None if nothing is estimated.
     at_once
         Bands that are filled in parallel on the CPU; more than one only where torch does the work.
     """

@@ -1,4 +1,4 @@
-"""Volumes turned about a point, voxel by voxel."""
+"""Volumes mirrored at a point, voxel by voxel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bands filled in parallel: two that have a thread each are done sooner than one that has two."""
+"""Bands filled in parallel: two with a thread each are faster than one after the other with two."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def in_parallel(
 ) -> Iterator[Result]:
     """What `do`, which works in torch on the CPU, makes of each item, in their order.
 
-    Items that are worked on at once share torch's threads evenly, and so in the same way each time:
-    how many threads add up a sum decides its last bits. No more than ``at_once + 1`` results are held.
+    Items in parallel share torch's threads evenly, and always in the same way, since the number of
+    threads that add up a sum decides its last bits. No more than ``at_once + 1`` results are held.
     """
     if at_once > 1:
         import torch
@@ -43,4 +43,6 @@ def in_parallel(
             while running:
                 yield running.popleft().result()
     finally:
-        torch.set_num_threads(threads)  # new threads take what was set last, in whatever thread
+        torch.set_num_threads(
+            threads
+        )  # new threads take the number that was set last, in any thread

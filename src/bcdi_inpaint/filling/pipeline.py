@@ -1,4 +1,4 @@
-"""``inpaint``: the contract every method is held to."""
+"""``inpaint``: arguments, estimation, self-check, filling."""
 
 from __future__ import annotations
 
@@ -68,9 +68,10 @@ def inpaint(
         Use what was measured at the gap's mirror image through the Bragg peak, as far as the scan's own
         measured pairs show that it can be believed. For ``"patching"`` and ``"kriging"``.
     self_check
-        Fill artificial gaps first; where the patching model loses to kriging there, kriging fills.
+        Fill artificial gaps first; if the patching model is worse than kriging there, kriging fills.
     estimate
-        What `estimate` made of a brighter part of the same scan; by default it is made of this stack.
+        What `estimate_scan` made from a brighter part of the same scan; by default it is made from this
+        stack.
     **options
         What the method takes: `model` for ``"patching"`` (a shipped model's name or the path of a
         weights file), `iterations` for ``"kriging"``, `reach` and `exponent` for
@@ -110,8 +111,8 @@ def inpaint(
         if estimate is None:
             estimate = _estimated(method, intensity, missing, twin=twin)
         if self_check:
-            told = estimate or _estimated("kriging", intensity, missing, twin=twin)
-            check = _check(intensity, missing, method, settings, told, notes)
+            known = estimate or _estimated("kriging", intensity, missing, twin=twin)
+            check = _check(intensity, missing, method, settings, known, notes)
         if check is not None and check.verdict == Verdict.KRIGING_INSTEAD:
             method, settings = "kriging", dict(method_named("kriging").options)
         _fill(intensity, sigma, missing, method_named(method), settings, estimate)
@@ -143,7 +144,7 @@ def inpaint(
 def estimate_scan(
     stack: ArrayLike, mask: ArrayLike, method: str = DEFAULT, *, twin: bool = True
 ) -> Estimate | None:
-    """What a method finds out once of a scan, to fill other parts of it with.
+    """What a method estimates once from a scan, to fill other parts of it.
 
     Parameters
     ----------
@@ -188,11 +189,11 @@ def _fill(
         work = bands(mask, method.margin, max_voxels=method.voxels, wanted=wanted)
 
     def fill(band: Band) -> Fill:
-        around = mask[band.slices].copy()
+        unknown = mask[band.slices].copy()
         # The voxels of other bands may be filled already: here they are unknown.
-        known = np.where(around, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
-        told = _told(method, estimate, intensity, mask, band.slices)
-        return method.fill(known, around, **options, **told)
+        known = np.where(unknown, 0, intensity[band.slices]).clip(min=0).astype(np.float32)
+        around = _surroundings(method, estimate, intensity, mask, band.slices)
+        return method.fill(known, unknown, **options, **around)
 
     at_once = method.at_once if options.get("device", "cpu") == "cpu" else 1
     for band, (rate, deviation) in zip(work, in_parallel(fill, work, at_once), strict=True):
@@ -201,14 +202,14 @@ def _fill(
         sigma[band.slices][band.own] += deviation[band.own] * share
 
 
-def _told(
+def _surroundings(
     method: Method,
     estimate: Estimate | None,
     intensity: NDArray[np.floating],
     mask: Bools,
     box: Box,
 ) -> dict[str, Surroundings]:
-    """What a method that estimates takes besides its options."""
+    """The argument `surroundings` of a method that takes it."""
     if method.estimate is None or estimate is None:
         return {}
     return {"surroundings": estimate.around(intensity, mask, box)}
@@ -243,7 +244,7 @@ def _check(
     notes: list[str],
 ) -> SelfCheck | None:
     if method_named(method).margin is None:
-        notes.append(f"no self-check: {method} wants the whole stack")
+        notes.append(f"no self-check: {method} needs the whole stack")
         return None
     gaps = artificial_gaps(intensity, mask, estimate.mirroring if estimate else None)
     if not gaps:
@@ -256,8 +257,8 @@ def _check(
     def predict(name: str, gap: ArtificialGap) -> Counts:
         unknown = hidden[gap.box].copy()
         known = np.where(unknown, 0, intensity[gap.box]).clip(min=0).astype(np.float32)
-        told = _told(method_named(name), estimate, intensity, hidden, gap.box)
-        return method_named(name).fill(known, unknown, **options[name], **told).rate
+        around = _surroundings(method_named(name), estimate, intensity, hidden, gap.box)
+        return method_named(name).fill(known, unknown, **options[name], **around).rate
 
     return check_fill(
         intensity,

@@ -1,7 +1,7 @@
-"""The posterior of a stationary Gaussian field that is seen in some voxels through white noise.
+"""The posterior of a stationary Gaussian field that is measured in some voxels, with white noise.
 
-A gap that crosses the whole box is solved wave by wave along it and exactly across it, from the planes
-on both sides: `Slab`. For a gap of another shape conjugate gradients run over the box: `FreeForm`.
+For a gap that crosses the whole box, each Fourier component along the gap is solved exactly from the planes
+on both sides: `Slab`. A gap of another shape is solved by conjugate gradients over the box: `FreeForm`.
 """
 
 from __future__ import annotations
@@ -25,35 +25,36 @@ if TYPE_CHECKING:
     Spectrum = Callable[[Shape], Tensor]
 
 REACH = 8
-"""Voxels around a gap that the posterior is conditioned on. Those beyond make it worse: the field is
-stationary near by only."""
+"""Voxels around a gap that the posterior is conditioned on. Those further away make it worse, since the field
+is stationary only locally."""
 
 PAD = 16
-"""Voxels of unknown field between opposite faces, which the FFT makes neighbours."""
+"""Voxels of padding between opposite faces of the box, which are neighbours for the FFT."""
 
-WHOLE = 0.95
-"""Share of a plane that is missing where it belongs to a slab."""
+CROSSING = 0.95
+"""Share of a plane's voxels that are missing from which it belongs to a slab."""
 
 HOLES = 0.3
 """Share of the planes beside a slab that may be missing."""
 
 SLAB_STEPS = 40
-"""Steps for what the planes beside a slab lack: other gaps that cross it, dead pixels, the box's ends."""
+"""Steps that account for voxels missing in the planes beside a slab: crossing gaps, dead pixels, the box's
+ends."""
 
 
 NEGLIGIBLE = 1e-3
-"""Power of a wave, as a share of the noise, from which nothing is learned."""
+"""Power of a Fourier component, as a share of the noise, below which it is left out."""
 
 
 class Prior(NamedTuple):
-    """What is expected of the field in a box: mean ``(frame, row, col)``, power spectrum on a grid."""
+    """The prior of the field in a box: mean ``(frame, row, col)``, power spectrum on a grid."""
 
     mean: Tensor
     spectrum: Spectrum
 
 
 class Posterior(Protocol):
-    """Of the field in a box, given what was measured there."""
+    """The posterior of the field in a box, given what was measured there."""
 
     def mean(self, data: Tensor, before: Tensor) -> Tensor:
         """Posterior mean in the gap and close to it, 0 elsewhere.
@@ -69,7 +70,7 @@ class Posterior(Protocol):
     def error(self, generator: torch.Generator) -> Tensor:
         """One draw from the posterior's error.
 
-        The error made on a field and noise of one's own has the posterior's distribution.
+        The error of the solution for a simulated field with simulated noise has the posterior's distribution.
         """
 
 
@@ -79,7 +80,7 @@ def posterior(known: Tensor, spectrum: Spectrum, noise: float, steps: int) -> Po
     Parameters
     ----------
     known
-        float32 ``(frame, row, col)``, 1 where the field was seen, 0 elsewhere.
+        float32 ``(frame, row, col)``, 1 where the field was measured, 0 elsewhere.
     spectrum
         The field's power spectrum on a grid.
     noise
@@ -87,7 +88,7 @@ def posterior(known: Tensor, spectrum: Spectrum, noise: float, steps: int) -> Po
     steps
         Of conjugate gradients, for a gap that doesn't cross the box.
     """
-    missing = [known.movedim(axis, 0).mean((1, 2)) < 1 - WHOLE for axis in range(3)]
+    missing = [known.movedim(axis, 0).mean((1, 2)) < 1 - CROSSING for axis in range(3)]
     axis = max(range(3), key=lambda axis: float(missing[axis].float().mean()))
     gap = missing[axis]
     if gap.any() and not gap.all():
@@ -106,7 +107,7 @@ class Slab:
     axis
         Across the gap.
     box
-        float32 ``(frame, row, col)``: 1 where the field was seen, 0 elsewhere.
+        float32 ``(frame, row, col)``: 1 where the field was measured, 0 elsewhere.
     near
         Indices along `axis` of the gap's planes and of those close to it.
     rim
@@ -182,7 +183,7 @@ class Slab:
         return found.movedim(0, self.axis)
 
     def _waved(self, matrices: Tensor, planes: Tensor) -> Tensor:
-        """Mix planes, wave by wave."""
+        """Mix planes, for each Fourier component."""
         transformed = torch.fft.rfft2(planes)
         mixed = transformed.new_zeros(matrices.shape[1], *transformed.shape[1:])
         waves = transformed.flatten(1)[:, self.waves].t()
@@ -258,7 +259,7 @@ def _error(
 
 
 def _around(known: Tensor) -> Box:
-    """The box around the unknown voxels, with `REACH` around it where there is room."""
+    """The box around the unknown voxels, with `REACH` around it where the box is large enough."""
     first, second, third = (
         slice(max(int(at.min()) - REACH, 0), min(int(at.max()) + 1 + REACH, n))
         for at, n in zip(torch.nonzero(known == 0, as_tuple=True), known.shape, strict=True)

@@ -1,4 +1,4 @@
-"""What a fill is: the stack, its uncertainty, what was filled, and a report of how."""
+"""The result of a fill: the stack, its uncertainty, what was filled, and a report."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Report:
     model_name, model_hash
         The network's name and the sha256 of its weights; empty for methods without one.
     notes
-        Plain sentences on what was unusual (no gap, fallback, frames wholly missing, ...).
+        Plain sentences on what was unusual (no gap, fallback, frames entirely missing, ...).
     self_check
         Figures on artificial gaps, or None where none could be laid.
     centre

@@ -1,4 +1,4 @@
-"""How far to trust a fill: the same method on artificial gaps, laid beside the real ones."""
+"""How far to trust a fill: the same method is tried on artificial gaps beside the real ones."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     Predict = Callable[["ArtificialGap"], NDArray[np.float32]]
 
 MARGIN = 16
-"""Voxels of surroundings that the artificial gaps get on both sides: less than a fill has, so it flatters
-nobody."""
+"""Voxels of surroundings of artificial gaps on both sides: fewer than in a fill, so that the check is not too
+optimistic."""
 
 WINDOW = 40
 """Voxels along a gap that are judged, around the brightest part: a check costs less than the fill."""
 
 ENDS = 6
-"""Voxels by which an artificial gap that was cut from a longer one goes on beyond what is judged."""
+"""Voxels by which an artificial gap that was cut from a longer one extends beyond the judged part."""
 
 GAPS = 2
-"""Real gaps, the largest ones, that get an artificial copy."""
+"""Number of real gaps, the largest ones, that get an artificial copy."""
 
 SPACING = 8
 """Measured voxels between a gap and its copy."""
@@ -49,7 +49,7 @@ CORRELATED = 27.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArtificialGap:
-    """Measured voxels that are filled to see how well that goes.
+    """An artificial gap: measured voxels that are hidden and filled, to compare.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def self_check(
     method
         The one to be checked.
     replaceable
-        Whether kriging may take its place.
+        Whether kriging may replace it.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def artificial_gaps(stack: Floats, mask: Bools, symmetry: Symmetry | None) -> li
 
 
 def hidden_by(mask: Bools, gaps: Iterable[ArtificialGap]) -> Bools:
-    """All that is missing while artificial gaps are filled."""
+    """Everything that is hidden while artificial gaps are filled."""
     hidden = mask.copy()
     for gap in gaps:
         hidden[gap.box] |= gap.hidden
@@ -192,7 +192,7 @@ def _twin_share(mask: Bools, symmetry: Symmetry | None, box: Box, gap: Bools) ->
 def _with_surroundings(
     shape: tuple[int, ...], whole: Box, core: Box, placed: Box, judged: Bools, across: int
 ) -> ArtificialGap:
-    """Give a copy its box; where it was cut from a longer gap it goes on to the box's end."""
+    """Add a box to a copy; one that was cut from a longer gap extends to the box's end."""
     box, inside, reach = [], [], []
     for axis in range(3):
         cut = core[axis] != whole[axis]

@@ -23,14 +23,14 @@ CORRELATION = 12.0
 """Standard deviation (voxels) of the taper on the covariance; longer lags are noise."""
 
 LAGS = 36
-"""Longest lag of the covariance in voxels: little is left of the taper there."""
+"""Longest lag of the covariance in voxels, where the taper is nearly 0."""
 
 SAMPLE = 96
-"""Edge in voxels of the box that the texture is estimated from. What surrounds a gap is too little for
-that: from 24 voxels on either side, a fill of 12 is an eighth further from the noise ceiling."""
+"""Edge in voxels of the box that the texture is estimated from. The gap's surroundings are too few voxels:
+with 24 voxels on either side, a fill of 12 is an eighth further from the noise ceiling."""
 
 WAVELENGTHS = (3.0, 100.0)
-"""Root mean square wavelengths in voxels that are taken for possible."""
+"""Range of root mean square wavelengths in voxels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +78,7 @@ class Texture:
     def wavelengths(self) -> tuple[float, float, float]:
         """Root mean square wavelength in voxels along each axis: some four fringe periods.
 
-        From the covariance's curvature between lags 1 and 2, since lag 0 holds the photons' noise too.
+        From the covariance's curvature between lags 1 and 2, since lag 0 contains the photon noise, too.
         """
         first, second, third = (self._wavelength(axis) for axis in range(3))
         return first, second, third
@@ -105,7 +105,7 @@ class Texture:
 
 
 def sample_of(stack: NDArray[np.floating], mask: NDArray[np.bool_]) -> Sample:
-    """The liveliest `SAMPLE` voxels of a stack along each axis.
+    """The `SAMPLE` voxels of a stack along each axis with the most signal.
 
     Parameters
     ----------
@@ -128,14 +128,14 @@ def texture_of(sample: Sample) -> Texture:
     grid = grid_for(extent, LAGS)
     pairs = inverse(forward(embedded(sample.known, grid)).abs().square(), grid)
     products = inverse(forward(embedded(sample.residual, grid)).abs().square(), grid)
-    # Lags that few pairs of voxels span say nothing.
+    # Lags with few pairs of voxels are left out.
     periodic = products / pairs.clamp_min(1) * (pairs > 1e-3 * pairs.max())
     covariance = lags(periodic, (0, 0, 0), LAGS, extent) * taper(LAGS, CORRELATION)
     return Texture(covariance, float(covariance[LAGS, LAGS, LAGS].clamp_min(1e-6)))
 
 
 def _liveliest(stack: NDArray[np.floating]) -> Box:
-    """Where most log counts are, axis by axis: a hot pixel is no Bragg peak."""
+    """Where most log counts are, axis by axis, so that a hot pixel is not taken for the Bragg peak."""
     frames, rows, cols = stack.shape
     if max(stack.shape) <= SAMPLE:
         return (slice(0, frames), slice(0, rows), slice(0, cols))

@@ -1,4 +1,5 @@
-"""Whether a fill is to be trusted: its self-check, and how much of the scan's counts hangs on it."""
+"""Whether a fill can be trusted, from its self-check and from its uncertainty as a share of the scan's
+counts."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ class Verdict(StrEnum):
     TRUSTED = "trusted"
     DOUBTFUL = "doubtful"
     KRIGING_INSTEAD = "kriging used instead"
-    """A learned method lost to kriging by more than the noise, or by less while its counts were off by twice as much."""
+    """A network was worse than kriging by more than the noise, or by less while its counts were off by twice
+    as much."""
 
 
 CLOSE_TO_CEILING = 0.1
@@ -37,7 +39,7 @@ def judged(
     sigma: NDArray[np.float32],
     mask: NDArray[np.bool_],
 ) -> SelfCheck:
-    """A self-check with its verdict on a whole fill.
+    """A self-check with the verdict on the fill.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ def _objection(check: SelfCheck, of_fill: float, of_all: float) -> str:
     if of_all > DOUBT_OF_ALL:
         return f"{of_all:.0%} of all counts are in doubt: the gap holds much of the Bragg peak"
     if of_fill > DOUBT_OF_FILL:
-        return f"sigma is {of_fill:.0%} of what was filled: little around the gap tells of it"
+        return f"sigma is {of_fill:.0%} of what was filled: its surroundings hardly determine it"
     below = check.pcc_ceiling - check.pcc
     if not below <= CLOSE_TO_CEILING:
         return f"on artificial gaps the PCC of {check.pcc:.3f} is {below:.3f} below the ceiling"

@@ -1,7 +1,8 @@
-"""The centre about which a scan's measured voxels agree with their mirror images, and how far they do.
+"""A scan's centre of symmetry, and how well its measured voxels agree with their mirror images.
 
 Without strain a Bragg peak is centrosymmetric, I(c + d) = I(c - d): what a gap hides was measured at its
-mirror image, its Friedel twin. Strain takes away a part of that, which the scan's own measured pairs tell.
+mirror image, its Friedel twin. Strain removes a part of that symmetry; how much is estimated from measured
+pairs of voxels.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
     Place = tuple[float, float, float]
 
 SEARCH = 12
-"""Voxels around the bright core within which the centre is looked for."""
+"""Voxels around the bright core within which the centre is searched."""
 
 NEAR_CORE = 6.0
-"""Voxels that a centre may be from the bright core along each axis; further ones are chance."""
+"""Largest distance in voxels of a centre from the bright core along each axis; further ones are chance."""
 
 REACH = 40
 """Voxels around the bright core that are compared with their mirror images."""
@@ -53,16 +54,16 @@ SPECKLE = 27.0
 EVIDENCE, LEAD, LEAD_SHARE = 60.0, 20.0, 0.2
 """A centre is believed if its log likelihood ratio against no symmetry at all, in independent
 fluctuations, is at least the first, and exceeds that of any centre elsewhere by the second and by this
-share of itself. Found on simulated scans of the training families: `docs/twin.md`."""
+share of itself. Chosen on simulated scans of the training families: `docs/twin.md`."""
 
 ELSEWHERE = 8
-"""Distance in voxels of 2c from which a centre is another one."""
+"""Least distance in voxels of 2c between different centres."""
 
 LEVELS = (0.3, 0.7, 1.2, 2.0, 3.5, 5.0)
-"""Edges of the classes of brightness, local mean log counts, whose pairs are correlated apart."""
+"""Edges of the classes of brightness (local mean log counts) whose pairs are correlated separately."""
 
 FRINGES = (0.7, 5.0)
-"""Brightness from which the coherence is taken: below is noise, above the core."""
+"""Range of brightness from which the coherence is estimated: below is noise, above the core."""
 
 TAPER = 6.0
 """Standard deviation (voxels) of the taper on cross-covariances."""
@@ -71,26 +72,26 @@ LAGS = 18
 """Longest lag of the cross-covariance: three times the taper."""
 
 TRUST = 0.75
-"""Share of the measured coherence that is used: it was taken from brighter places than most of a gap,
-and at the centre that suits it best. The best share in gaps of 6 to 38 px on the measured scan and on
-simulated ones is .6 to 1."""
+"""Share of the measured coherence that is used: it is too high, since it comes from brighter places than most
+of a gap, and from the centre where it is largest. The best share in gaps of 6 to 38 px on the measured scan
+and on simulated ones is .6 to 1."""
 
 LARGEST = 0.95
 
 PRIOR_PAIRS = 500.0
-"""Pairs' worth of the whole scan's correlation in that of each class of brightness."""
+"""Weight of the whole scan's correlation in that of each class of brightness, in pairs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Symmetry:
-    """How a scan mirrors itself.
+    """The symmetry of a scan.
 
     Attributes
     ----------
     centre
         (frame, row, col) in voxels of the stack; the brightest place where no centre is believed.
     believed
-        Whether measured pairs prove it.
+        Whether measured pairs are sufficient evidence for it.
     correlation
         Of the texture at q and at 2c - q, photon noise taken out, 0 to 1; 0 where nothing is believed.
     by_level
@@ -133,9 +134,9 @@ class Symmetry:
         return replace(self, cross=self.cross.to(device), auto=self.auto.to(device))
 
     def coherence(self, grid: Shape) -> Tensor:
-        """Correlation of the field with its mirror image for each wave of a grid, 0 to 1.
+        """Correlation of the field with its mirror image for each Fourier component of a grid, 0 to 1.
 
-        Fringes and the fall-off of their envelope are not equally symmetric.
+        Fringes and their envelope are not equally symmetric.
         """
         assert self.cross is not None
         assert self.auto is not None
@@ -152,14 +153,14 @@ class Symmetry:
 
 
 def shift(grid: Shape, by: Place, device: torch.device) -> Tensor:
-    """What moves a field's content by minus so many voxels, in Fourier space."""
+    """Phase factors that shift a field by minus so many voxels."""
     turns = sum(f * offset for f, offset in zip(frequencies(grid, device), by, strict=True))
     assert isinstance(turns, torch.Tensor)
     return torch.polar(torch.ones_like(turns), 2 * np.pi * turns)
 
 
 def symmetry_of(sample: Sample, wavelengths: Place) -> Symmetry:
-    """Find a scan's centre, and how far its halves agree.
+    """Find a scan's centre, and how well its halves agree.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ def symmetry_of(sample: Sample, wavelengths: Place) -> Symmetry:
 
 
 def without_symmetry(sample: Sample, wavelengths: Place) -> Symmetry:
-    """Nothing believed; the brightest place for a centre."""
+    """No symmetry; the brightest place is the centre."""
     first, second, third = (
         float(s.start + c) for s, c in zip(sample.box, _core(sample), strict=True)
     )
@@ -226,7 +227,7 @@ def _search(sample: Sample, core: list[int], noise: Tensor) -> _Found:
     residual = sample.residual[cut]
     lit = known * (mean > FRINGES[0])
     excess = float(((residual.square() - error) * lit).sum() / lit.sum().clamp_min(1))
-    # A logarithm's fluctuations fade with the counts.
+    # In dim places the logarithm of counts hardly varies.
     signal = max(excess, 0.05) * (-torch.expm1(-mean)).square()
     total = signal + error + 1e-3
     weight = signal / total * known

@@ -63,7 +63,7 @@ def twin_of(
     symmetry
         Of the scan.
     missing
-        bool, what is missing of the box; by default the mask tells.
+        bool, what is missing of the box; by default the mask in it.
     start
         Frame of the scan with which the stack begins.
 

@@ -1,4 +1,4 @@
-"""The patching model: what the network sees, the network, its weights, tuning it to one scan."""
+"""The patching model: features, network, weights, fine-tuning to one scan."""
 
 from .finetuning import FineTuned, finetune
 from .weights import Model, load_model, save_model, shipped_models

@@ -1,4 +1,4 @@
-"""The patching model: a network's correction to a quick kriging, over whole bands in one pass."""
+"""The patching model: a network's correction to kriging, over entire bands in one pass."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fill(
     mask
         bool of the same shape, True = missing.
     surroundings
-        What the scan tells about the band.
+        Texture, symmetry and twin.
     model
         Name of a shipped model or path of a weights file.
     device
@@ -75,14 +75,14 @@ def fill_with(
 
 
 def starting_point(stack: Tensor, mask: Tensor, around: Surroundings) -> tuple[Tensor, Tensor]:
-    """What the network sees of a band, and the expected counts that it corrects.
+    """The network's input for a band, and the expected counts that it corrects.
 
     Parameters
     ----------
     stack, mask
         float32 ``(frame, row, col)``, 0 in missing voxels; bool, True = missing.
     around
-        What the scan tells, on the same device.
+        Texture, symmetry and twin, on the same device.
 
     Returns
     -------

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def choose_device(device: str) -> torch.device:
-    """A CUDA device if there is one and it is wanted, else the CPU; under torchrun one a process."""
+    """The CUDA device if there is one and it is asked for, else the CPU; under torchrun one for each
+    process."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":

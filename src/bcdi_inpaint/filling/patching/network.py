@@ -1,8 +1,8 @@
-"""The patching network: what kriging misses, and how uncertain the fill is.
+"""The patching network: a correction to kriging, and the uncertainty of the fill.
 
-A 3-D U-Net on a space-to-depth stem. It sees the measured voxels, what was measured at their mirror
-images, the mask, the local mean, kriging's field and where each voxel lies about the Bragg peak, and
-corrects the expected counts that kriging starts from. Untrained it changes nothing.
+A 3-D U-Net on a space-to-depth stem. Its inputs are the measured voxels, what was measured at their mirror
+images, the mask, the local mean, kriging's field and each voxel's place relative to the Bragg peak. It
+corrects kriging's expected counts. Untrained, it changes nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from ..kriging import LogField
 
 FINE = ("measured residual", "kriged residual", "mask", "twin's residual", "twin's mask")
-"""Channels of the input that are shown voxel by voxel."""
+"""Channels of the input at full resolution."""
 
 COARSE = ("local mean", "agreement", "distance", "along frames", "along rows", "along cols")
-"""Channels that vary slowly: shown as means of 2 x 2 x 2 voxels. The last three are a unit vector from
+"""Channels that vary slowly: given as means of 2 x 2 x 2 voxels. The last three are a unit vector from
 the peak's centre, in wavelengths of the texture."""
 
 CHANNELS = len(FINE) + len(COARSE)
@@ -34,7 +34,7 @@ STRIDE = 16
 """Inputs are padded to multiples of this."""
 
 SOFTENING = 1.0
-"""Counts added before ratios are taken, as in log(1 + counts): empty regions are not all that matters."""
+"""Counts added before ratios are taken, as in log(1 + counts), so that empty regions don't dominate."""
 
 LEVEL_SCALE = 0.25
 """Brings log counts (0 to 16) to the size of the other inputs."""
@@ -115,14 +115,14 @@ def features(
     symmetry: Symmetry,
     corner: tuple[int, ...],
 ) -> Tensor:
-    """What the network sees: ``(CHANNELS, frame, row, col)``.
+    """The network's input: ``(CHANNELS, frame, row, col)``.
 
     Parameters
     ----------
     stack, mask
         The band, and what is missing of it.
     field
-        What kriging makes of it.
+        Kriging's fill of it.
     twin
         Of the band, if there is one.
     symmetry

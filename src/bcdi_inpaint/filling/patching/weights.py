@@ -1,4 +1,4 @@
-"""Trained networks: safetensors files in the package or of the user's own, checked by their sha256."""
+"""Trained networks: safetensors files, those of the package and the user's own."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Model:
     sha256
         Of the whole file, metadata included.
     metadata
-        What the file says of itself: recipe, curve, commit.
+        The file's metadata: recipe, curve, commit.
     network
         In evaluation mode.
     """
@@ -98,7 +98,7 @@ def _load(path: Path, _changed: int, size: int, device: torch.device) -> Model:
 def _network(widths: list[int], weights: dict[str, torch.Tensor]) -> PatchingNetwork:
     """The network that a file holds.
 
-    It takes no memory beside the file's weights, which must be those of a network of such widths.
+    It needs no memory besides the file's weights, which must have the shapes of a network of these widths.
     """
     if not 0 < len(widths) <= MOST_WIDTHS:
         raise ValueError(f"a network has up to {MOST_WIDTHS} widths, not {len(widths)}")
@@ -152,7 +152,7 @@ def save_model(network: PatchingNetwork, path: Path, metadata: Mapping[str, Any]
     path
         Ends in ``.safetensors``.
     metadata
-        What it saw: recipe, curve, commit. Values that aren't strings are written as JSON.
+        What it was trained on: recipe, curve, commit. Values that aren't strings are written as JSON.
     """
     write_weights(network, path, {**metadata, "widths": network.widths})
 
