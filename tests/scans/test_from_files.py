@@ -123,7 +123,7 @@ def test_a_broken_npz_is_called_broken(tmp_path):
     flipped = whole[:middle] + bytes(255 - byte for byte in whole[middle : middle + 9])
     for content in (b"", whole[:middle], flipped + whole[middle + 9 :]):
         path.write_bytes(content)
-        with pytest.raises(OSError, match=r"scan\.npz is broken or cut short"):
+        with pytest.raises(OSError, match=r"scan\.npz is broken or truncated"):
             from_file(path, mask=False)
 
 

@@ -103,7 +103,7 @@ class TestDetector:
             scan_of(counts(99, 100), detector="maxipix_2x2")
 
     def test_shape_tells_nothing_of_cut_frames(self):
-        with pytest.raises(ValueError, match="cut or binned, so their shape doesn't tell"):
+        with pytest.raises(ValueError, match="cut or binned, so their shape doesn't identify it"):
             scan_of(counts(516, 516), {"roi": [[10, 526], [0, 516]]})
 
 

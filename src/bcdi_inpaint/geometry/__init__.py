@@ -1,9 +1,9 @@
 """Which pixels of a detector are missing, and why. Needs numpy only.
 
-A mask is a bool array, ``(row, col)`` or ``(frame, row, col)``; True means missing. It can come from
-the detector's geometry (`detector`, `recognise`), from a file (`read_mask`), from values that are
-no counts (`flagged`) and from pixels that misbehave (`hot_pixels`, `dead_pixels`); `merge` puts
-them together and keeps account of each one's share.
+A mask is a bool array, ``(row, col)`` or ``(frame, row, col)``; True means missing. It can come from the
+detector's geometry (`detector`, `recognise`), from a file (`read_mask`), from values that are no counts
+(`flagged`) and from pixels that misbehave (`hot_pixels`, `dead_pixels`); `merge` merges them and reports each
+one's share.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Missing pixels that only the data can tell: values that are no counts, hot and dead pixels."""
+"""Missing pixels that are found in the data: values that are no counts, hot and dead pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 BLOCKS = 8
 """Parts of a scan, from its first to its last frame, in which a pixel is judged."""
 BLOCKS_HOT = 6
-"""In so many of them a hot pixel has to stand out, so also far off the Bragg peak."""
+"""Number of these parts in which a hot pixel must be brighter, so that it is also bright far from the Bragg
+peak."""
 HOT_RATIO = 4.0
 """Counts over the neighbours'. Fringes that are sampled by 3 pixels stay below 3."""
 HOT_SIGNIFICANCE = 4.0
@@ -29,10 +30,10 @@ DEAD_EXPECTED = 25.0
 def flagged(frames: NDArray[np.number], *, bits: int | None = None) -> NDArray[np.bool_]:
     """Mark values that are flags instead of counts.
 
-    These are NaN and infinities, negative values (-1 and -2 mark gaps and bad pixels on Pilatus),
-    the highest value of an integer type (detectors write 2**bits - 1 into masked and saturated
-    pixels), and 2**32 - 1 or more in any type. Each value is judged by itself: what the other
-    voxels hold has no say, so that a part of a scan has the flags of the whole.
+    These are NaN and infinities, negative values (-1 and -2 mark gaps and bad pixels on Pilatus), the highest
+    value of an integer type (detectors write 2**bits - 1 into masked and saturated pixels), and 2**32 - 1 or
+    more in any type. Each value is judged alone, whatever the other voxels hold, so that flags don't depend
+    on which part of a scan is read.
 
     Parameters
     ----------

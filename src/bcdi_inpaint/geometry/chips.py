@@ -1,7 +1,7 @@
 """A detector as a grid of equal modules, and the pixels that are missing because of it.
 
 Every monolithic pixel detector follows one rule: ``n`` modules of ``M`` pixels with gaps of ``G``
-pixels between them make ``n * M + (n - 1) * G`` pixels. Three classes of pixels deserve care:
+pixels between them make ``n * M + (n - 1) * G`` pixels. There are three classes of such pixels:
 
 ``dead``
     No sensor there: the gaps, and lines inside a module.
@@ -83,7 +83,7 @@ class Detector:
     key
         Its name in this package (``"maxipix_2x2"``).
     name
-        Its name in the world (``"Maxipix 2x2"``).
+        Its usual name (``"Maxipix 2x2"``).
     module
         What it is made of.
     grid

@@ -60,7 +60,7 @@ def recognise(
     pixel_size: float | None = None,
     sensor: str | None = None,
 ) -> Detector:
-    """Tell the detector from its full, unbinned frame.
+    """Find the detector that makes full, unbinned frames of this shape.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Masks that users bring: npy, npz, tif, edf, HDF5, NeXus, CXI."""
+"""Masks in files: npy, npz, tif, edf, HDF5, NeXus, CXI."""
 
 from __future__ import annotations
 

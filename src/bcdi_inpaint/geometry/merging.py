@@ -1,4 +1,4 @@
-"""One mask out of several, with account of where its pixels come from."""
+"""One mask from several, with the share of each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MissingPixels:
 
 
 def merge(**sources: NDArray[np.bool_] | None) -> MissingPixels:
-    """Put masks together: what any of them marks is missing.
+    """Merge masks: what any of them marks is missing.
 
     >>> merge(geometry=detector("maxipix_2x2").mask(), user=None)  # doctest: +SKIP
 

@@ -41,11 +41,11 @@ def from_documents(
     Parameters
     ----------
     documents
-        They have been fed with the run's documents.
+        The documents of the run so far.
     reading
         As in `bcdi_inpaint.scans.from_run`, and with the same result; files are read from its ``file_roots``.
     retry
-        How patiently to look into files.
+        How often files are read again while frames are absent.
     **options
         Single fields of `ReadingOptions`, before those of ``reading``.
 

@@ -1,9 +1,9 @@
-"""From what a run recorded to a ``RockingScan``: the one way for finished runs and live ones.
+"""From what a run recorded to a ``RockingScan``, for finished and live runs alike.
 
 The rules, each of which leaves a note in the scan's metadata when it had to be applied:
 
 * A point counts if it has both a frame and an Event; frames are paired with Events by ``seq_num``
-  where documents say it, by their order where only Tiled does. What has no partner is left out: a
+  where documents say it, by their order where only Tiled does. Those without a partner are left out: a
   last exposure whose Event never came after an abort, an Event whose frame is missing. A run
   without Events (a fly scan) has all its frames.
 * Of points that were repeated under the same ``seq_num`` (after a pause) the last one counts.
@@ -45,7 +45,7 @@ def assemble(run: RunRecord, points: PointFrames, reading: ReadingOptions) -> Ro
     Raises
     ------
     ValueError
-        If no point is left, the detector can't be told, or a choice is missing or doesn't fit.
+        If no point is left, the detector is not known, or an option is missing or doesn't fit.
     """
     stream = run.streams[points.stream]
     motor, angles, source = _angles(run, points, reading.motor)
@@ -105,7 +105,7 @@ def _readings(
 def _own_mask(
     points: PointFrames, reading: ReadingOptions, stack: tuple[int, ...], notes: list[str]
 ) -> NDArray[np.bool_] | None:
-    """What the detector itself says is missing, if that is asked for and fits."""
+    """The detector's own mask, if it is asked for and fits."""
     own = None if reading.mask is False else points.mask
     if own is not None and own.shape not in (stack, stack[1:]):
         notes.append(f"the file's own mask is {own.shape}, frames are {stack[1:]}: it isn't used")
@@ -236,9 +236,9 @@ def _angles(
 def _detector(
     facts: Facts, shape: tuple[int, int], reading: ReadingOptions, known: ScanMetadata, *, own: bool
 ) -> tuple[geometry.Detector | None, str]:
-    """The detector, if gaps are to come from one; and a note on how it was told.
+    """The detector, if gaps are to come from one; and a note on how it was found.
 
-    It may stay unknown where there is a mask of the frames' `own`.
+    It may stay unknown if the frames have a mask of their `own`.
     """
     if reading.detector is not None:
         return geometry.detector(reading.detector), ""

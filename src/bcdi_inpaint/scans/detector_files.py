@@ -1,4 +1,4 @@
-"""Where detectors' HDF5 files hold their frames, and the mask that they bring along."""
+"""Where the frames and the mask are in detectors' HDF5 files."""
 
 from __future__ import annotations
 

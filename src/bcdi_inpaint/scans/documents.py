@@ -1,7 +1,7 @@
-"""Where the frames of a run are, told from its documents as they come.
+"""Where the frames of a run are, from its documents as they arrive.
 
-The documents may come in any of Bluesky's flavours, split and late in any way; what they say is
-the same in the end. Nothing is read here: see :mod:`bcdi_inpaint.scans.hdf5`.
+The documents may come in any of Bluesky's flavours, split and late in any way; the result is the same. No
+frames are read here: see :mod:`bcdi_inpaint.scans.hdf5`.
 
 bluesky-tiled-plugins' ``RunNormalizer`` and consolidators do the like for Tiled, but number points
 by the index of their datum and count rows as they arrive, so that a point repeated after a pause or
@@ -106,7 +106,7 @@ class RunDocuments(DocumentRouter):
         return news
 
     def forget(self, location: FramesInEvent) -> None:
-        """Let go of frames that the caller keeps itself: they are located no more."""
+        """Forget frames that the caller keeps itself."""
         self._points[location.stream, location.data_key].remove(*location.seq_nums)
 
     def located(self, stream: str, data_key: str) -> tuple[Location, ...]:

@@ -86,7 +86,7 @@ _HANDLED = frozenset(
 
 
 class Reading(NamedTuple):
-    """What stands under a name: a value of whatever type, its unit if one is told, and the full name."""
+    """An entry: a value of any type, its unit if there is one, and its full name."""
 
     value: Any
     unit: str
@@ -95,7 +95,7 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Named values that a run holds beside its frames, the most telling ones first.
+    """Named values that a run holds besides its frames, the most reliable ones first.
 
     Attributes
     ----------
@@ -123,12 +123,12 @@ class Facts:
 
     @classmethod
     def of_detector(cls, run: RunRecord, stream: Stream, data_key: str) -> Facts:
-        """Only what the start document and the detector itself say: the same from its first frame on."""
+        """Only the start document and the detector's configuration, which don't change during the run."""
         own = _own_devices(stream, data_key)
         return cls(run.start, tuple(_configured(device) for device in own.values()))
 
     def find(self, names: Sequence[str]) -> Reading | None:
-        """What stands under the first of ``names`` that is there."""
+        """The entry under the first of ``names`` that exists."""
         for name in names:
             if name in self.start:
                 return Reading(self.start[name], "", name)
@@ -142,7 +142,7 @@ class Facts:
         return None
 
     def text(self, names: Sequence[str]) -> str:
-        """A name in words; empty if there is none."""
+        """A text; empty if there is none."""
         found = self.find(names)
         value = found.value if found else ""
         return value.strip() if isinstance(value, str) else ""
@@ -156,7 +156,7 @@ def scan_metadata(
     frame_shape: tuple[int, int],
     reading: ReadingOptions,
 ) -> ScanMetadata:
-    """What the documents know of a scan.
+    """The metadata that the documents contain.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def scan_metadata(
     frame_shape
         (rows, cols) of a recorded frame.
     reading
-        What it says goes before what the documents say.
+        It has precedence over the documents.
     """
     facts = Facts.of(run, stream, data_key)
     start, notes = RunStart.of(run.start), list[str]()

@@ -168,7 +168,7 @@ def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
             yield arrays
     except (zipfile.BadZipFile, zlib.error) as error:
-        raise OSError(f"{path} is broken or cut short, copy it again: {error}") from error
+        raise OSError(f"{path} is broken or truncated, copy it again: {error}") from error
 
 
 def _read_hdf5(path: Path, dataset: str | None, angles: str | None, largest: int) -> FileContents:

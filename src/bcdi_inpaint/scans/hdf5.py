@@ -58,7 +58,7 @@ def read_frames(
     retry: Retry = ONCE,
     largest: int = LARGEST_STACK,
 ) -> NDArray[np.number]:
-    """Read frames ``[start, stop)`` of a dataset, or as many of them as are there.
+    """Read frames ``[start, stop)`` of a dataset, or as many of them as the file has.
 
     Frames are counted over all leading axes, so that ``(point, frame, row, col)`` counts like
     ``(frame, row, col)``. Attempts go on until all frames are there; after the last one, the frames
@@ -140,7 +140,7 @@ def _frames(
 def _whole_entries(dataset: h5py.Dataset) -> int:
     """Entries along the first axis that lie within the file as far as it is there.
 
-    HDF5 gives zeros, and no error, for what a truncated file lacks if it is opened for SWMR.
+    For data beyond the end of a truncated file that is opened for SWMR, HDF5 gives zeros and no error.
     """
     entries = int(dataset.shape[0])
     if dataset.chunks is None or dataset.is_virtual or dataset.external:

@@ -49,7 +49,7 @@ def choose_image(run: RunRecord, images: Sequence[Image], reading: ReadingOption
     NoImagesError
         If there are none at all.
     ValueError
-        If there are several and it isn't said which, or not the one that is wanted.
+        If there are several and none is chosen, or the chosen one is absent.
     """
     if not images:
         raise NoImagesError("the run has no frames")
@@ -68,7 +68,7 @@ def choose_image(run: RunRecord, images: Sequence[Image], reading: ReadingOption
 
 
 def _known(run: RunRecord, images: list[Image], reading: ReadingOptions) -> list[Image]:
-    """Those of the detector that is to be filled; all of them if that can't be told."""
+    """Those of the detector that is to be filled; all of them if it is not known."""
     named = {image: _key(_own_name(run, image)) for image in images}
     chosen = reading.detector or Facts(run.start, ()).text(DETECTOR_NAMES)
     if key := _key(chosen):
@@ -87,7 +87,7 @@ def _known(run: RunRecord, images: list[Image], reading: ReadingOptions) -> list
 
 
 def _own_name(run: RunRecord, image: Image) -> str:
-    """What the detector itself says that it is."""
+    """The detector's own name, as far as the run records it."""
     stream, key = image
     return Facts({}, Facts.of_detector(run, run.streams[stream], key).devices).text(DETECTOR_NAMES)
 

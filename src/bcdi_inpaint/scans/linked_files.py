@@ -1,7 +1,7 @@
-"""Which other files HDF5 opens for a dataset, told and checked before it does.
+"""Other files that HDF5 would open for a dataset, checked before it does.
 
 A file may lead to others by external links, by virtual datasets and by raw data kept elsewhere, and
-those to more. HDF5 looks for them in several places, the working directory among them, and asks nobody.
+those to more. HDF5 looks for them in several places, the working directory among them, without asking.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def find_dataset(
     Raises
     ------
     OutsideRootsError
-        If reading it would lead elsewhere, or it can't be told where.
+        If reading it would open a file elsewhere, or an unknown one.
     OSError
         If it is not there, or a file on the way can't be read.
     ValueError
@@ -113,7 +113,7 @@ def _steps(path: str) -> list[str]:
 def _check_sources(
     dataset: h5py.Dataset, roots: Sequence[str | Path], checked: dict[tuple[Path, str], bool]
 ) -> None:
-    """Refuse a dataset whose values lie elsewhere.
+    """Refuse a dataset whose values are in files below no root.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def _check_sources(
     roots
         Folders in which all files must lie.
     checked
-        File and name of sources that were looked into -> whether that is finished.
+        File and name of sources that were checked -> whether the check is finished.
     """
     home = Path(dataset.file.filename)
     for name, _, _ in dataset.external or ():

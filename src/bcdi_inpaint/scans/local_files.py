@@ -1,4 +1,4 @@
-"""Files that may be read: below the allowed folders, regular, and whole."""
+"""Files that may be read: below the allowed folders, regular, and complete."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def below(path: Path, roots: Sequence[str | Path]) -> Path:
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what opening may wait for without end, as for somebody who writes into a pipe.
+    """Refuse files that may block when they are opened, as a pipe without a writer does.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def open_hdf5(path: Path, roots: Sequence[str | Path] | None = None) -> Iterator
     OutsideRootsError
         If it doesn't lie there.
     BlockingIOError
-        If who writes it must close it first.
+        If its writer must close it first.
     OSError
         If it can't be opened for another reason.
     ValueError
@@ -129,10 +129,10 @@ def _open(path: Path, *, swmr: bool, locking: bool | None = None) -> h5py.File:
 
 
 def _is_written_for_swmr(path: Path) -> bool:
-    """Whether a writer has a file open to which it may be read along.
+    """Whether a writer has the file open, for SWMR.
 
-    Only then it is opened for SWMR: where a checksum is wrong, HDF5 believes in a writer who is
-    just at it and looks again for ever, holding all of its locks and Python's.
+    Only then it is opened for SWMR. If a checksum is wrong then, HDF5 assumes that the writer is just
+    changing it and reads again for ever, holding all of its locks, and Python's.
 
     Raises
     ------

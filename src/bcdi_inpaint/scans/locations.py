@@ -1,4 +1,4 @@
-"""Where the frames of points are, and which announcement of a point counts."""
+"""Where the frames of points are; of several announcements of a point the last one is used."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FramesInFile:
     uri
         The file.
     dataset
-        Path of the dataset; empty if the frames can't be read along (another kind of file).
+        Path of the dataset; empty if the frames can't be read from the file (not HDF5).
     frames
         Half-open interval of frames in the dataset, ``per_point`` for each point.
     per_point
@@ -93,8 +93,8 @@ Location = FramesInEvent | FramesInFile
 class Locations:
     """Where the points of one data key are: of each, the last announcement.
 
-    Neighbours in a file are one piece, so that a document costs the same however many points it
-    announces.
+    Neighbours in a file are one piece, so that the time for a document does not depend on the number of its
+    points.
     """
 
     def __init__(self) -> None:

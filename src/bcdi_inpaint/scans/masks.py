@@ -25,20 +25,20 @@ def find_detector(
     pixel_size: tuple[float, float] | None = None,
     whole: bool = True,
 ) -> tuple[Detector, str]:
-    """Tell the detector from what a run says of it, else from its frames.
+    """Find the detector by its name in the run, else by the shape of its frames.
 
     Parameters
     ----------
     frame_shape
         (rows, cols) of a frame.
     named
-        What the run calls the detector: a name that geometry knows settles it, any other may help.
+        The detector's name in the run; a name that geometry knows decides, another one may help.
     vendor
         Its maker.
     pixel_size
         (row, col), metres.
     whole
-        Whether frames are neither cut nor binned, so that their shape says something.
+        Whether frames are neither cut nor binned, so that their shape identifies the detector.
 
     Returns
     -------
@@ -48,14 +48,14 @@ def find_detector(
     Raises
     ------
     ValueError
-        If it can't be told, with the candidates.
+        If it is not found, with the candidates.
     """
     if named:
         try:
             return geometry.detector(named), ""
         except ValueError:
             pass  # a name that nobody or several have may still narrow the shape down
-    failure = ValueError("its frames are cut or binned, so their shape doesn't tell")
+    failure = ValueError("its frames are cut or binned, so their shape doesn't identify it")
     for hint in dict.fromkeys((named, vendor, "")) if whole else ():
         try:
             found = geometry.recognise(
@@ -82,7 +82,7 @@ def missing_pixels(
     mask: NDArray[np.bool_] | None = None,
     own: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """Everything that is missing in a stack.
+    """All missing voxels of a stack.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def missing_pixels(
     mask
         ``(row, col)`` or ``(frame, row, col)`` bool: what else is missing.
     own
-        ``(row, col)`` bool: what the detector itself says is missing.
+        ``(row, col)`` bool: the detector's own mask.
 
     Returns
     -------

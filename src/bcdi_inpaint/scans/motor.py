@@ -28,9 +28,9 @@ DEGREES_PER_UNIT = {
 def rocking_motor(start: Document, stream: Stream) -> str | None:
     """The column of ``stream`` that holds the rocking motor's readback, None if there is none.
 
-    The start document says it in ``hints["dimensions"]`` or ``motors``. If it doesn't, the motor is
-    the only column that rises or falls all the time; among several, the only one in degrees. More
-    than one is as good as none: a counter and the ring's current run monotonically, too.
+    The start document says it in ``hints["dimensions"]`` or ``motors``. If it doesn't, the motor is the only
+    column that rises or falls all the time; among several, the only one in degrees. If several remain, none
+    is taken: counters and the ring current are monotonic, too.
     """
     for named in _named(start):
         if named in stream.columns:

@@ -47,7 +47,7 @@ BEAM_COL = Quantity(("beam_center_x",), "pixels", (-1e5, 1e5))
 
 
 def bits_of(facts: Facts, notes: list[str]) -> int | None:
-    """Bits of a pixel in the detector's own images; None if nobody says."""
+    """Bits of a pixel in the detector's own images; None if they are not recorded."""
     found = facts.find(BIT_DEPTH_NAMES)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""How a scan is read: what somebody decides where the scan itself leaves it open."""
+"""How a scan is read: options where the scan itself does not say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DISTANCES = (1e-2, 1e2)
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ReadingOptions:
-    """How a scan is read; what is None follows from the scan.
+    """How a scan is read; None means: as the scan itself says.
 
     Made once, from a command line, a configuration or an operator's toggles, and passed whole.
 
@@ -97,4 +97,4 @@ def _check_range(name: str, value: Any, plausible: tuple[float, float], unit: st
 
 
 AS_RECORDED = ReadingOptions()
-"""Everything as the scan says it."""
+"""All as the scan itself says."""

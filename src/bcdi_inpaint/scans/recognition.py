@@ -24,7 +24,7 @@ class RockingScanRule:
     Attributes
     ----------
     key
-        A start document that has this key decides for itself: filled if its value is true.
+        If a start document has this key, its value decides.
     plans
         Names of plans; empty = any.
     detectors
@@ -46,7 +46,7 @@ ANY_ROCKING_SCAN = RockingScanRule()
 
 
 class SkipReason(StrEnum):
-    """Why a run is none of those that are filled."""
+    """Why a run is not filled."""
 
     NOT_ROCKING = "not a rocking scan"
     TOO_FEW = "too few points"
@@ -56,7 +56,7 @@ class SkipReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Why one run is not filled, and what in it says so."""
+    """Why a run is not filled, with the value that decided."""
 
     reason: SkipReason
     detail: str = ""

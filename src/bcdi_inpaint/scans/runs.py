@@ -42,10 +42,10 @@ def from_run(
 ) -> RockingScan:
     """Read a rocking scan from a run that ``bluesky_tiled_plugins.TiledWriter`` put into Tiled.
 
-    All of Bluesky's flavours will do: frames in the Events, announced by Resource and Datum, or by
-    StreamResource and StreamDatum, in step and in fly scans. An aborted scan gives what is there.
-    What was unusual is said in ``metadata.notes``; see `bcdi_inpaint.scans.assembly` for the
-    rules, and `bcdi_inpaint.scans.facts` for the names under which metadata are looked for.
+    All kinds of Bluesky runs can be read: frames in the Events, announced by Resource and Datum, or by
+    StreamResource and StreamDatum, in step and in fly scans. Of an aborted scan, the points that were
+    measured are read. Anything unusual is listed in ``metadata.notes``; see `bcdi_inpaint.scans.assembly` for
+    the rules, and `bcdi_inpaint.scans.facts` for the names under which metadata are looked for.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _stream(container: Container, children: Mapping[str, Any]) -> Stream:
     if not columns:  # a fly scan: positions may be in a file
         for key, node in children.items():
             if node.structure_family == "array" and node.shape[:1] == (np.prod(node.shape),):
-                with suppress(httpx.HTTPStatusError):  # frames are worth having without them
+                with suppress(httpx.HTTPStatusError):  # frames are useful without them
                     columns[key] = np.asarray(node.read()).ravel()
     return Stream(metadata.get("data_keys", {}), metadata.get("configuration", {}), columns)
 
@@ -175,10 +175,10 @@ def _read(
 
 
 def _refuse_broken_files(node: ArrayClient, roots: Sequence[str | Path]) -> None:
-    """Look into files that lie here, before Tiled does.
+    """Check files on this machine before Tiled reads them.
 
-    Tiled opens what ``TiledWriter`` registers for SWMR, whether or not somebody writes it. Over a
-    file that is cut off HDF5 then waits for ever, and the whole server with it.
+    Tiled opens files that ``TiledWriter`` registers for SWMR, whether or not they are being written. With a
+    truncated file HDF5 then waits for ever, and so does the server.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def _refuse_broken_files(node: ArrayClient, roots: Sequence[str | Path]) -> None
         for asset in source.assets if source.mimetype == HDF5 else []:
             try:
                 path = allowed_path(asset.data_uri, roots)
-            except (OutsideRootsError, ValueError):  # it doesn't lie here
+            except (OutsideRootsError, ValueError):  # it is on another machine
                 continue
             with suppress(FileNotFoundError), open_hdf5(path, roots):
                 pass

@@ -1,4 +1,4 @@
-"""How large a scan may be; asked before memory is taken for it."""
+"""How large a scan may be; checked before memory is allocated."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What start and stop documents say, as plain values, whatever stands in them.
+"""Fields of start and stop documents as plain values, whatever the documents contain.
 
 Documents come from plans, from metadata that users add, over networks and out of databases. What is
-made of their fields (names of nodes, lines of a log, comparisons) must not depend on whether a number
-is one: so they are read here once, and nothing else looks into them.
+made of their fields (names of nodes, lines of a log, comparisons) must not depend on their types: so they are
+read here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RunStart:
     Attributes
     ----------
     uid
-        Of the run; empty if it has none by which it could be found again.
+        Of the run; empty if it has no valid one.
     scan_id, num_points
         Whole numbers; `num_points` is at least 1.
     time
@@ -135,7 +135,7 @@ def plain_scalar(value: object) -> str | bool | int | float | None:
 
 
 def _tried(read: Callable[[object], Value], value: object, default: Value) -> Value:
-    """What `read` makes of `value`; `default` if it resists, as objects with code of their own may."""
+    """`read(value)`; `default` if that raises, as it may for objects with code of their own."""
     try:
         return read(value)
     except Exception:  # noqa: BLE001 (whatever it was, this isn't a value as it should be)
@@ -151,9 +151,9 @@ def _text(value: object) -> str:
     return str.__str__(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def printable(words: str) -> str:
-    """Words that a terminal shows and doesn't obey: without control characters."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in words)
+def printable(text: str) -> str:
+    """The text without control characters, so that it can't command a terminal."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _scalar(value: object) -> int | float | None:

@@ -1,4 +1,4 @@
-"""What a run recorded, before anything is made of it: the same from Tiled and from documents."""
+"""What a run recorded, in the same form from Tiled and from documents."""
 
 from __future__ import annotations
 
@@ -73,10 +73,9 @@ class PointFrames:
     seq_nums
         ``(point,)``, which Event each point belongs to; None if only the order is known.
     notes
-        What was unusual in getting them.
+        Anything unusual about reading them.
     mask
-        bool ``(row, col)`` or ``(frame, row, col)``, what the detector itself says is missing; None if
-        it says nothing.
+        bool ``(row, col)`` or ``(frame, row, col)``, the detector's own mask; None if there is none.
     """
 
     stream: str
