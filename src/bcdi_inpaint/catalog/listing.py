@@ -16,6 +16,8 @@ from tiled.client.container import Container
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bcdi_inpaint.export.layout import NodeMetadata
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -37,7 +39,7 @@ class Listed:
 
     key: str
     family: str
-    metadata: Mapping[str, Any]
+    metadata: NodeMetadata
     specs: tuple[str, ...] = ()
     access_tags: tuple[str, ...] = ()
 

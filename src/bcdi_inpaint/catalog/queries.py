@@ -184,7 +184,7 @@ def open_processed(raw: Container, *, create: bool = True) -> Container:
     KeyError
         If it is absent and not to be created.
     """
-    here: Any = raw.parent
+    here = raw.parent
     for part in FOLDER:
         try:
             here = here[part]

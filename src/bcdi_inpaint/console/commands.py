@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.table import Table
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .handle import Inpaint
 
     Words = Callable[[Inpaint], Iterable[str]]
-    Method = TypeVar("Method", bound=Callable[..., Any])
+    Method = TypeVar("Method", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def command(takes: str = "", words: Words = lambda _: ()) -> Callable[[Method], 
     return register
 
 
-def call(inpaint: Inpaint, line: str) -> Any:
+def call(inpaint: Inpaint, line: str) -> object:
     """Do what a line says.
 
     Returns

@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -142,12 +142,11 @@ class Inpaint:
         self._toggles.set(detector=name)
 
     @command("R0:R1,C0:C1 | around N [M] | all", lambda _: ("around", "all"))
-    def roi(self, *region: Any) -> None:
+    def roi(self, *region: object) -> None:
         """Choose the part of the frames that is filled: rows, columns, or N x M about the peak."""
-        texts = all(isinstance(part, str) for part in region)
-        self._toggles.set(
-            roi=" ".join(region) if texts else region if len(region) > 1 else region[0]
-        )
+        texts = [part for part in region if isinstance(part, str)]
+        whole = " ".join(texts) if len(texts) == len(region) else None
+        self._toggles.set(roi=whole or (region if len(region) > 1 else region[0]))
 
     @command("FILE | none", lambda _: ("none",))
     def mask(self, file: str | Path) -> None:
@@ -232,7 +231,7 @@ class Inpaint:
         """What is chosen."""
         return self._toggles.value
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """What is going on, as plain values."""
         return {
             "toggles": self.toggles.model_dump(),

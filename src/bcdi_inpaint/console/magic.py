@@ -27,7 +27,7 @@ def register(shell: InteractiveShell, inpaint: Inpaint) -> None:
     from IPython.core.completer import SimpleCompletion, context_matcher
     from IPython.core.error import UsageError
 
-    def magic(line: str) -> Any:
+    def magic(line: str) -> object:
         try:
             return commands.call(inpaint, line)
         except (ValueError, OSError) as error:

@@ -8,8 +8,6 @@ metadata are what filling and phase retrieval need.
 # queueserver describes plans by what it finds in the signature, blueapi compares with MsgGenerator.
 # mypy: disable-error-code="type-arg"
 
-from typing import Any
-
 from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky.protocols import Movable, Readable
@@ -28,7 +26,7 @@ def bcdi_rocking_scan(
     sample_angles: dict[str, float] | None = None,
     detector_angles: dict[str, float] | None = None,
     roi: list[list[int]] | None = None,
-    metadata: dict[str, Any] | None = None,
+    metadata: dict[str, object] | None = None,
 ) -> MsgGenerator:
     """Rock a crystal through its Bragg peak, about where the motor stands, and go back there.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcdi_inpaint.live.errors import reason
 
@@ -49,10 +49,10 @@ class RememberedToggles:
         self._changed = changed
         self._changing = threading.RLock()
         self._stamp: int | None = None
-        self._unwritten: dict[str, Any] = {}
+        self._unwritten: dict[str, object] = {}
         """What was changed while the file could not be written."""
 
-    def set(self, **changes: Any) -> None:
+    def set(self, **changes: object) -> None:
         """Change a toggle, in the file and in force, and say so.
 
         While the file can't be written, as on a full disk, it comes into force all the same, and is

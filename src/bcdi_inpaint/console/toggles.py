@@ -75,7 +75,7 @@ class Toggles(BaseModel):
 
     @field_validator("on", "paused", "finetune", mode="before")
     @classmethod
-    def _switch(cls, value: Any) -> bool:
+    def _switch(cls, value: object) -> bool:
         word = str(value).casefold()
         if word not in TRUE + FALSE:
             raise ValueError(f"{value!r} is neither on nor off{nearest(word, ('on', 'off'))}")
@@ -107,7 +107,7 @@ class Toggles(BaseModel):
 
     @field_validator("mask", mode="before")
     @classmethod
-    def _mask(cls, value: Any) -> str:
+    def _mask(cls, value: object) -> str:
         return "" if str(value).casefold() in AUTO else _existing(str(value))
 
     @field_validator("threshold", mode="before")
@@ -123,7 +123,7 @@ class Toggles(BaseModel):
             raise ValueError(f"{value!r} is no PCC: takes 0 to 1, or auto")
         return number
 
-    def changed(self, **changes: Any) -> Toggles:
+    def changed(self, **changes: object) -> Toggles:
         """A copy with these fields changed.
 
         Raises
@@ -164,7 +164,7 @@ class Toggles(BaseModel):
         return "".join(lines)
 
 
-def checked(values: dict[str, Any]) -> Toggles:
+def checked(values: dict[str, object]) -> Toggles:
     """Toggles of these values.
 
     Raises
@@ -202,7 +202,7 @@ def load(path: Path, default: Toggles) -> Toggles:
         raise ValueError(f"{path}: {error}; mend or remove it") from error
 
 
-def change(path: Path, default: Toggles, **changes: Any) -> Toggles:
+def change(path: Path, default: Toggles, **changes: object) -> Toggles:
     """Change what is remembered; what other programs change at the same time is kept.
 
     Returns

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
     from tiled.client.container import Container
+    from tiled.server import SimpleTiledServer
 
     from bcdi_inpaint.filling import Inpainted
 
@@ -88,7 +89,7 @@ def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[Any]:
+def _server(folder: Path) -> Iterator[SimpleTiledServer]:
     try:
         from bcdi_inpaint.catalog.local_server import local_server
     except ImportError as error:
@@ -119,7 +120,7 @@ def _look_up(uri: str, uid: str) -> tuple[Container, Inpainted]:
     return found[0], filled
 
 
-def _stay(server: Any, node: Container, console: Console) -> None:
+def _stay(server: SimpleTiledServer, node: Container, console: Console) -> None:
     """Leave the server running, and say what can be done with it."""
     say(console, f"the filled scan: {in_browser(node, server.api_key)}")
     say(console, f"for PyNX: curl -o scan.cxi '{download(node, 'cxi', server.api_key)}'")

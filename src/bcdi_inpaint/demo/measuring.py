@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
     from tiled.client.container import Container
+    from tiled.structures.core import Spec
 
     from .experiment import Experiment
 
@@ -53,7 +54,7 @@ def measure(
         measuring = progress.add_task("measuring", total=total)
         filling = progress.add_task("filling", total=total)
 
-        def show(name: str, doc: dict[str, Any]) -> None:
+        def show(name: str, doc: dict[str, int]) -> None:
             if name == "event":
                 progress.update(measuring, completed=doc["seq_num"])
             for run in inpainting.status().runs:
@@ -80,7 +81,7 @@ def measure(
     return uid, seconds
 
 
-def _child(parent: Container, key: str, *specs: Any) -> Container:
+def _child(parent: Container, key: str, *specs: Spec) -> Container:
     child: Container = (
         parent[key] if key in parent else parent.create_container(key, specs=list(specs))
     )

@@ -258,13 +258,13 @@ def _volume(group: h5py.Group, name: str, scan: FilledScan, dtype: DTypeLike) ->
     )
 
 
-def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:
+def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: object) -> h5py.Group:
     group = parent.create_group(name)
     group.attrs.update({"NX_class": nx_class, **attributes})
     return group
 
 
-def _quantity(group: h5py.Group, name: str, value: Any, unit: str) -> None:
+def _quantity(group: h5py.Group, name: str, value: object, unit: str) -> None:
     group[name] = value
     group[name].attrs["units"] = unit
 

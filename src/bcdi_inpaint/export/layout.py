@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import DTypeLike
+
+NodeMetadata = Mapping[str, Any]
+"""A node's fields by name, as Tiled gives them: those of `FillMetadata`, and what a newer version has beside."""
 
 DIMS = ("frame", "row", "col")
 INTENSITY, SIGMA, MASK, QUICKLOOK = "intensity", "sigma", "mask", "quicklook"
@@ -103,7 +107,7 @@ class Blocks:
                 )
 
 
-def volume_dtypes(intensity: DTypeLike) -> dict[str, np.dtype[Any]]:
+def volume_dtypes(intensity: DTypeLike) -> dict[str, np.dtype]:
     """Dtypes of the volumes, given that of the intensity."""
     return {INTENSITY: np.dtype(intensity), SIGMA: np.dtype(np.float32), MASK: np.dtype(bool)}
 

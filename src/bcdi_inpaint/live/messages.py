@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bcdi_inpaint.export.layout import NodeMetadata
     from bcdi_inpaint.scans import Skip
 
     from .errors import Fault
@@ -111,7 +112,7 @@ class Done:
 
     uid: str
     path: str
-    metadata: Mapping[str, Any]
+    metadata: NodeMetadata
 
 
 @dataclass(frozen=True, slots=True)

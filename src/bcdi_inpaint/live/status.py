@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bcdi_inpaint.export.layout import NodeMetadata
 
 
 class State(StrEnum):
@@ -97,7 +99,7 @@ class RunStatus:
     started: float | None = None
     stopped: float | None = None
     completed: float | None = None
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: NodeMetadata = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -174,7 +176,7 @@ class Status:
         error = f", last error: {self.last_error}" if self.last_error else ""
         return f"<Status {on} ({worker}): {going_on}; {counts}{error}>"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The same as nested dictionaries and lists of plain values."""
         plain = asdict(self)
         plain["runs"] = list(plain["runs"])

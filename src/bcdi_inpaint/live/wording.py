@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -12,7 +12,7 @@ from bcdi_inpaint.filling import Verdict
 from .status import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from bcdi_inpaint.export.layout import NodeMetadata
 
     from .status import RunStatus, Status
 
@@ -21,7 +21,7 @@ GOOD, BAD, NEUTRAL = "green", "yellow", "cyan"
 """Told apart by words as well."""
 
 
-def verdict(result: Mapping[str, Any], threshold: float | None) -> str:
+def verdict(result: NodeMetadata, threshold: float | None) -> str:
     """How far a fill can be trusted, in a word or two.
 
     Parameters
@@ -82,7 +82,7 @@ def _after(run: RunStatus) -> str:
     return f" {max(run.completed - run.stopped, 0):.1f} s after the last frame"
 
 
-def _figures(result: Mapping[str, Any]) -> str:
+def _figures(result: NodeMetadata) -> str:
     """``PCC 0.95 (kriging 0.94, linear 0.91) ``, of what there is."""
     pcc = result.get("self_check_pcc")
     if pcc is None:

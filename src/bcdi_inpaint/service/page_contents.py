@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tiled.queries import Key
 
@@ -14,10 +14,11 @@ from bcdi_inpaint.live.status import State
 from bcdi_inpaint.live.wording import NOT_CHECKED, ago, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from tiled.client.container import Container
 
+    from bcdi_inpaint.export.layout import NodeMetadata
     from bcdi_inpaint.live import RunStatus, Status
 
 RESULTS = 20
@@ -36,7 +37,7 @@ WAITS = {
 }
 
 
-def going_on(processed: Container) -> list[dict[str, Any]]:
+def going_on(processed: Container) -> list[dict[str, object]]:
     """Scans that are being measured or filled, newest first."""
     now = time.time()
     found = (
@@ -57,14 +58,14 @@ def waiting(status: Status, may_see: Callable[[RunStatus], bool]) -> list[dict[s
     ]
 
 
-def failed(processed: Container) -> list[dict[str, Any]]:
+def failed(processed: Container) -> list[dict[str, object]]:
     """Scans that were given up last, and why; not those that are filled by now."""
     found = processed.search(Key("failed") != "").search(Key("complete") == False)
     nodes = found.sort(("created", -1)).values()[:RESULTS]
     return [_facts(node) for node in nodes if not find(processed, node.metadata["raw_uid"])]
 
 
-def results(processed: Container, sample: str = "") -> list[dict[str, Any]]:
+def results(processed: Container, sample: str = "") -> list[dict[str, object]]:
     """The latest current results, of one sample if it is given."""
     found = current(processed)
     if sample:
@@ -78,9 +79,9 @@ def samples(processed: Container) -> list[str]:
     return sorted({str(entry["value"]) for entry in values} - {""})
 
 
-def _facts(node: Container) -> dict[str, Any]:
+def _facts(node: Container) -> dict[str, object]:
     """What the page says of one filled scan."""
-    known: Mapping[str, Any] = node.metadata
+    known: NodeMetadata = node.metadata
     word = verdict(known, None)
     return {
         **known,

@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from bluesky.protocols import Reading
+    from event_model.documents import DataKey, Datum, PartialResource
     from numpy.typing import ArrayLike
     from ophyd.sim import SynAxis
+
+    ComposeDatum = Callable[[dict[str, int]], Datum]
 
 Exposure = Callable[[int], NDArray[np.number]]
 """Gives the frame of the n-th exposure since staging (0-based)."""
@@ -74,11 +78,11 @@ class ArrayDetector(SynSignal):  # type: ignore[misc]
         self._exposures = 0
         super().__init__(func=lambda: expose(self._exposures), name=name, **kwargs)
 
-    def stage(self) -> list[Any]:
+    def stage(self) -> list[object]:
         self._exposures = 0
         return [self]
 
-    def unstage(self) -> list[Any]:
+    def unstage(self) -> list[object]:
         return [self]
 
     def trigger(self) -> DeviceStatus:
@@ -86,8 +90,8 @@ class ArrayDetector(SynSignal):  # type: ignore[misc]
         self._exposures += 1
         return status
 
-    def describe(self) -> dict[str, Any]:
-        described: dict[str, Any] = super().describe()
+    def describe(self) -> dict[str, DataKey]:
+        described: dict[str, DataKey] = super().describe()
         described[self.name]["dtype_numpy"] = self.get().dtype.str
         return described
 
@@ -157,16 +161,16 @@ class AreaDetector(Device):  # type: ignore[misc]
         self._folder = folder
         self._writer = writer or FrameWriter()
         self._exposures = 0
-        self._datum: dict[str, Any] = {}
-        self._documents: list[tuple[str, dict[str, Any]]] = []
-        self._compose_datum: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+        self._datum_id = ""
+        self._documents: list[tuple[str, PartialResource | Datum]] = []
+        self._compose_datum: ComposeDatum | None = None
 
     @property
     def data_key(self) -> str:
         return f"{self.name}_image"
 
-    def stage(self) -> list[Any]:
-        staged: list[Any] = super().stage()
+    def stage(self) -> list[object]:
+        staged: list[object] = super().stage()
         frame = self._expose(0)
         filename = f"{uuid.uuid4()}.h5"
         self._writer.open(self._folder / filename, frame.shape, frame.dtype.str)
@@ -181,10 +185,10 @@ class AreaDetector(Device):  # type: ignore[misc]
         self._documents = [("resource", resource)]
         return staged
 
-    def unstage(self) -> list[Any]:
+    def unstage(self) -> list[object]:
         self._writer.close()
         self._documents = []
-        unstaged: list[Any] = super().unstage()
+        unstaged: list[object] = super().unstage()
         return unstaged
 
     def trigger(self) -> DeviceStatus:
@@ -192,8 +196,9 @@ class AreaDetector(Device):  # type: ignore[misc]
             raise RuntimeError(f"{self.name} must be staged before it is triggered")
         frames = self.cam.num_images.get()
         point = self._exposures // frames
-        self._datum = self._compose_datum({"point_number": point})
-        self._documents.append(("datum", self._datum))
+        datum = self._compose_datum({"point_number": point})
+        self._datum_id = datum["datum_id"]
+        self._documents.append(("datum", datum))
         status = DeviceStatus(self)
         threading.Thread(target=self._acquire, args=(status, frames), daemon=True).start()
         return status
@@ -211,7 +216,7 @@ class AreaDetector(Device):  # type: ignore[misc]
         else:
             status.set_finished()
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, DataKey]:
         frame = self._expose(0)
         return {
             **super().describe(),
@@ -224,11 +229,11 @@ class AreaDetector(Device):  # type: ignore[misc]
             },
         }
 
-    def read(self) -> dict[str, Any]:
-        reading = {"value": self._datum["datum_id"], "timestamp": time.time()}
+    def read(self) -> dict[str, Reading[object]]:
+        reading: Reading[object] = {"value": self._datum_id, "timestamp": time.time()}
         return {**super().read(), self.data_key: reading}
 
-    def collect_asset_docs(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def collect_asset_docs(self) -> Iterator[tuple[str, PartialResource | Datum]]:
         documents, self._documents = self._documents, []
         yield from documents
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from multiprocessing.connection import Connection, Pipe
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import h5py
 
@@ -99,7 +99,7 @@ class FrameWriter:
                 stdin=subprocess.DEVNULL,
             )
 
-    def _ask(self, *request: Any) -> int | None:
+    def _ask(self, *request: object) -> int | None:
         with self._lock:
             if self._pipe is None:
                 raise RuntimeError("the frame writer has not been opened, or was shut down")

@@ -66,7 +66,7 @@ def fly(
     *,
     frames_per_point: int = 1,
     period: float = 0.0,
-    md: Mapping[str, Any] | None = None,
+    md: Mapping[str, object] | None = None,
 ) -> MsgGenerator[Any]:
     """Plan: ``points`` collected while the detector runs by itself, one every ``period`` seconds.
 

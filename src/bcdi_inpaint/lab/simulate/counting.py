@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ def _coordinates(shape: tuple[int, int, int], centre: Floats) -> list[NDArray[np
     )
 
 
-def _scatter(recipe: Recipe, rng: np.random.Generator) -> Any:
+def _scatter(recipe: Recipe, rng: np.random.Generator) -> NDArray[np.floating]:
     """Diffuse scattering about the peak, a power law, on a slope across the detector."""
     x, y, z = _coordinates(recipe.shape, np.array(recipe.shape) // 2 + recipe.peak_offset)
     stretch = np.exp(rng.normal(scale=0.3, size=3)).astype(np.float32)
@@ -87,10 +87,13 @@ def _scatter(recipe: Recipe, rng: np.random.Generator) -> Any:
     squares = (x * stretch[0]) ** 2 + (y * stretch[1]) ** 2 + (z * stretch[2]) ** 2
     tilt = rng.normal(scale=0.4, size=2) / np.array(recipe.shape[1:])
     slope = np.exp(np.float32(tilt[0]) * y + np.float32(tilt[1]) * z)
-    return np.float32(recipe.scatter) * slope * (1 + squares / core**2) ** -power
+    rate: NDArray[np.floating] = (
+        np.float32(recipe.scatter) * slope * (1 + squares / core**2) ** -power
+    )
+    return rate
 
 
-def _streak(recipe: Recipe, rng: np.random.Generator) -> Any:
+def _streak(recipe: Recipe, rng: np.random.Generator) -> NDArray[np.floating]:
     """A neighbour's facet streak: a line with a Gaussian profile that fades from a far point."""
     direction = rng.normal(size=3)
     direction /= np.linalg.norm(direction)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import HalfspaceIntersection
@@ -13,7 +13,9 @@ from scipy.spatial.transform import Rotation
 from .grid import EDGE
 
 if TYPE_CHECKING:
-    from .grid import ObjectGrid
+    from types import ModuleType
+
+    from .grid import Field, ObjectGrid
     from .recipes import Recipe
     from .rocking import Floats
 
@@ -145,7 +147,7 @@ def draw_facets(recipe: Recipe) -> Facets:
     return Facets(normals, distances, corners)
 
 
-def density(recipe: Recipe, facets: Facets, grid: ObjectGrid) -> Any:
+def density(recipe: Recipe, facets: Facets, grid: ObjectGrid) -> Field:
     """Electron density of the crystal on the grid, float32, 1 inside.
 
     The surface is a smooth step (a Gaussian integral, `EDGE` voxels wide along every direction of
@@ -183,7 +185,7 @@ def density(recipe: Recipe, facets: Facets, grid: ObjectGrid) -> Any:
     return solid
 
 
-def _step(xp: Any, depth: Any) -> Any:
+def _step(xp: ModuleType, depth: Field) -> Field:
     """Gaussian integral of `depth` over `EDGE`, by the tanh that stays within 3e-4 of it."""
     x = xp.clip(depth / EDGE, -5, 5)
     return 0.5 + 0.5 * xp.tanh(x * (0.7978846 + 0.0356774 * x * x))

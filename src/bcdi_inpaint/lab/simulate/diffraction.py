@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ive
@@ -11,13 +11,13 @@ from scipy.special import ive
 from .grid import EDGE
 
 if TYPE_CHECKING:
-    from .grid import ObjectGrid
+    from .grid import Field, ObjectGrid
     from .rocking import Floats
 
 #: Offsets from a centre along each axis, in steps of the scan; they needn't be evenly spaced.
 Offsets = tuple["Floats", "Floats", "Floats"]
 #: The far field, complex64, at offsets from a centre: ``field(centre, offsets)``.
-FarField = Callable[["Floats", Offsets], Any]
+FarField = Callable[["Floats", Offsets], "Field"]
 
 #: Reach in steps of the search for the brightest point.
 SEARCH = 16
@@ -29,11 +29,11 @@ TAPS = 4
 
 def far_field(
     grid: ObjectGrid,
-    crystal: Any,
+    crystal: Field,
     interface: Floats,
     centre: Floats,
     offsets: Offsets,
-) -> Any:
+) -> Field:
     """Transform of the crystal at just the wanted points, complex64.
 
     Three matrix products, one for each axis: nothing wraps around, and points needn't be evenly spaced.
@@ -61,7 +61,7 @@ def far_field(
     return field
 
 
-def mean_slope(grid: ObjectGrid, crystal: Any) -> Floats:
+def mean_slope(grid: ObjectGrid, crystal: Field) -> Floats:
     """The intensity's centre of mass, in steps: the crystal's mean slope of phase."""
     slope = np.zeros(3)
     for axis, u in enumerate(grid.fractions):
@@ -88,7 +88,9 @@ def brightest(field: FarField, start: Floats) -> tuple[Floats, float]:
     return centre, height
 
 
-def fall_off(like: Any, offsets: Sequence[Floats], period: Sequence[float], power: float) -> Any:
+def fall_off(
+    like: Field, offsets: Sequence[Floats], period: Sequence[float], power: float
+) -> Field:
     """Real factor (1 + distance^2)^(-power / 2), distance from the peak in fringes.
 
     `like` is an array of the library and device wanted, `offsets` are in steps, `period` too.
@@ -110,7 +112,7 @@ def blur_kernels(blur: tuple[float, float, float]) -> list[Floats]:
     return [kernel / kernel.sum() for kernel in kernels]
 
 
-def convolve(intensity: Any, kernels: list[Floats]) -> Any:
+def convolve(intensity: Field, kernels: list[Floats]) -> Field:
     """Separable convolution; `TAPS` voxels are lost on every side."""
     for axis, kernel in enumerate(kernels):
         size = intensity.shape[axis] - 2 * TAPS

@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from numpy.typing import NDArray
 
     from .rocking import Floats
+
+Field = Any
+"""Numbers at every voxel: an array of numpy's or torch's, which have no type in common."""
 
 #: Sampled range of reciprocal space over the range wanted; the rest keeps streaks that leave the
 #: window from folding back into it. With 2.2 and the step below, 0.2-0.6 % of the amplitude (rms, for
@@ -47,7 +52,7 @@ class ObjectGrid:
     vectors: Floats
     origin: Floats
     fractions: tuple[Floats, Floats, Floats]
-    xp: Any = np
+    xp: ModuleType = np
     device: str = "cpu"
 
     @property
@@ -56,7 +61,7 @@ class ObjectGrid:
         a, b, c = (len(u) for u in self.fractions)
         return a, b, c
 
-    def put(self, array: NDArray[np.number]) -> Any:
+    def put(self, array: NDArray[np.number]) -> Field:
         """`array` in the grid's library and on its device."""
         return self.xp.asarray(array, device=self.device)
 
@@ -64,7 +69,7 @@ class ObjectGrid:
         """Distance in nm, along a unit normal, that is one voxel in the grid's own index space."""
         return float(np.linalg.norm(self.vectors @ normal))
 
-    def linear(self, gradient: Floats, offset: float = 0.0) -> Any:
+    def linear(self, gradient: Floats, offset: float = 0.0) -> Field:
         """``gradient . r + offset`` at every voxel, float32."""
         slopes = self.vectors @ gradient
         parts = [slope * np.arange(n) for slope, n in zip(slopes, self.shape, strict=True)]
@@ -72,7 +77,7 @@ class ObjectGrid:
         x, y, z = (self.put(part.astype(np.float32)) for part in parts)
         return (x[:, None] + y)[:, :, None] + z
 
-    def exponentials(self, weights: NDArray[np.number], gradients: NDArray[np.number]) -> Any:
+    def exponentials(self, weights: NDArray[np.number], gradients: NDArray[np.number]) -> Field:
         """Sum over k of ``weights[k] exp(gradients[k] . r)``, which is one matrix product.
 
         `gradients`: (k, 3) in 1/nm, real or complex; the result is float32 or complex64.
@@ -86,7 +91,7 @@ class ObjectGrid:
         plane = self.put(x.T.astype(kind))[:, None, :] * self.put(y.T.astype(kind))
         return plane @ self.put(z.astype(kind))
 
-    def random_field(self, rng: np.random.Generator, correlation: float, waves: int = 48) -> Any:
+    def random_field(self, rng: np.random.Generator, correlation: float, waves: int = 48) -> Field:
         """Random field of mean 0, variance 1 and Gaussian correlation; its length is in nm."""
         gradients = 1j * rng.normal(size=(waves, 3)) / correlation
         weights = np.sqrt(2 / waves) * np.exp(2j * np.pi * rng.random(waves))
@@ -99,7 +104,7 @@ def object_grid(
     reach: tuple[float, float, float],
     slack: float = 0.0,
     *,
-    xp: Any = np,
+    xp: ModuleType = np,
     device: str = "cpu",
 ) -> ObjectGrid:
     """Grid that holds a crystal, fine enough for a window.

@@ -17,9 +17,12 @@ from .rocking import Floats, Rocking, draw_rocking
 from .strains import displace
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from numpy.typing import NDArray
 
     from .diffraction import FarField
+    from .grid import Field
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def render(recipe: Recipe, *, amplitude: bool = False, device: str | None = None
     ValueError
         If the recipe names an unknown family or strain.
     """
-    xp: Any = np
+    xp: ModuleType = np
     if device is not None:
         import torch
 
@@ -174,6 +177,6 @@ def measure(
     )
 
 
-def _fetch(array: Any) -> Any:
+def _fetch(array: Field) -> Field:
     """A numpy array of what may be a tensor on another device."""
     return array if isinstance(array, np.ndarray) else array.cpu().numpy()

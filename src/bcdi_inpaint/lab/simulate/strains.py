@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 if TYPE_CHECKING:
     from .crystals import Facets
-    from .grid import ObjectGrid
+    from .grid import Field, ObjectGrid
     from .recipes import Recipe
     from .rocking import Floats
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 POISSON_RATIO = 0.42
 
 
-def displace(solid: Any, recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Floats) -> Any:
+def displace(solid: Field, recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Floats) -> Field:
     """The complex object, ``solid * exp(2 pi i Q.u)``: what the Bragg peak sees of the crystal.
 
     Parameters
@@ -51,13 +51,13 @@ def displace(solid: Any, recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Fl
     return solid * grid.xp.cos(phase) + 1j * (solid * grid.xp.sin(phase))
 
 
-def _smooth(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Any:
+def _smooth(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Field:
     rng = recipe.stream("strain")
     correlation = recipe.diameter * rng.uniform(0.15, 0.5)
     return (0.1 + 1.1 * recipe.strain_strength) * grid.random_field(rng, correlation)
 
 
-def _strong(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Any:
+def _strong(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Field:
     rng = recipe.stream("strain")
     correlation = recipe.diameter * rng.uniform(0.3, 0.7)
     bend, axis = rng.normal(size=2), Rotation.random(rng=rng).as_matrix() * 2 / recipe.diameter
@@ -67,7 +67,7 @@ def _strong(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> An
     return size * (0.5 * bent + grid.random_field(rng, correlation))
 
 
-def _surface_relaxation(recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Floats) -> Any:
+def _surface_relaxation(recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Floats) -> Field:
     """Each facet moves along its normal, less so with depth below it."""
     rng = recipe.stream("strain")
     depth = recipe.diameter * rng.uniform(0.06, 0.2)
@@ -77,20 +77,20 @@ def _surface_relaxation(recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Flo
     return grid.exponentials(weights, facets.normals / depth)
 
 
-def _line(rng: np.random.Generator, recipe: Recipe, grid: ObjectGrid) -> tuple[Any, Any]:
+def _line(rng: np.random.Generator, recipe: Recipe, grid: ObjectGrid) -> tuple[Field, Field]:
     """Coordinates in nm across a straight dislocation line that passes through the crystal."""
     axes = Rotation.random(rng=rng).as_matrix()
     place = rng.uniform(-0.25, 0.25, 2) * recipe.diameter
     return grid.linear(axes[0], -place[0]), grid.linear(axes[1], -place[1])
 
 
-def _screw_dislocation(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Any:
+def _screw_dislocation(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Field:
     rng = recipe.stream("strain")
     x, y = _line(rng, recipe, grid)
     return float(rng.choice((-1, 1))) * grid.xp.arctan2(y, x)
 
 
-def _edge_dislocation(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Any:
+def _edge_dislocation(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Field:
     """Hirth & Lothe, Theory of Dislocations, eq. (3-45); Q.b is a whole number."""
     rng = recipe.stream("strain")
     xp, nu = grid.xp, POISSON_RATIO
@@ -103,14 +103,14 @@ def _edge_dislocation(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Flo
     return float(rng.choice((-1, 1))) * along + float(rng.uniform(-1, 1)) * across
 
 
-def _stacking_fault(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Any:
+def _stacking_fault(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Field:
     """A jump of 2 pi / 3 across a plane: Q.R of a Shockley partial."""
     rng = recipe.stream("strain")
     side = _side(rng, recipe, grid)
     return float(rng.choice((-1, 1))) * 2 * np.pi / 3 * side
 
 
-def _two_domains(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Any:
+def _two_domains(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) -> Field:
     """Another lattice beyond a plane: a jump, and a slope that moves that domain's peak."""
     rng = recipe.stream("strain")
     side = _side(rng, recipe, grid)
@@ -118,7 +118,7 @@ def _two_domains(recipe: Recipe, _facets: Facets, grid: ObjectGrid, _q: Floats) 
     return side * grid.linear(2 * np.pi * turns, rng.uniform(-np.pi, np.pi))
 
 
-def _side(rng: np.random.Generator, recipe: Recipe, grid: ObjectGrid) -> Any:
+def _side(rng: np.random.Generator, recipe: Recipe, grid: ObjectGrid) -> Field:
     """0 on one side of a plane through the crystal, 1 on the other, smooth over a voxel."""
     normal = rng.normal(size=3)
     normal /= np.linalg.norm(normal)
@@ -127,7 +127,7 @@ def _side(rng: np.random.Generator, recipe: Recipe, grid: ObjectGrid) -> Any:
     return grid.xp.clip(0.5 + grid.linear(normal / pitch, -place / pitch), 0, 1)
 
 
-def _inclusion(recipe: Recipe, _facets: Facets, grid: ObjectGrid, q: Floats) -> Any:
+def _inclusion(recipe: Recipe, _facets: Facets, grid: ObjectGrid, q: Floats) -> Field:
     """A misfitting sphere: displacement grows with r inside and falls as 1/r^2 outside (Eshelby)."""
     rng = recipe.stream("strain")
     xp = grid.xp

@@ -15,8 +15,7 @@ from ..status import GOING_ON, TO_DO, DropReason, RunStatus, State
 from .known_run import Job, KnownRun
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from bcdi_inpaint.export.layout import NodeMetadata
     from bcdi_inpaint.scans import RunStart, Skip
 
     from ..errors import Fault
@@ -172,7 +171,7 @@ class RunTable:
                     return Job(run.status.uid, run.settings, run.again, reason, run.proved)
         return None
 
-    def complete_run(self, uid: str, path: str, metadata: Mapping[str, Any]) -> None:
+    def complete_run(self, uid: str, path: str, metadata: NodeMetadata) -> None:
         """A run has a complete node, or another one in place of the one that it had."""
         with self._changed:
             run = self._open.pop(uid, None)
