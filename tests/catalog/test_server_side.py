@@ -108,6 +108,11 @@ def test_npz(node: Container, scan_and_fill: Pair) -> None:
     np.testing.assert_array_equal(file["data"], scan_and_fill[1].intensity)
 
 
+def test_a_whole_pynx_run(node: Container) -> None:
+    with zipfile.ZipFile(io.BytesIO(download(node, "pynx").content)) as archive:
+        assert archive.namelist() == ["S54.cxi", "run_pynx.py", "S54_pynx_inputs.txt"]
+
+
 def test_cdiutils(node: Container, scan_and_fill: Pair) -> None:
     with zipfile.ZipFile(io.BytesIO(download(node, "cdiutils").content)) as archive:
         assert archive.namelist() == ["S54_pynx_input_data.npz", "S54_pynx_input_mask.npz"]

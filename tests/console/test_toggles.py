@@ -36,6 +36,8 @@ def test_a_region_is_read_as_it_was_written(region):
         method=st.sampled_from(METHODS),
         detector=st.sampled_from(["", "maxipix_2x2", "eiger2_500k"]),
         roi=regions,
+        own_mask=st.booleans(),
+        saturated=st.booleans(),
         finetune=st.booleans(),
         threshold=st.none() | st.floats(0, 1),
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import h5py
 import numpy as np
@@ -19,8 +23,6 @@ from bcdi_inpaint.export import formats as exporters
 from tests.helpers.filled_scans import METADATA
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bcdi_inpaint.catalog import BCDIInpainted
     from tests.helpers.filled_scans import MakeScan
 
@@ -203,6 +205,95 @@ def test_cdiutils_finds_both_arrays_under_data(scan: FilledScan, tmp_path: Path)
     assert mask.name == "S54_pynx_input_mask.npz"
     np.testing.assert_array_equal(np.load(data)["data"], scan.filled.intensity)
     np.testing.assert_array_equal(np.load(mask)["data"], scan.filled.mask)
+
+
+class PyNX(ModuleType):
+    """The names of ``pynx.cdi`` that the script uses, which PyNX's operators have: they note what they are given."""
+
+    SupportTooLarge = SupportTooSmall = ArithmeticError
+
+    class CDI:
+        def __init__(self, iobs: np.ndarray, mask: None = None) -> None:
+            assert mask is None
+            self.iobs = iobs
+            self.cycles: list[tuple[str, Any]] = []
+
+        def get_support(self) -> np.ndarray:
+            return np.ones(self.iobs.shape, np.int8)
+
+        def set_obj(self, obj: np.ndarray) -> None:
+            assert obj.shape == self.iobs.shape
+
+        def init_free_pixels(self) -> None:
+            pass
+
+        def save_obj_cxi(self, filename: str) -> None:
+            PyNX.saved[Path(filename).name] = self
+
+    saved: ClassVar[dict[str, CDI]] = {}
+
+    class Operator:
+        def __init__(self, **given: Any) -> None:
+            self.chain = [(type(self).__name__, given)]
+
+        def __mul__(self, other: Any) -> Any:
+            if isinstance(other, PyNX.CDI):
+                other.cycles += reversed(self.chain)
+                return other
+            product = PyNX.Operator()
+            product.chain = self.chain + other.chain
+            return product
+
+        def __pow__(self, times: int) -> Any:
+            power = PyNX.Operator()
+            power.chain = self.chain * times
+            return power
+
+    def __getattr__(self, name: str) -> Any:
+        return type(name, (PyNX.Operator,), {})
+
+
+def test_the_script_hands_pynx_the_gap_as_an_estimate_within_its_sigma(
+    scan: FilledScan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cxi, script, inputs = exporters.pynx_run(tmp_path, scan, gaps="hard")
+    filled = scan.filled
+    doubt = 2 * filled.sigma[filled.mask].sum() / filled.intensity[filled.mask].sum()
+    factors = {
+        "confidence_interval_factor_mask_min": pytest.approx(max(1 - doubt, 0)),
+        "confidence_interval_factor_mask_max": pytest.approx(1 + doubt),
+    }
+    monkeypatch.setitem(sys.modules, "pynx", ModuleType("pynx"))
+    monkeypatch.setitem(sys.modules, "pynx.cdi", PyNX("pynx.cdi"))
+    monkeypatch.setattr(sys, "argv", [str(script), str(cxi), "--runs", "2"])
+    functions = runpy.run_path(str(script), run_name="__main__")
+    assert set(PyNX.saved) == {"S54_run01.cxi", "S54_run02.cxi"}
+    first = PyNX.saved["S54_run01.cxi"]
+    given = [options for name, options in first.cycles if name in ("RAAR", "ER")]
+    assert given == [factors] * 800
+    iobs = np.fft.ifftshift(first.iobs)
+    brightest = np.unravel_index(np.where(iobs < 0, 0, iobs).argmax(), iobs.shape)
+    assert brightest == tuple(n // 2 for n in iobs.shape)
+    box = functions["centred"](
+        np.where(filled.mask, -1e19 * (filled.intensity + 1), filled.intensity)
+    )
+    np.testing.assert_allclose(iobs, box, rtol=1e-5)
+    assert pynx_ranges(iobs)["estimated"].any()
+    data, _ = pynx_load(cxi)
+    np.testing.assert_array_equal(
+        data, filled.intensity
+    )  # for the command line as it was asked for
+    mask = "S54.cxi:/entry_1/instrument_1/detector_1/mask"
+    assert inputs.read_text() == f"data = S54.cxi\nmask = {mask}\nzero_mask = False\n"
+
+
+def test_without_sigma_pynx_keeps_its_own_factors(scan: FilledScan, tmp_path: Path) -> None:
+    bare = with_values(scan, sigma=np.zeros_like(scan.filled.sigma))
+    cxi, *_ = exporters.pynx_run(tmp_path, bare)
+    with h5py.File(cxi) as file:
+        ours = file["entry_1/bcdi_inpaint"].attrs
+        assert ours["confidence_interval_factor_mask_min"] == 0.5
+        assert ours["confidence_interval_factor_mask_max"] == 1.2
 
 
 def test_an_unnumbered_scan_is_named_after_its_run(scan: FilledScan, tmp_path: Path) -> None:

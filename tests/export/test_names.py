@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bcdi_inpaint.catalog import FilledScan, write
-from bcdi_inpaint.catalog.server_side import _cdiutils_zip
 from bcdi_inpaint.console import pictures
 from bcdi_inpaint.console.fine_tuning import FineTuning
 from bcdi_inpaint.export import formats
@@ -55,7 +54,7 @@ EXPORTERS: dict[str, Any] = {
     "cxi": lambda folder, scan: formats.pynx_cxi(folder / "scan.cxi", scan),
     "npz": lambda folder, scan: formats.pynx_npz(folder / "scan.npz", scan),
     "cdiutils": formats.cdiutils,
-    "cdiutils in a zip": lambda folder, scan: _cdiutils_zip(folder / "scan.zip", scan),
+    "pynx run": formats.pynx_run,
     "cohere": lambda folder, scan: formats.cohere(folder / "data.tif", scan),
     "nexus": lambda folder, scan: formats.nexus(folder / "scan.nxs", scan),
     "tif": lambda folder, scan: formats.tif(folder / "scan.tif", scan),

@@ -45,7 +45,7 @@ def test_its_mask_is_taken_without_being_asked_for(master: Path) -> None:
     own[:, 500:512] = own[3, 4] = own[5, 6] = True
     np.testing.assert_array_equal(scan.mask, own | detector("eiger2_500k").mask())
     (note,) = [note for note in scan.metadata.notes if "own mask" in note]
-    assert "marks 6146 pixels (6144 gap, 1 dead, 1 over-responding)" in note
+    assert "marks 6146 pixels (6144 gap, 1 dead, 1 hot)" in note
     assert not from_file(master, mask=False).mask.any()
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from bcdi_inpaint import geometry
 from bcdi_inpaint.scans import ReadingOptions, from_run
-from bcdi_inpaint.scans.assembly import assemble, merge_frames
+from bcdi_inpaint.scans.assembly import assemble
+from bcdi_inpaint.scans.merged_frames import merge_frames, merge_marks
 from bcdi_inpaint.scans.streams import PointFrames, RunRecord, Stream
 from bcdi_inpaint.testing.devices import AreaDetector, at_motor
 
@@ -189,21 +190,20 @@ class TestMergedFrames:
     def test_a_flag_in_one_frame_is_missing_in_all(self, rule, expected):
         array = np.full((2, 3, 4, 5), 4, dtype=np.uint32)
         array[0, 1, 2, 3] = 2**32 - 1
-        frames, flags, per_point = merge_frames(array, rule)
-        assert per_point == 1
-        assert np.argwhere(flags).tolist() == [[0, 2, 3]]
-        assert (frames[~flags] == expected).all()
+        flags = geometry.flagged(array)
+        merged = merge_marks(flags, rule)
+        assert np.argwhere(merged).tolist() == [[0, 2, 3]]
+        assert (merge_frames(array, flags, rule)[~merged] == expected).all()
 
     def test_sums_do_not_overflow(self):
         array = np.full((1, 3, 1, 1), 60000, dtype=np.uint16)
-        frames, _, _ = merge_frames(array, "sum")
+        frames = merge_frames(array, geometry.flagged(array), "sum")
         assert frames.item() == 180000
         assert frames.dtype.kind == "u"
 
     def test_frames_that_stay_apart_keep_their_flags(self):
         array = np.full((2, 2, 1, 1), 7, dtype=np.uint16)
         array[1, 0] = 65535
-        frames, flags, per_point = merge_frames(array, "separate")
-        assert per_point == 2
-        assert frames.ravel().tolist() == [7, 7, 65535, 7]
-        assert flags.ravel().tolist() == [False, False, True, False]
+        flags = geometry.flagged(array)
+        assert merge_frames(array, flags, "separate").ravel().tolist() == [7, 7, 65535, 7]
+        assert merge_marks(flags, "separate").ravel().tolist() == [False, False, True, False]

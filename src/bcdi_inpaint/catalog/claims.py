@@ -19,7 +19,8 @@ from tiled.client.utils import ClientError
 from tiled.structures.core import StructureFamily
 
 from bcdi_inpaint.base_error import BcdiInpaintError
-from bcdi_inpaint.export.metadata import FillMetadata, from_scan
+from bcdi_inpaint.export.fields import from_scan
+from bcdi_inpaint.export.metadata import FillMetadata
 from bcdi_inpaint.export.quicklook import draw
 from bcdi_inpaint.export.volumes import write_volumes
 from bcdi_inpaint.progress import no_progress

@@ -10,8 +10,8 @@ from tiled.client.composite import CompositeClient
 
 from bcdi_inpaint.export import filled_scan as reader
 from bcdi_inpaint.export import formats as exporters
+from bcdi_inpaint.export.fields import to_self_check
 from bcdi_inpaint.export.layout import DIMS, INTENSITY, MASK, SIGMA, UNITS, VOLUMES, motor_key
-from bcdi_inpaint.export.metadata import to_self_check
 
 if TYPE_CHECKING:
     import xarray
@@ -122,6 +122,10 @@ class BCDIInpainted(CompositeClient):  # type: ignore[misc]
         """Write a CXI file for PyNX; see `bcdi_inpaint.export.formats` on `gaps`, None: by rule."""
         exporters.pynx_cxi(path, reader.open_scan(self), gaps=gaps)
         return Path(path)
+
+    def export_pynx(self, folder: Path | str, gaps: Gaps | None = None) -> tuple[Path, Path, Path]:
+        """Write a CXI file, a script that keeps the gap within its uncertainty, and inputs for PyNX's command line."""
+        return exporters.pynx_run(folder, reader.open_scan(self), gaps=gaps)
 
     def export_pynx_npz(self, path: Path | str, gaps: Gaps | None = None) -> Path:
         """Write an npz with data and mask for PyNX."""

@@ -16,6 +16,7 @@ from tiled.client.utils import ClientError
 from tiled.structures.core import StructureFamily
 
 from bcdi_inpaint.base_error import BcdiInpaintError
+from bcdi_inpaint.export.fields import from_report, from_scan
 from bcdi_inpaint.export.layout import (
     DIMS,
     INTENSITY,
@@ -26,7 +27,7 @@ from bcdi_inpaint.export.layout import (
     motor_key,
     volume_dtypes,
 )
-from bcdi_inpaint.export.metadata import FillMetadata, from_report, from_scan
+from bcdi_inpaint.export.metadata import FillMetadata
 from bcdi_inpaint.export.volumes import GROUP
 
 from .layout import array_source, in_file

@@ -20,11 +20,11 @@ from tiled.utils import SerializationError, ensure_awaitable
 
 from bcdi_inpaint.export import filled_scan as reader
 from bcdi_inpaint.export import formats as exporters
+from bcdi_inpaint.export.fields import to_scan
 from bcdi_inpaint.export.layout import VOLUMES, Blocks, motor_key
-from bcdi_inpaint.export.metadata import to_scan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -60,13 +60,16 @@ def _serializer(export: Callable[[Path, FilledScan], object]) -> Serializer:
     return serialize
 
 
-def _cdiutils_zip(path: Path, scan: FilledScan) -> None:
-    """cdiutils' two files in one download."""
+def _zipped(export: Callable[[Path, FilledScan], Iterable[Path]]) -> Serializer:
+    """A serializer from an exporter that writes several files into a folder."""
     import zipfile
 
-    with zipfile.ZipFile(path, "w") as archive:  # stored: npz is compressed already
-        for file in exporters.cdiutils(path.parent / "pair", scan):
-            archive.write(file, file.name)
+    def write(path: Path, scan: FilledScan) -> None:
+        with zipfile.ZipFile(path, "w") as archive:  # stored: they are compressed already
+            for file in export(path.parent / "files", scan):
+                archive.write(file, file.name)
+
+    return _serializer(write)
 
 
 pynx_cxi = _serializer(exporters.pynx_cxi)
@@ -74,7 +77,8 @@ pynx_cxi_hard = _serializer(partial(exporters.pynx_cxi, gaps="hard"))
 pynx_cxi_soft = _serializer(partial(exporters.pynx_cxi, gaps="soft"))
 pynx_cxi_free = _serializer(partial(exporters.pynx_cxi, gaps="free"))
 pynx_npz = _serializer(exporters.pynx_npz)
-cdiutils = _serializer(_cdiutils_zip)
+pynx_run = _zipped(exporters.pynx_run)
+cdiutils = _zipped(exporters.cdiutils)
 cohere = _serializer(exporters.cohere)
 nexus = _serializer(exporters.nexus)
 tif = _serializer(exporters.tif)

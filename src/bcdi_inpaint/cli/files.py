@@ -32,6 +32,15 @@ def fill(
     flags_only: Annotated[
         bool, typer.Option("--flags-only", help="Only NaN, -1, 65535 and the like are missing.")
     ] = False,
+    no_own_mask: Annotated[
+        bool, typer.Option("--no-own-mask", help="Leave out the mask that IN holds itself.")
+    ] = False,
+    fill_saturated: Annotated[
+        bool,
+        typer.Option(
+            "--fill-saturated", help="Fill saturated voxels, where IN says what those are."
+        ),
+    ] = False,
     dataset: Annotated[str | None, typer.Option(help="Name of the frames in IN.")] = None,
     angles: Annotated[str | None, typer.Option(help="Name of the rocking angles in IN.")] = None,
     roi: Annotated[
@@ -86,6 +95,8 @@ def fill(
             roi=roi,
             mask=False if flags_only else missing,
             frames_per_point=frames_per_point,
+            own_mask=not no_own_mask,
+            fill_saturated=fill_saturated,
         )
     console.print(summary(filled))
     say(console, f"written to {target}")

@@ -155,6 +155,16 @@ class Inpaint:
             geometry.read_mask(Path(file).expanduser())
         self._toggles.set(mask=str(file))
 
+    @command("on | off", lambda _: ("on", "off"))
+    def own_mask(self, switch: str | bool) -> None:
+        """Count the mask in the detector's files, too."""
+        self._toggles.set(own_mask=switch)
+
+    @command("on | off", lambda _: ("on", "off"))
+    def saturated(self, switch: str | bool) -> None:
+        """Fill saturated voxels, too."""
+        self._toggles.set(saturated=switch)
+
     @command("PCC | auto", lambda _: ("0.9", "auto"))
     def threshold(self, pcc: float | str) -> None:
         """Set the self-check PCC below which a fill is doubtful."""

@@ -43,6 +43,10 @@ def show(console: Console, status: Status, toggles: Toggles, where: Mapping[str,
     ]
     if toggles.mask:
         rows.append(("mask", toggles.mask))
+    if not toggles.own_mask:
+        rows.append(("own mask", "the mask in the detector's files is left out"))
+    if toggles.saturated:
+        rows.append(("saturated", "saturated voxels are filled"))
     if toggles.threshold is not None:
         rows.append(("threshold", f"self-check PCC {toggles.threshold:g}"))
     rows += [(run.name, progress(run)) for run in status.runs]

@@ -65,6 +65,8 @@ class Toggles(BaseModel):
     detector: str = Field(default="", description="whose gaps; empty = as the run says")
     roi: str = Field(default="", description="part of the frames that is filled; empty = all of it")
     mask: str = Field(default="", description="file of missing pixels; empty = the detector's gaps")
+    own_mask: bool = Field(default=True, description="the mask in the detector's files counts, too")
+    saturated: bool = Field(default=False, description="saturated voxels are filled, too")
     finetune: bool = Field(
         default=False, description="tune the model on scans whose self-check is poor"
     )
@@ -73,7 +75,7 @@ class Toggles(BaseModel):
         description="self-check PCC below which a fill is doubtful; absent = by its ceiling",
     )
 
-    @field_validator("on", "paused", "finetune", mode="before")
+    @field_validator("on", "paused", "own_mask", "saturated", "finetune", mode="before")
     @classmethod
     def _switch(cls, value: object) -> bool:
         word = str(value).casefold()
@@ -144,6 +146,8 @@ class Toggles(BaseModel):
             detector=self.detector or base.detector,
             region=parse_region(self.roi) or base.region,
             mask=geometry.read_mask(self.mask) if self.mask else base.mask,
+            own_mask=self.own_mask and base.own_mask,
+            fill_saturated=self.saturated or base.fill_saturated,
             notes=(*base.notes, *self._notes()),
         )
 

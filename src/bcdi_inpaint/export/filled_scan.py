@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .fields import to_report, to_scan
 from .layout import INTENSITY, MASK, SIGMA, VOLUMES, motor_key
-from .metadata import to_report, to_scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,26 +1,22 @@
-"""The metadata of a filled scan's node, field by field, and how the other packages' types map to it."""
+"""The metadata of a filled scan's node, field by field."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from bcdi_inpaint.filling.result import Report, SelfCheck
-    from bcdi_inpaint.scans.rocking_scan import ScanMetadata
 
 SAMPLE_ANGLE = "sample_angle_"
 DETECTOR_ANGLE = "detector_angle_"
 START = "start_"
+MASKED = "masked_"
 
 PREFIXES = {
     SAMPLE_ANGLE: "Sample circle that did not move, by motor name, deg.",
     DETECTOR_ANGLE: "Detector circle that did not move, by motor name, deg.",
+    MASKED: "Pixels of the recorded frames that are missing, by where that is known from: gaps (of the detector), "
+    "user, file (the detector's own mask; file_dead, file_hot and so on by its reasons), flags (no counts), saturated.",
     START: "Other scalar entry of the run's start document, by its key.",
 }
 """Names of fields that depend on the run: a prefix and what follows it."""
@@ -187,7 +183,7 @@ class FillMetadata(BaseModel):
                 raise ValueError(f"{name!r} is no field of a filled scan's metadata")
             right = isinstance(value, str | int | float if prefix == START else int | float)
             if not right:
-                what = "a plain scalar" if prefix == START else "an angle in degrees"
+                what = "a plain scalar" if prefix == START else "a number"
                 raise ValueError(f"{name!r} must be {what}; got {value!r}")
         return self
 
@@ -207,117 +203,6 @@ class FillMetadata(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-def from_scan(scan: ScanMetadata) -> dict[str, Any]:
-    """Fields that say where a scan comes from and what phase retrieval needs."""
-    from bcdi_inpaint.filling.result import one_a_line
-
-    row_size, col_size = scan.pixel_size or (None, None)
-    beam_row, beam_col = scan.direct_beam or (None, None)
-    return {
-        "raw_uid": scan.raw_uid,
-        "raw_path": scan.raw_path,
-        "scan_id": scan.scan_id,
-        "sample": scan.sample,
-        "plan_name": scan.plan_name,
-        "time": scan.time,
-        "exit_status": scan.exit_status,
-        "data_key": scan.data_key,
-        "detector": scan.detector,
-        "motor": scan.motor,
-        "incident_energy": scan.energy,
-        "distance": scan.distance,
-        "x_pixel_size": col_size,
-        "y_pixel_size": row_size,
-        "beam_center_x": beam_col,
-        "beam_center_y": beam_row,
-        "roi": scan.roi,
-        "binning": scan.binning,
-        "frames_expected": scan.frames_expected,
-        "scan_notes": one_a_line(scan.notes),
-        **{f"{SAMPLE_ANGLE}{name}": value for name, value in scan.sample_angles.items()},
-        **{f"{DETECTOR_ANGLE}{name}": value for name, value in scan.detector_angles.items()},
-        **{
-            f"{START}{name}": value
-            for name, value in scan.extra.items()
-            if isinstance(value, str | bool | int | float)
-        },
-    }
-
-
-def to_scan(flat: Mapping[str, Any], *, access_tags: tuple[str, ...] = ()) -> ScanMetadata:
-    """The inverse of `from_scan`."""
-    from bcdi_inpaint.scans.rocking_scan import ScanMetadata
-
-    get = flat.get
-    roi = get("roi")
-    return ScanMetadata(
-        raw_uid=flat["raw_uid"],
-        raw_path=get("raw_path", ""),
-        scan_id=get("scan_id"),
-        sample=get("sample", ""),
-        plan_name=get("plan_name", ""),
-        time=get("time"),
-        data_key=get("data_key", ""),
-        detector=get("detector", ""),
-        motor=get("motor", ""),
-        energy=get("incident_energy"),
-        distance=get("distance"),
-        pixel_size=_pair(get("y_pixel_size"), get("x_pixel_size")),
-        direct_beam=_pair(get("beam_center_y"), get("beam_center_x")),
-        sample_angles=dict(_below(flat, SAMPLE_ANGLE)),
-        detector_angles=dict(_below(flat, DETECTOR_ANGLE)),
-        roi=None if roi is None else ((roi[0][0], roi[0][1]), (roi[1][0], roi[1][1])),
-        binning=(flat["binning"][0], flat["binning"][1]),
-        access_tags=access_tags,
-        frames_expected=get("frames_expected"),
-        exit_status=get("exit_status", ""),
-        notes=tuple(get("scan_notes", "").splitlines()),
-        extra=dict(_below(flat, START)),
-    )
-
-
-def from_report(report: Report) -> dict[str, Any]:
-    """Fields that say how a fill was made."""
-    flat = report.to_dict()
-    return {"method_used": flat.pop("method"), **flat}
-
-
-def to_report(flat: Mapping[str, Any]) -> Report:
-    """The inverse of `from_report`."""
-    from bcdi_inpaint.filling.result import Report
-
-    return Report(
-        method=flat["method_used"],
-        voxels_missing=flat["voxels_missing"],
-        gap_share=flat["gap_share"],
-        seconds=flat["seconds"],
-        device=flat["device"],
-        model_name=flat["model_name"],
-        model_hash=flat["model_hash"],
-        notes=tuple(flat["notes"].splitlines()),
-        self_check=to_self_check(flat),
-        centre=None if "centre" not in flat else tuple(flat["centre"]),
-        symmetry=flat.get("symmetry", 0.0),
-        twin_share=flat.get("twin_share", 0.0),
-    )
-
-
-def to_self_check(flat: Mapping[str, Any]) -> SelfCheck | None:
-    """The self-check's figures, NaN where one could not be had; None where there was no check."""
-    from bcdi_inpaint.filling.result import SelfCheck
-
-    if "self_check_verdict" not in flat:
-        return None
-    return SelfCheck(
-        **{
-            f.name: flat.get(
-                f"self_check_{f.name}", math.nan if f.default is MISSING else f.default
-            )
-            for f in fields(SelfCheck)
-        }
-    )
-
-
 def table() -> str:
     """The fields as a Markdown table, for the documentation."""
     rows = ["| field | type | unit | NeXus | meaning |", "|---|---|---|---|---|"]
@@ -330,13 +215,3 @@ def table() -> str:
         )
     rows += [f"| `{prefix}<name>` | | | | {meaning} |" for prefix, meaning in PREFIXES.items()]
     return "\n".join(rows)
-
-
-def _below(flat: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in flat.items():
-        if name.startswith(prefix):
-            yield name.removeprefix(prefix), value
-
-
-def _pair(first: float | None, second: float | None) -> tuple[float, float] | None:
-    return None if first is None or second is None else (first, second)

@@ -12,13 +12,14 @@ from .bad_pixels import MOST_BITS, dead_pixels, flagged, hot_pixels
 from .chips import Detector, Lines, Module
 from .flags import as_recorded
 from .lookup import detector, detectors, recognise
-from .mask_files import CXI_BITS, NEXUS_BITS, read_mask, rejected
+from .mask_files import CXI_BITS, NEXUS_BITS, PIXEL_MASK, read_mask, rejected
 from .merging import MissingPixels, merge
 
 __all__ = [
     "CXI_BITS",
     "MOST_BITS",
     "NEXUS_BITS",
+    "PIXEL_MASK",
     "Detector",
     "Lines",
     "MissingPixels",

@@ -22,6 +22,9 @@ NEXUS_BITS = 0x0000_FFFF
 """Bits of NXdetector's ``pixel_mask`` that reject a pixel; the upper ones only tag it
 (31: virtual pixel). NeXus definitions, NXdetector."""
 
+PIXEL_MASK = re.compile(r"pixel_mask(_\d+)?")
+"""Names of NXdetector's masks, all of which count."""
+
 CXI_BITS = 0x16DF
 """Bits of a CXI mask that reject a pixel: invalid 1, saturated 2, hot 4, dead 8, shadowed 16, to be
 ignored 64, bad 128, missing 512, noisy 1024, failed correction 4096. Not rejected: in a peak 32,
@@ -184,7 +187,7 @@ def _hdf5_mask(
         raise ValueError(f"{path}: {name!r} {what}; dataset= takes a dataset's full path")
     last = name.rpartition("/")[2]
     bits = None
-    if _PIXEL_MASK.fullmatch(last):
+    if PIXEL_MASK.fullmatch(last):
         bits = NEXUS_BITS
     elif cxi and last == "mask":
         bits = CXI_BITS
@@ -208,15 +211,13 @@ def _mask_names(path: Path, file: Any) -> list[str]:
 
     file.visit_links(look)
     names = list(found.values())
-    nexus = [name for name in names if _PIXEL_MASK.fullmatch(name.rpartition("/")[2])]
+    nexus = [name for name in names if PIXEL_MASK.fullmatch(name.rpartition("/")[2])]
     if nexus and len({name.rpartition("/")[0] for name in nexus}) == 1:
         return nexus
     if len(names) != 1:
         raise _undecided(path, names, images)
     return names
 
-
-_PIXEL_MASK = re.compile(r"pixel_mask(_\d+)?")
 
 _READERS: dict[tuple[str, ...], Callable[[Path, str | None], Stored]] = {
     ("npy",): _npy,

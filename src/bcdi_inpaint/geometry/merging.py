@@ -24,10 +24,13 @@ class MissingPixels:
     shares
         Source -> share of all pixels that it marks. A pixel that several sources mark counts for
         each of them.
+    pixels
+        Source -> how many pixels it marks in at least one frame.
     """
 
     mask: NDArray[np.bool_]
     shares: Mapping[str, float]
+    pixels: Mapping[str, int]
 
     def __str__(self) -> str:
         sources = ", ".join(f"{name} {share:.3%}" for name, share in self.shares.items())
@@ -69,4 +72,11 @@ def merge(**sources: NDArray[np.bool_] | None) -> MissingPixels:
         merged |= mask
     if merged.ndim == 3 and (merged == merged[0]).all():
         merged = merged[0].copy()
-    return MissingPixels(merged, {name: float(mask.mean()) for name, mask in masks.items()})
+    in_a_frame = {
+        name: mask if mask.ndim == 2 else mask.any(axis=0) for name, mask in masks.items()
+    }
+    return MissingPixels(
+        merged,
+        {name: float(mask.mean()) for name, mask in masks.items()},
+        {name: int(np.count_nonzero(mask)) for name, mask in in_a_frame.items()},
+    )

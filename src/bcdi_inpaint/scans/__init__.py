@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from .announced import from_documents, read_points
+from .announced import announced_pixels, from_documents, read_points
 from .documents import RunDocuments
 from .from_files import from_file
 from .hdf5 import Retry, read_frames
 from .images import choose_image, declared_images
 from .local_files import OutsideRootsError, allowed_path
 from .locations import FramesInEvent, FramesInFile
+from .pixel_facts import PixelFacts
 from .reading import FramesPerPoint, ReadingOptions
 from .recognition import (
     NoImagesError,
@@ -31,6 +32,7 @@ __all__ = [
     "FramesPerPoint",
     "NoImagesError",
     "OutsideRootsError",
+    "PixelFacts",
     "ReadingOptions",
     "Retry",
     "RockingScan",
@@ -43,6 +45,7 @@ __all__ = [
     "SkipReason",
     "Span",
     "allowed_path",
+    "announced_pixels",
     "check_points",
     "check_size",
     "choose_image",

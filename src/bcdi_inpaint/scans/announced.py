@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .assembly import assemble, count
+from .assembly import assemble
 from .hdf5 import ONCE, read_frames
 from .images import choose_image
-from .locations import FramesInEvent
+from .locations import FramesInEvent, FramesInFile
+from .pairing import count
+from .pixel_facts import PixelFacts, read_pixel_facts
 from .reading import AS_RECORDED
 from .sizes import LARGEST_STACK
 from .streams import PointFrames
@@ -63,7 +65,8 @@ def from_documents(
     parts: list[tuple[NDArray[np.number], range]] = []
     n_points: Counter[tuple[int, ...]] = Counter()
     notes: list[str] = []
-    for location in documents.located(stream, key):
+    located = documents.located(stream, key)
+    for location in located:
         points, numbers = read_points(
             location, roots=reading.file_roots, retry=retry, largest=reading.largest_stack
         )
@@ -81,8 +84,18 @@ def from_documents(
         parts[0][0] if len(parts) == 1 else np.concatenate([points for points, _ in parts]),
         np.concatenate([np.array(numbers, dtype=np.int64) for _, numbers in parts]),
         tuple(notes),
+        announced_pixels(located, reading.file_roots),
     )
     return assemble(run, frames, reading)
+
+
+def announced_pixels(located: Sequence[Location], roots: Sequence[str | Path]) -> PixelFacts:
+    """What the first file with frames says of the detector's pixels, if files may be read."""
+    files = (location for location in located if isinstance(location, FramesInFile))
+    first = next(files, None)
+    if first is None or not roots:
+        return PixelFacts()
+    return read_pixel_facts(first.uri, first.dataset, roots)
 
 
 def read_points(

@@ -11,12 +11,14 @@ The rules, each of which leaves a note in the scan's metadata when it had to be 
 * Angles are None where no motor was recorded, and NaN where it had no reading.
 * Which values are flags follows from the frames' dtype as they were recorded, and from the bits of
   the detector's images where the run says them (``bit_depth_image``); never from other voxels.
+* The mask that the frames' file holds of the detector's pixels counts beside the known gaps.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,7 +26,10 @@ from bcdi_inpaint import geometry
 
 from .facts import DETECTOR_NAMES, VENDOR_NAMES, Facts, scan_metadata
 from .masks import find_detector, missing_pixels
+from .merged_frames import merge_frames, merge_marks
 from .motor import in_degrees, rocking_motor
+from .pairing import count, pair
+from .pixel_documents import documented_pixels
 from .quantities import bits_of
 from .rocking_scan import RockingScan, ScanMetadata
 from .start_stop import RunStart, RunStop, field
@@ -33,7 +38,8 @@ from .streams import BASELINE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .reading import FramesPerPoint, ReadingOptions
+    from .pixel_facts import PixelFacts
+    from .reading import ReadingOptions
     from .streams import PointFrames, RunRecord, Stream
 
 FLAG_OF_16_BITS = 2**16 - 1
@@ -57,36 +63,36 @@ def assemble(run: RunRecord, points: PointFrames, reading: ReadingOptions) -> Ro
     if angles is not None:
         motor, angles = _readings(motor, angles[rows], notes)
     whole = np.array_equal(kept, np.arange(len(points.array)))
-    bits = bits_of(Facts.of_detector(run, stream, points.data_key), notes)
-    frames, flags, per_point = merge_frames(
-        points.array if whole else points.array[kept], reading.frames_per_point, bits=bits
-    )
-    if bits is None:
-        notes += _doubtful_counts(frames, flags)
+    counted = _counted(run, points, points.array if whole else points.array[kept], reading, notes)
+    per_point = len(counted.frames) // len(kept)
     if angles is not None:
         angles = np.repeat(angles, per_point)
-    shape = (frames.shape[1], frames.shape[2])
+    shape = (counted.frames.shape[1], counted.frames.shape[2])
     known = scan_metadata(run, stream, points.data_key, motor, shape, reading)
     expected = known.frames_expected
     if expected is not None:
         known = replace(known, frames_expected=expected * per_point)
-    own = _own_mask(points, reading, frames.shape, notes)
+    own = _own_mask(counted, reading, known, notes)
     detector, note = _detector(
         Facts.of(run, stream, points.data_key), shape, reading, known, own=own is not None
     )
     if detector is not None:
         size = known.pixel_size or (detector.pixel_size, detector.pixel_size)
         known = replace(known, detector=detector.key, pixel_size=size)
-    mask = missing_pixels(
-        flags,
+    missing = missing_pixels(
+        counted.flags,
         detector=detector,
         roi=known.roi,
         binning=known.binning,
         mask=None if reading.mask is False else reading.mask,
         own=own,
+        saturated=counted.saturated,
     )
+    reasons = {} if own is None else counted.pixels.reasons
+    masked = {**missing.pixels, **{f"file_{why}": pixels for why, pixels in reasons.items()}}
     notes = [*points.notes, *notes, *known.notes, *filter(None, [note]), *_ending(run, len(kept))]
-    return RockingScan(frames, mask, angles, replace(known, notes=tuple(notes)))
+    known = replace(known, masked=masked, notes=tuple(notes))
+    return RockingScan(counted.frames, missing.mask, angles, known)
 
 
 def _readings(
@@ -102,100 +108,73 @@ def _readings(
     return motor, angles
 
 
+class _Counted(NamedTuple):
+    """The stack, where it holds no counts, where the detector could count no further, and what it says of its pixels."""
+
+    frames: NDArray[np.number]
+    flags: NDArray[np.bool_]
+    saturated: NDArray[np.bool_] | None
+    pixels: PixelFacts
+
+
+def _counted(
+    run: RunRecord,
+    points: PointFrames,
+    array: NDArray[np.number],
+    reading: ReadingOptions,
+    notes: list[str],
+) -> _Counted:
+    """One stack of the frames ``(point, frame of the point, row, col)``, and which of its values are counts."""
+    facts = Facts.of_detector(run, run.streams[points.stream], points.data_key)
+    bits = bits_of(facts, notes)
+    pixels = points.pixels.or_else(documented_pixels(facts))
+    flags = geometry.flagged(array, bits=bits)
+    saturated = None
+    if pixels.saturation is not None:
+        saturated = (array >= pixels.saturation) & ~flags
+        voxels = int(np.count_nonzero(saturated))
+        if voxels and not reading.fill_saturated:
+            notes.append(
+                f"{count(voxels, 'voxel')} saturated, at {pixels.saturation:g} counts or more, and taken for measured; "
+                "fill_saturated has them filled"
+            )
+    rule = reading.frames_per_point
+    frames = merge_frames(array, flags, rule)
+    flags = merge_marks(flags, rule)
+    if bits is None:
+        notes += _doubtful_counts(frames, flags)
+    if saturated is not None:
+        saturated = merge_marks(saturated, rule) if reading.fill_saturated else None
+    return _Counted(frames, flags, saturated, pixels)
+
+
 def _own_mask(
-    points: PointFrames, reading: ReadingOptions, stack: tuple[int, ...], notes: list[str]
+    counted: _Counted, reading: ReadingOptions, known: ScanMetadata, notes: list[str]
 ) -> NDArray[np.bool_] | None:
-    """The detector's own mask, if it is asked for and fits."""
-    own = None if reading.mask is False else points.mask
-    if own is not None and own.shape not in (stack, stack[1:]):
-        notes.append(f"the file's own mask is {own.shape}, frames are {stack[1:]}: it isn't used")
+    """What the detector itself says is missing, if that is asked for and fits."""
+    pixels, stack = counted.pixels, counted.frames.shape
+    notes += pixels.notes
+    if pixels.mask is None or reading.mask is False or not reading.own_mask:
         return None
+    own = _recorded(pixels.mask, stack, known)
+    if own is None:
+        notes.append(
+            f"the file's own mask is {pixels.mask.shape}, frames are {stack[1:]}: it isn't used"
+        )
     return own
 
 
-def pair(
-    n_points: int,
-    seq_nums: NDArray[np.int64] | None,
-    event_seq_nums: NDArray[np.number] | None,
-    angles: NDArray[np.float64] | None = None,
-) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
-    """Find out which frames belong to which rows of the Events' table.
-
-    Parameters
-    ----------
-    n_points
-        How many points have frames.
-    seq_nums
-        ``(point,)``, where it is known.
-    event_seq_nums
-        ``(row,)``; None without Events.
-    angles
-        ``(row,)``; only their number matters, and only without Events.
-
-    Returns
-    -------
-    points, rows, notes
-        Indices of equal length, by ``seq_num``; and what had to be left out.
-    """
-    if event_seq_nums is None:
-        n_paired = n_points if angles is None else min(n_points, len(angles))
-        in_order = np.arange(n_paired)
-        return in_order, in_order, _left_out(n_points - n_paired, 0)
-    row_of = {int(number): row for row, number in enumerate(event_seq_nums)}
-    numbers: NDArray[np.number]
-    if seq_nums is not None:
-        numbers = seq_nums
-    elif n_points == len(row_of):
-        numbers = np.array(sorted(row_of))
-    else:
-        numbers = event_seq_nums[:n_points]
-    point_of = {int(number): point for point, number in enumerate(numbers)}
-    both = sorted(row_of.keys() & point_of.keys())
-    notes = []
-    if repeated := max(len(event_seq_nums) - len(row_of), len(numbers) - len(point_of)):
-        notes.append(f"of {count(repeated, 'repeated point')} the last reading counts")
-    surplus = len(point_of) - len(both) + n_points - len(numbers)
-    notes += _left_out(surplus, len(row_of) - len(both))
-    return (
-        np.array([point_of[number] for number in both], dtype=np.intp),
-        np.array([row_of[number] for number in both], dtype=np.intp),
-        notes,
-    )
-
-
-def merge_frames(
-    array: NDArray[np.number], rule: FramesPerPoint | None, *, bits: int | None = None
-) -> tuple[NDArray[np.number], NDArray[np.bool_], int]:
-    """Make one stack of several frames a point.
-
-    Parameters
-    ----------
-    array
-        ``(point, frame of the point, row, col)``.
-    rule
-        "sum" or "mean" of a point's frames, or each one "separate". Needed only if there are
-        several. A pixel that holds no count in one of the frames holds none in their sum or mean.
-    bits
-        Of a pixel in the detector's images, as `bcdi_inpaint.geometry.flagged` takes them.
-
-    Returns
-    -------
-    frames, flags, per_point
-        ``(frame, row, col)`` counts (integers stay integers but for the mean); bool of the same
-        shape, where they are no counts; how many frames of the stack each point has.
-    """
-    n_points, per_point, *shape = array.shape
-    flags = geometry.flagged(array, bits=bits)
-    if per_point == 1 or rule == "separate":
-        return array.reshape(-1, *shape), flags.reshape(-1, *shape), per_point
-    if rule is None:
-        raise ValueError(
-            f"there are {per_point} frames at each of {n_points} points; pass frames_per_point="
-            "'sum', 'mean' or 'separate'"
-        )
-    counts = np.where(flags, np.zeros((), array.dtype), array)
-    merged = counts.sum(axis=1) if rule == "sum" else counts.mean(axis=1, dtype=np.float64)
-    return merged, np.logical_or.reduce(flags, axis=1), 1
+def _recorded(
+    mask: NDArray[np.bool_], stack: tuple[int, ...], known: ScanMetadata
+) -> NDArray[np.bool_] | None:
+    """The detector's own mask as the frames are, which may be cut and binned; None if it doesn't fit."""
+    if mask.shape in (stack, stack[1:]):
+        return mask
+    with suppress(ValueError):
+        cut = geometry.as_recorded(mask, roi=known.roi, binning=known.binning)
+        if cut.shape == stack[1:]:
+            return cut
+    return None
 
 
 def _doubtful_counts(frames: NDArray[np.number], flags: NDArray[np.bool_]) -> list[str]:
@@ -280,16 +259,3 @@ def _ending(run: RunRecord, n_points: int) -> list[str]:
     of_expected = "" if expected is None else f" of {expected}"
     because = f" ({stop.reason})" if stop.reason else ""
     return [f"the run ended with {status!r}{because} and {n_points}{of_expected} points"]
-
-
-def _left_out(frames: int, events: int) -> list[str]:
-    notes = []
-    if frames:
-        notes.append(f"{count(frames, 'point')} without an Event left out")
-    if events:
-        notes.append(f"{count(events, 'point')} without a frame left out")
-    return notes
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

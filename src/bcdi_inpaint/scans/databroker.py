@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 
-from .announced import from_documents
+from .announced import announced_pixels, from_documents
 from .assembly import assemble
 from .documents import RunDocuments
 from .hdf5 import ONCE
@@ -81,4 +81,5 @@ def from_databroker(
         path="/".join(run.path_parts),
         access_tags=tuple(run.item["attributes"].get("access_tags") or ()),
     )
-    return assemble(record, PointFrames(stream, key, points), reading)
+    pixels = announced_pixels(documents.located(stream, key), reading.file_roots)
+    return assemble(record, PointFrames(stream, key, points, pixels=pixels), reading)

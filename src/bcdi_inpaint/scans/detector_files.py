@@ -1,4 +1,4 @@
-"""Where the frames and the mask are in detectors' HDF5 files."""
+"""Where detectors' HDF5 files hold their frames."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from bcdi_inpaint.geometry import CXI_BITS, NEXUS_BITS, rejected
-
+from .guarded_file import text_attribute
 from .sizes import check_size
 
 if TYPE_CHECKING:
@@ -19,16 +18,6 @@ DECTRIS_DATA = re.compile(r"data_\d{6}")
 """A master file's links to its data files, in the order of the frames (SIMPLON API reference)."""
 
 CXI_FRAMES = ("entry_1/data_1/data", "entry_1/instrument_1/detector_1/data")
-
-MASKS = {
-    "entry/instrument/detector/detectorSpecific/pixel_mask": NEXUS_BITS,
-    "entry/instrument/detector/pixel_mask": NEXUS_BITS,
-    "entry_1/instrument_1/detector_1/mask": CXI_BITS,
-}
-"""Where a file's own mask lies (Dectris, NeXus, CXI), and the bits that reject a pixel."""
-
-NEXUS_MEANINGS = ("gap", "dead", "under-responding", "over-responding", "noisy")
-"""Of the lowest bits of NXdetector's ``pixel_mask``."""
 
 
 def frame_datasets(file: h5py.File) -> list[str]:
@@ -84,55 +73,15 @@ def read_frames_of(file: h5py.File, names: list[str], largest: int) -> NDArray[n
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def own_mask(
-    file: h5py.File, frames: str, shape: tuple[int, ...]
-) -> tuple[NDArray[np.bool_] | None, str]:
-    """The mask that a file holds of its own pixels, and a sentence on it.
-
-    Parameters
-    ----------
-    file
-        Where it is looked for: beside the frames, then where Dectris, NeXus and CXI have it.
-    frames, shape
-        Name and shape of the frames.
-
-    Returns
-    -------
-    bool array or None
-        ``(row, col)``, or ``(frame, row, col)`` if it may differ between frames; True = missing.
-    """
-    beside = frames.rpartition("/")[0]
-    anything = -1  # any bit
-    places = {f"{beside}/mask": anything, f"{beside}/pixel_mask": NEXUS_BITS, **MASKS}
-    for name, bits in places.items():
-        stored = file.get(name)
-        if (
-            not isinstance(stored, h5py.Dataset)
-            or (stored.ndim != 2 and stored.shape != shape)
-            or stored.dtype.kind not in "iub"
-        ):
-            continue
-        values = stored[()]
-        counted = [
-            f"{number} {meaning}"
-            for bit, meaning in enumerate(NEXUS_MEANINGS)
-            if bits == NEXUS_BITS and (number := np.count_nonzero(rejected(values, 1 << bit)))
-        ]
-        mask = rejected(values, bits)
-        told = f" ({', '.join(counted)})" if counted else ""
-        return mask, f"the file's own mask {name} marks {np.count_nonzero(mask)} pixels{told}"
-    return None, ""
-
-
 def _default(file: h5py.File) -> str | None:
     """What NeXus' ``default`` attributes and ``signal`` lead to."""
     group: object = file
     for _ in range(3):
         if not isinstance(group, h5py.Group):
             return None
-        signal = group.attrs.get("signal")
-        if isinstance(signal, str) and isinstance(group.get(signal), h5py.Dataset):
+        signal = text_attribute(group, "signal")
+        if signal and isinstance(group.get(signal), h5py.Dataset):
             return str(group[signal].name)
-        default = group.attrs.get("default")
-        group = group.get(default) if isinstance(default, str) else None
+        default = text_attribute(group, "default")
+        group = group.get(default) if default else None
     return None

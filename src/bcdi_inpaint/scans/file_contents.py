@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .pixel_facts import PixelFacts
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -30,8 +32,8 @@ class FileContents:
         What a start document would say: sample, region, and so on.
     told
         What the detector and the beamline say.
-    mask
-        bool ``(row, col)`` or ``(frame, row, col)``, what the file itself takes for missing.
+    pixels
+        What the file says of the detector's pixels.
     notes
         What was unusual.
     """
@@ -41,5 +43,5 @@ class FileContents:
     motor: str = ""
     start: Mapping[str, Any] = field(default_factory=dict)
     told: Told = field(default_factory=dict)
-    mask: NDArray[np.bool_] | None = None
+    pixels: PixelFacts = field(default_factory=PixelFacts)
     notes: tuple[str, ...] = ()

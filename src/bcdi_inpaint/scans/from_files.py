@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .assembly import assemble
-from .detector_files import frame_datasets, own_mask, read_frames_of
+from .detector_files import frame_datasets, read_frames_of
 from .file_contents import FileContents
 from .hdf5_facts import columns_of, told_by, unit_of
 from .image_files import is_image, read_images
 from .local_files import check_regular, open_hdf5
+from .pixel_facts import PixelFacts, readable_facts
 from .reading import AS_RECORDED
 from .streams import PointFrames, RunRecord, Stream
 
@@ -62,8 +63,7 @@ def from_file(
         files. If None, ``theta`` or ``angles`` of an npz file; elsewhere NeXus' ``axes``, or the only column
         that rises or falls all the time.
     reading
-        What the file itself doesn't decide. The mask that a file holds of its own pixels (Dectris, NeXus, CXI, an
-        npz file's ``mask``) is taken too, unless ``mask=False``.
+        What the file itself doesn't decide.
     **options
         Single fields of `ReadingOptions`, before those of ``reading``: ``detector="eiger2_500k"``.
 
@@ -110,7 +110,7 @@ def from_file(
     points = frames if frames.ndim == 4 else frames[:, None]
     return assemble(
         RunRecord(start, {"exit_status": "success"}, {"primary": stream}),
-        PointFrames("primary", key, points, mask=contents.mask, notes=contents.notes),
+        PointFrames("primary", key, points, notes=contents.notes, pixels=contents.pixels),
         reading,
     )
 
@@ -151,14 +151,16 @@ def _read_npz(path: Path, dataset: str | None, angles: str | None) -> FileConten
         there = [known for known in ((angles,) if angles else ANGLES) if known in arrays]
         frames = arrays[name]
         mask = arrays["mask"] if "mask" in arrays and name != "mask" else None
+        note = "the file's own mask is taken (non-zero = missing)"
         own = mask is not None and mask.shape in (frames.shape, frames.shape[-2:])
         return FileContents(
             frames,
             {MOTOR: (arrays[there[0]], "deg")} if there else {},
             motor=MOTOR if there else "",
             start=json.loads(str(arrays["meta"])) if "meta" in arrays else {},
-            mask=mask != 0 if mask is not None and own else None,
-            notes=("the file's own mask is taken (non-zero = missing)",) if own else (),
+            pixels=PixelFacts(np.not_equal(mask, 0), notes=(note,))
+            if mask is not None and own
+            else PixelFacts(),
         )
 
 
@@ -176,11 +178,10 @@ def _read_hdf5(path: Path, dataset: str | None, angles: str | None, largest: int
         names = [dataset] if dataset else frame_datasets(file)
         frames = read_frames_of(file, names, largest)
         start, told = told_by(file, names[0])
-        mask, note = own_mask(file, names[0], frames.shape)
+        pixels = readable_facts(file, names[0], roots=("/",))
         if angles is None:
             motor, columns = columns_of(file, names[0], len(frames))
         else:
             motor = angles.rpartition("/")[2]
             columns = {motor: (read_frames_of(file, [angles], largest), unit_of(file[angles]))}
-    notes = (note,) if note else ()
-    return FileContents(frames, columns, motor, start, told, mask, notes)
+    return FileContents(frames, columns, motor, start, told, pixels)

@@ -53,12 +53,23 @@ def find_dataset(
     ValueError
         If it doesn't hold frames, or is made of itself.
     """
-    dataset = _follow(file, name, roots, opened)
-    if isinstance(dataset, h5py.Dataset):
-        check_sources(dataset, roots)  # before its shape is asked for, which may take them
-        if dataset.ndim >= 2 and not dataset.dtype.hasobject:
-            return dataset
+    dataset = follow(file, name, roots, opened)
+    if isinstance(dataset, h5py.Dataset) and dataset.ndim >= 2 and not dataset.dtype.hasobject:
+        return dataset
     raise ValueError(f"{name!r} in {file.filename} is not a dataset of frames")
+
+
+def follow(
+    file: h5py.File, name: str, roots: Sequence[str | Path], opened: ExitStack
+) -> h5py.Group | h5py.Dataset:
+    """What a path leads to, if HDF5 needs no file for it that is not below the roots.
+
+    Parameters and errors are those of `find_dataset`. Links are followed here, so that HDF5 has none to follow.
+    """
+    node = _follow(file, name, roots, opened)
+    if isinstance(node, h5py.Dataset):
+        check_sources(node, roots)  # before its shape is asked for, which may take them
+    return node
 
 
 def check_sources(dataset: h5py.Dataset, roots: Sequence[str | Path]) -> None:
@@ -78,7 +89,6 @@ def check_sources(dataset: h5py.Dataset, roots: Sequence[str | Path]) -> None:
 def _follow(
     file: h5py.File, name: str, roots: Sequence[str | Path], opened: ExitStack
 ) -> h5py.Group | h5py.Dataset:
-    """What a path leads to. Links are followed here, so that HDF5 has none to follow."""
     node: h5py.Group | h5py.Dataset = file["/"]
     ahead = _steps(name)
     links = 0

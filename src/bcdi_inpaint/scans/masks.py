@@ -81,7 +81,8 @@ def missing_pixels(
     binning: tuple[int, int] = (1, 1),
     mask: NDArray[np.bool_] | None = None,
     own: NDArray[np.bool_] | None = None,
-) -> NDArray[np.bool_]:
+    saturated: NDArray[np.bool_] | None = None,
+) -> geometry.MissingPixels:
     """All missing voxels of a stack.
 
     Parameters
@@ -94,11 +95,14 @@ def missing_pixels(
         ``(row, col)`` or ``(frame, row, col)`` bool: what else is missing.
     own
         ``(row, col)`` bool: the detector's own mask.
+    saturated
+        As `flags`: counts that the detector could not tell any more.
 
     Returns
     -------
-    bool array
-        ``(row, col)`` if it is the same for all frames, else ``(frame, row, col)``.
+    MissingPixels
+        The mask is ``(row, col)`` if it is the same for all frames, else ``(frame, row, col)``; its sources are
+        gaps, user, file, flags and saturated.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def missing_pixels(
         raise ValueError(
             f"mask must be {frame_shape} or {flags.shape}, as the frames are; got {mask.shape}"
         )
-    return geometry.merge(detector=gaps, user=mask, own=own, flags=flags).mask
+    return geometry.merge(gaps=gaps, user=mask, file=own, flags=flags, saturated=saturated)
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -50,11 +50,17 @@ class ReadingOptions:
         "separate" (at equal angles).
     motor
         The column of the rocking motor.
+    own_mask
+        Whether the mask that the frames' HDF5 file holds of the detector's pixels (Dectris, NeXus, ESRF, CXI)
+        counts too, unless ``mask`` is False.
+    fill_saturated
+        Whether voxels at the highest count that the detector can show are missing, where the file or the run
+        says which that is.
     energy, distance
         Photon energy in eV; sample to detector in m.
     file_roots
-        Folders from which files may be read if Tiled can't serve them (a file ahead of the
-        catalogue, which Tiled answers with 422; errors 5xx). Empty = none.
+        Folders from which a run's files may be read: for the detector's own mask, and for frames that Tiled
+        can't serve (a file ahead of the catalogue, which it answers with 422; errors 5xx). Empty = none.
     largest_stack
         Bytes that the frames may take.
 
@@ -71,6 +77,8 @@ class ReadingOptions:
     mask: NDArray[np.bool_] | Literal[False] | None = None
     frames_per_point: FramesPerPoint | None = None
     motor: str | None = None
+    own_mask: bool = True
+    fill_saturated: bool = False
     energy: float | None = None
     distance: float | None = None
     file_roots: tuple[str | Path, ...] = ()

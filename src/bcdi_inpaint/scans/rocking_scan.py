@@ -48,6 +48,10 @@ class ScanMetadata:
         What the plan announced; compare with the number of frames that are there.
     exit_status
         ``"success"``, ``"abort"`` or ``"fail"``, as in the stop document; empty while running.
+    masked
+        Where it is known from that pixels are missing -> how many pixels of the recorded frames, in at least
+        one frame: ``gaps`` (the detector's geometry), ``user``, ``file`` (the detector's own mask, with
+        ``file_dead`` and so on by its reasons), ``flags`` (values that are no counts), ``saturated``.
     notes
         Plain sentences on what was unusual (frames missing, repeated, read from the file, ...).
     extra
@@ -74,6 +78,7 @@ class ScanMetadata:
     access_tags: tuple[str, ...] = ()
     frames_expected: int | None = None
     exit_status: str = ""
+    masked: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from .assembly import assemble
 from .hdf5 import ONCE, read_frames
 from .images import choose_image
 from .local_files import OutsideRootsError, allowed_path, open_hdf5
+from .pixel_facts import PixelFacts, read_pixel_facts
 from .reading import AS_RECORDED
 from .sizes import check_size
 from .streams import PointFrames, RunRecord, Stream
@@ -91,7 +92,8 @@ def from_run(
     chosen = nodes[stream][key]
     check_size(chosen.shape, chosen.dtype, reading.largest_stack)
     array, notes = _read(chosen, reading.file_roots, retry, reading.largest_stack)
-    return assemble(record, PointFrames(stream, key, array, notes=notes), reading)
+    pixels = _pixel_facts(chosen, reading.file_roots)
+    return assemble(record, PointFrames(stream, key, array, notes=notes, pixels=pixels), reading)
 
 
 def _refuse_old(run: Container) -> None:
@@ -172,6 +174,14 @@ def _read(
     there = len(frames) // shape[0]
     notes = (why,) if there == n_points else (why, f"the file has {there} of {n_points} points")
     return frames[: there * shape[0]].reshape(there, *shape), notes
+
+
+def _pixel_facts(node: ArrayClient, roots: Sequence[str | Path]) -> PixelFacts:
+    """What the first file with the frames says of the detector's pixels, if that file may be read."""
+    for source in (node.data_sources() or []) if roots else []:
+        for asset in source.assets if source.mimetype == HDF5 else []:
+            return read_pixel_facts(asset.data_uri, source.parameters.get("dataset", ""), roots)
+    return PixelFacts()
 
 
 def _refuse_broken_files(node: ArrayClient, roots: Sequence[str | Path]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .pixel_facts import PixelFacts
+
 if TYPE_CHECKING:
     import numpy as np
     from event_model.documents import Configuration, DataKey
@@ -74,8 +76,8 @@ class PointFrames:
         ``(point,)``, which Event each point belongs to; None if only the order is known.
     notes
         Anything unusual about reading them.
-    mask
-        bool ``(row, col)`` or ``(frame, row, col)``, the detector's own mask; None if there is none.
+    pixels
+        What the file that the frames lie in says of the detector's pixels.
     """
 
     stream: str
@@ -83,4 +85,4 @@ class PointFrames:
     array: NDArray[np.number]
     seq_nums: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = field(default=())
-    mask: NDArray[np.bool_] | None = None
+    pixels: PixelFacts = field(default_factory=PixelFacts)

@@ -163,6 +163,10 @@ class FillingSection(Section):
     """The rocking motor; else it is told from the run."""
     mask: Path | None = None
     """File of missing pixels (non-zero), as bcdi_inpaint.geometry.read_mask reads it."""
+    own_mask: bool = True
+    """Take the mask that the detector's HDF5 files hold; they must lie below file_roots."""
+    fill_saturated: bool = False
+    """Fill voxels at the highest count that the detector can show, where file or run say which that is."""
     roi: tuple[tuple[int, int], tuple[int, int]] | None = None
     """Rows and columns of the detector's full frame that are recorded; else told from the run."""
     around_peak: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None

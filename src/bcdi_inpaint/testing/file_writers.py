@@ -36,7 +36,17 @@ class FrameWriter:
         Write in HDF5's single-writer-multiple-readers mode, which lets others read along.
     flush_every
         Flush after this many frames; 0 = only when the file is closed.
+
+    Attributes
+    ----------
+    suffix
+        Of the files' names.
+    dataset
+        Where a file has its frames.
     """
+
+    suffix = ".h5"
+    dataset = DATASET
 
     def __init__(self, *, swmr: bool = True, flush_every: int = 1) -> None:
         self._options = (swmr, flush_every)

@@ -20,7 +20,7 @@ from ophyd_async.core import (
     soft_signal_r_and_setter,
 )
 
-from .file_writers import DATASET, FrameWriter
+from .file_writers import FrameWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,7 +150,7 @@ class _Data(DetectorDataLogic):
         self._acquisition = acquisition
 
     async def prepare_unbounded(self, datakey_name: str) -> StreamResourceDataProvider:
-        path = self._acquisition.folder / f"{uuid.uuid4()}.h5"
+        path = self._acquisition.folder / f"{uuid.uuid4()}{self._acquisition.writer.suffix}"
         await asyncio.to_thread(self._acquisition.open, path)
         frame = self._acquisition.expose(0)
         resource = StreamResourceInfo(
@@ -158,7 +158,7 @@ class _Data(DetectorDataLogic):
             shape=frame.shape,
             chunk_shape=(1, *frame.shape),
             dtype_numpy=frame.dtype.str,
-            parameters={"dataset": DATASET},
+            parameters={"dataset": self._acquisition.writer.dataset},
         )
         return StreamResourceDataProvider(
             uri=path.as_uri().replace("file:///", "file://localhost/"),

@@ -15,9 +15,11 @@ from bcdi_inpaint.scans import (
     FramesInEvent,
     FramesInFile,
     NoImagesError,
+    PixelFacts,
     Retry,
     RunDocuments,
     RunStart,
+    announced_pixels,
     check_points,
     check_size,
     choose_image,
@@ -77,6 +79,9 @@ class Collector:
         self._array: NDArray[np.number] = np.empty((0, 0, 0, 0))
         self._arrived: NDArray[np.float64] = np.empty(0)
         self._revised: set[int] = set()
+        self._file: FramesInFile | None = None
+        """The first one with frames."""
+        self._pixels = PixelFacts()
 
     @property
     def record(self) -> RunRecord:
@@ -124,10 +129,8 @@ class Collector:
         CannotFollowError
             If they can't be had while the run goes on.
         """
-        if not self._announced or (time.monotonic() < self._next_look and not last):
-            return False
         came = False
-        while self._announced:
+        while self._announced and (last or time.monotonic() >= self._next_look):
             location = self._announced.popleft()
             rest = self._fetch(location, last=last)
             came |= rest is not location
@@ -135,10 +138,18 @@ class Collector:
                 self._announced.appendleft(rest)
                 self._next_look = time.monotonic() + LOOK_EVERY
                 break
+        if last and self._file is not None:
+            self._look_at_pixels(self._file)
         return came
 
+    def _look_at_pixels(self, file: FramesInFile) -> None:
+        """Take the detector's own mask; what was filled with another one is to be filled again."""
+        before, self._pixels = self._pixels, announced_pixels([file], self._settings.file_roots)
+        if not before.same_pixels(self._pixels):
+            self._revised.update(range(len(self._arrived)))
+
     def revised(self) -> set[int]:
-        """Points whose frames were replaced since this was last asked: repeated ones."""
+        """Points that are not what they were when this was last asked: taken again, or under another mask."""
         revised, self._revised = self._revised, set()
         return revised
 
@@ -168,7 +179,9 @@ class Collector:
         first, last = int(points[0]), int(points[-1]) + 1
         array = self._array[first:last] if last - first == len(points) else self._array[points]
         stream, data_key = self._source
-        frames = PointFrames(stream, data_key, array, seq_nums=(points + 1).astype(np.int64))
+        frames = PointFrames(
+            stream, data_key, array, seq_nums=(points + 1).astype(np.int64), pixels=self._pixels
+        )
         return assemble(self.record, frames, self._settings)
 
     def _fetch(
@@ -193,6 +206,9 @@ class Collector:
         except OSError:  # not written yet, or locked by its writer
             return location
         if len(points):
+            if self._file is None and isinstance(location, FramesInFile):
+                self._file = location
+                self._look_at_pixels(location)
             self._put(numbers[0], points)
         if isinstance(location, FramesInEvent):
             self.in_events = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bcdi_inpaint.export.formats import SOFT_BAND
+from bcdi_inpaint.export.pynx import SIGMAS, SOFT_BAND
 from bcdi_inpaint.filling import Inpainted, Report
 
 from .retrieval import Bounds
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from .views import View
 
 Use = Literal["none", "zero", "free", "hard", "soft", "band"]
-
-SIGMAS = 2.0
-"""Half-width of the confidence band in standard deviations."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,73 @@
+"""Which frames belong to which Events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def pair(
+    n_points: int,
+    seq_nums: NDArray[np.int64] | None,
+    event_seq_nums: NDArray[np.number] | None,
+    angles: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
+    """Find out which frames belong to which rows of the Events' table.
+
+    Parameters
+    ----------
+    n_points
+        How many points have frames.
+    seq_nums
+        ``(point,)``, where it is known.
+    event_seq_nums
+        ``(row,)``; None without Events.
+    angles
+        ``(row,)``; only their number matters, and only without Events.
+
+    Returns
+    -------
+    points, rows, notes
+        Indices of equal length, by ``seq_num``; and what had to be left out.
+    """
+    if event_seq_nums is None:
+        n_paired = n_points if angles is None else min(n_points, len(angles))
+        in_order = np.arange(n_paired)
+        return in_order, in_order, _left_out(n_points - n_paired, 0)
+    row_of = {int(number): row for row, number in enumerate(event_seq_nums)}
+    numbers: NDArray[np.number]
+    if seq_nums is not None:
+        numbers = seq_nums
+    elif n_points == len(row_of):
+        numbers = np.array(sorted(row_of))
+    else:
+        numbers = event_seq_nums[:n_points]
+    point_of = {int(number): point for point, number in enumerate(numbers)}
+    both = sorted(row_of.keys() & point_of.keys())
+    notes = []
+    if repeated := max(len(event_seq_nums) - len(row_of), len(numbers) - len(point_of)):
+        notes.append(f"of {count(repeated, 'repeated point')} the last reading counts")
+    surplus = len(point_of) - len(both) + n_points - len(numbers)
+    notes += _left_out(surplus, len(row_of) - len(both))
+    return (
+        np.array([point_of[number] for number in both], dtype=np.intp),
+        np.array([row_of[number] for number in both], dtype=np.intp),
+        notes,
+    )
+
+
+def _left_out(frames: int, events: int) -> list[str]:
+    notes = []
+    if frames:
+        notes.append(f"{count(frames, 'point')} without an Event left out")
+    if events:
+        notes.append(f"{count(events, 'point')} without a frame left out")
+    return notes
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
