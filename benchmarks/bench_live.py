@@ -200,7 +200,7 @@ def time_to_complete(
         peak = peak_memory(inpaint.status().worker)
         metadata = inpaint.status().last[0].result
     stack_mb = n * size * size * 4 / 1e6
-    how = "in portions" if "portions" in metadata["notes"] else "at once"
+    how = "in windows" if " windows " in metadata["notes"] else "at once"
     return [
         (
             f"{method}: stop to complete, {n} x {size} x {size} at {rate:g}/s: s",

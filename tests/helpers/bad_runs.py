@@ -218,8 +218,8 @@ def in_threads(monkeypatch: pytest.MonkeyPatch) -> list[ThreadAsProcess]:
     monkeypatch.setattr(worker, "LiveRun", LiveRun)
     monkeypatch.setattr(worker, "warm_up", lambda method, device: None)
     monkeypatch.setattr(worker, "fill_finished", fill_finished)
-    monkeypatch.setattr(worker, "give_up", lambda *_, **__: None)
-    monkeypatch.setattr(worker, "leave", lambda *_, **__: None)
+    monkeypatch.setattr(worker, "mark_failed", lambda *_, **__: None)
+    monkeypatch.setattr(worker, "release_nodes", lambda *_, **__: None)
     monkeypatch.setattr(callback_module, "_pickled", lambda *_: pickle.dumps(("raw", "processed")))
     return started
 

@@ -93,7 +93,7 @@ def test_0mq_goes_on_behind_a_bad_run(
         (Intake, "run", "bad"),
         (Intake, "_is_settled", "bad"),
         (InpaintCallback, "submit", "bad"),
-        (tiled_source, "fault", "first"),
+        (tiled_source, "cause_of", "first"),
         (TiledSource, "_look_at", "first"),
         (TiledSource, "_look", "first"),
         (TiledSource, "_subscribe", "first"),
@@ -112,7 +112,7 @@ def test_tiled_is_looked_at_behind_a_bad_run(
     put_run: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if name == "fault":
+    if name == "cause_of":
         fail_for(monkeypatch, Intake, "run", "first")
     put_run(BAD)
     good = put_run()

@@ -20,7 +20,7 @@ from .dispatch.run_table import RunTable
 from .dispatch.snapshot import TooDeepError, TooLargeError, snapshot
 from .dispatch.supervision import Supervisor
 from .guard import going_on
-from .messages import Document, Leave, Open
+from .messages import Document, Drop, Open
 from .pipe import copy_settings
 from .settings import Limits, Settings
 from .status import DropReason, Status
@@ -238,7 +238,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
             self._router.forget_all_but({run.uid for run in self._run_table.runs()})
             if live:
                 self._queue.insist(Open(uid, settings))
-        self._run_table.heard(uid)
+        self._run_table.document_came(uid)
         if self._run_table.filled_live(uid):
             self._pass_on(Document(uid, name, doc))
         if name == "stop":
@@ -279,13 +279,13 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
                     self._run_table.stop(uid)
             except Exception:
                 logger.exception("run %s is left to catching up", lacking)
-                self._run_table.give_up(lacking, f"{why}; left to catching up")
+                self._run_table.fail(lacking, f"{why}; left to catching up")
 
     def _drop(self, uid: str, reason: str, why: DropReason) -> None:
         """Give up filling a run live."""
         self._queue.discard(uid)
         self._run_table.drop(uid, reason, why)
-        self._queue.insist(Leave(uid))
+        self._queue.insist(Drop(uid))
 
 
 def _pickled(raw: Container, processed: Container) -> bytes:

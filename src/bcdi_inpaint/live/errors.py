@@ -27,7 +27,7 @@ SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
 """What a system says that has no file descriptor or disk space left."""
 
 
-class Fault(enum.Enum):
+class Cause(enum.Enum):
     """Whose fault it is."""
 
     RUN = "run"
@@ -62,24 +62,24 @@ ABSENT = (NotThereYetError, FileNotFoundError, BlockingIOError)
 """A run or a file that is not there, or is locked by who writes it."""
 
 
-def fault(error: Exception) -> Fault:
+def cause_of(error: Exception) -> Cause:
     """Whose fault `error` is."""
     causes = list(_causes(error))
     if any(isinstance(cause, OSError) and cause.errno in SHORT for cause in causes):
-        return Fault.OUTAGE
+        return Cause.OUTAGE
     if any(isinstance(cause, ABSENT) for cause in causes):
-        return Fault.ABSENT
+        return Cause.ABSENT
     match error:
         case CannotFollowError() | AlreadyFilledError() | ClaimedError() | ClaimLostError():
-            return Fault.OUTAGE
+            return Cause.OUTAGE
         case httpx.TransportError():
-            return Fault.OUTAGE
+            return Cause.OUTAGE
         case httpx.HTTPStatusError() if error.response.status_code in NOT_NOW or _storing(error):
-            return Fault.OUTAGE
+            return Cause.OUTAGE
         case httpx.HTTPStatusError() if error.response.status_code in MAY_PASS:
-            return Fault.ABSENT
+            return Cause.ABSENT
         case _:
-            return Fault.RUN
+            return Cause.RUN
 
 
 def reason(error: Exception) -> str:
@@ -101,7 +101,7 @@ def kind_of(reason: str) -> FailReason:
 
 def is_expected(error: Exception) -> bool:
     """Whether `error` says all there is to say: about the run, its files or Tiled, and no defect of ours."""
-    return fault(error) is not Fault.RUN or isinstance(error, ValueError | OSError | ImportError)
+    return cause_of(error) is not Cause.RUN or isinstance(error, ValueError | OSError | ImportError)
 
 
 def _storing(error: httpx.HTTPStatusError) -> bool:

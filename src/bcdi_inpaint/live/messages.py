@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bcdi_inpaint.export.layout import NodeMetadata
     from bcdi_inpaint.scans import Skip
 
-    from .errors import Fault
+    from .errors import Cause
     from .settings import Settings
 
 # To the worker.
@@ -46,10 +46,10 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Drop:
     """Forget an open run; it is filled after it has finished.
 
-    With a reason, its node is released too and says why; that is answered with `Left`.
+    With a reason, its node is released too and says why; that is answered with `Released`.
     """
 
     uid: str
@@ -66,7 +66,7 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUp:
+class MarkFailed:
     """Mark the node of a run as failed; if that is `proved` to be its own fault, nobody tries again unasked."""
 
     uid: str
@@ -117,11 +117,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A run could not be filled; `fault` decides whether trying again counts."""
+    """A run could not be filled; `cause` decides whether trying again counts."""
 
     uid: str
     reason: str
-    fault: Fault
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +133,19 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenUp:
+class MarkedFailed:
     """A run has been marked as failed."""
 
     uid: str
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Released:
     """The node of a run that goes on has been released."""
 
     uid: str
 
 
-RunOrder = Open | Document | Leave | Fill | GiveUp
+RunOrder = Open | Document | Drop | Fill | MarkFailed
 Order = Hello | RunOrder | Close
-News = InHand | Progress | Done | Failed | Skipped | GivenUp | Left
+News = InHand | Progress | Done | Failed | Skipped | MarkedFailed | Released

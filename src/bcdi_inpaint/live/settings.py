@@ -32,11 +32,11 @@ class Settings(ReadingOptions):
         Points in a block of the node. While the run goes on two blocks are filled at a time, one
         towards its end, all there are if filling has fallen behind.
     margin
-        Points on either side that must be there before a portion is filled.
+        Points on either side that must be there before a window is filled.
     final_seconds
         When the run stops, the whole stack is filled at once, as `inpaint` does offline, if that
-        takes no longer than this; else what was filled in portions stays, and the last one is
-        added. 0 never waits. The self-check is that of the portion with the Bragg peak, unless
+        takes no longer than this; else what was filled in windows stays, and the last one is
+        added. 0 never waits. The self-check is that of the window with the Bragg peak, unless
         this is infinity: then everything is done again as offline.
     notes
         Sentences for the report: choices that it doesn't show otherwise.

@@ -16,7 +16,7 @@ from tiled.queries import Key
 
 from bcdi_inpaint.catalog import AlreadyFilledError, current
 from bcdi_inpaint.catalog.queries import raw_uids
-from bcdi_inpaint.live.errors import Fault, fault, reason
+from bcdi_inpaint.live.errors import Cause, cause_of, reason
 from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished
 from bcdi_inpaint.scans import NoImagesError, RunStart
 
@@ -213,7 +213,7 @@ def _wait_after(error: Exception) -> bool | float:
     """Whether a run is tried again after this; at once if the fault is its own, else after longer and longer waits."""
     if isinstance(error, AlreadyFilledError | ValueError):
         return False
-    return 0.0 if fault(error) is Fault.RUN else True
+    return 0.0 if cause_of(error) is Cause.RUN else True
 
 
 def _fill(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from bcdi_inpaint.catalog.listing import look_up
-from bcdi_inpaint.live.errors import Fault, fault, reason
+from bcdi_inpaint.live.errors import Cause, cause_of, reason
 from bcdi_inpaint.live.guard import GuardedLogger, repeat
 
 from .seen_runs import NoRunError, seen_run
@@ -158,7 +158,7 @@ class TiledSource:
             self._done.add(key)
             logger.warning("node %s is passed over, which is no run: %s", key, error)
         except Exception as error:
-            if fault(error) is Fault.OUTAGE:
+            if cause_of(error) is Cause.OUTAGE:
                 raise
             if key not in self._odd:
                 self._odd.add(key)

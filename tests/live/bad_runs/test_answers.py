@@ -43,7 +43,7 @@ def test_a_run_that_tiled_can_never_read_is_given_up(
 ) -> None:
     told: list[tuple[str, bool]] = []
 
-    def give_up(_catalogs: Any, uid: str, *_: Any, proved: bool) -> None:
+    def mark_failed(_catalogs: Any, uid: str, *_: Any, proved: bool) -> None:
         told.append((uid, proved))
         if not marked:
             raise answer(403)
@@ -52,7 +52,7 @@ def test_a_run_that_tiled_can_never_read_is_given_up(
         raise answer(500)
 
     monkeypatch.setattr(worker, "fill_finished", read)
-    monkeypatch.setattr(worker, "give_up", give_up)
+    monkeypatch.setattr(worker, "mark_failed", mark_failed)
     callback.submit("run")
     until(lambda: fate(callback, "run") == "failed")
     assert told == [("run", False)]

@@ -69,14 +69,14 @@ def test_a_silent_run_is_released_although_that_fails_at_first(
 ) -> None:
     asked: list[str] = []
 
-    def leave(_catalogs: Any, uid: str, _why: str) -> None:
+    def release_nodes(_catalogs: Any, uid: str, _why: str) -> None:
         asked.append(uid)
         if len(asked) <= times:
             if isinstance(error, SystemExit):
                 in_threads[-1].kill()
             raise error
 
-    monkeypatch.setattr(worker, "leave", leave)
+    monkeypatch.setattr(worker, "release_nodes", release_nodes)
     documents = run_of("late")
     feed(documents[:6], short_of_time)
     until(lambda: short_of_time._run_table._open["late"].released)

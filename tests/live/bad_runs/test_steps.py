@@ -41,7 +41,7 @@ STEPS = [
     (RunTable, "filled_live", "bad"),
     (RunTable, "stop", "bad"),
     (RunTable, "live", "first"),
-    (RunTable, "heard", "bad"),
+    (RunTable, "document_came", "bad"),
     (Router, "forget_all_but", "bad"),
     (DocumentQueue, "insist", "bad"),
     (DocumentQueue, "offer", "bad"),
@@ -54,12 +54,12 @@ STEPS = [
     (RunTable, "silent", "first"),
     (RunTable, "seconds_to_silence", "first"),
     (RunTable, "with_worker", "first"),
-    (RunTable, "trouble", "bad"),
+    (RunTable, "attempt_failed", "bad"),
     (worker_process, "start_process", "first"),
     (WorkerProcess, "how_it_ended", "first"),
     (WorkerProcess, "end", "first"),
-    (WorkerProcess, "tell", "bad"),
-    (WorkerProcess, "tell", "first"),
+    (WorkerProcess, "send", "bad"),
+    (WorkerProcess, "send", "first"),
     (supervisor, "_order", "bad"),
     # The listener's.
     (worker_process, "receive", "first"),
@@ -77,16 +77,16 @@ STEPS = [
     (worker, "warm_up", "first"),
     (worker, "LiveRun", "bad"),
     (worker, "fill_finished", "bad"),
-    (worker, "give_up", "bad"),
-    (worker, "fault", "first"),
+    (worker, "mark_failed", "bad"),
+    (worker, "cause_of", "first"),
 ]
 
 
-LATER = ("progress", "_fill", "fill_finished", "give_up", "fault", "_order")
+LATER = ("progress", "_fill", "fill_finished", "mark_failed", "cause_of", "_order")
 """Steps that come only when a run could not be filled live."""
 
 
-LOSS = ("with_worker", "trouble", "start_process", "how_it_ended", "end", "tell")
+LOSS = ("with_worker", "attempt_failed", "start_process", "how_it_ended", "end", "send")
 """Steps that come when a worker is lost."""
 
 
@@ -105,7 +105,7 @@ def test_a_step_that_fails_for_one_run_costs_no_other(
 ) -> None:
     if name in LATER:
         monkeypatch.setattr(LiveRun, "finish", fails_for_bad(LiveRun.finish))
-    if name == "give_up":
+    if name == "mark_failed":
         fail_for(monkeypatch, worker, "fill_finished", "bad")
     if (place, name) == (RunTable, "live"):
         fail_for(monkeypatch, Router, "route", "bad")

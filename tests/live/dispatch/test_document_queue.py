@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bcdi_inpaint.live.dispatch.document_queue import DocumentQueue
-from bcdi_inpaint.live.messages import Document, Leave
+from bcdi_inpaint.live.messages import Document, Drop
 
 
 def document(uid: str, number: int = 0) -> Document:
@@ -34,7 +34,7 @@ def test_what_exceeds_a_bound_is_refused_and_what_is_insisted_on_is_not(
     assert queue.offer(document("a"), 100)
     assert not queue.offer(document("a"), 1)
     for _ in range(5):
-        queue.insist(Leave("a"))
+        queue.insist(Drop("a"))
     assert (queue.entries, queue.bytes) == (6, 100)
 
 
@@ -49,11 +49,11 @@ def test_the_entries_of_a_run_are_discarded_with_their_bytes(queue: DocumentQueu
 @pytest.mark.parametrize("wake", ["nudge", "entry"])
 def test_who_waits_is_woken_up(wake: str, queue: DocumentQueue) -> None:
     timer = threading.Timer(
-        0.1, queue.nudge if wake == "nudge" else lambda: queue.insist(Leave("a"))
+        0.1, queue.nudge if wake == "nudge" else lambda: queue.insist(Drop("a"))
     )
     timer.start()
     began = time.monotonic()
-    assert queue.take(30) == (None if wake == "nudge" else Leave("a"))
+    assert queue.take(30) == (None if wake == "nudge" else Drop("a"))
     assert time.monotonic() - began < 20
     timer.join()
 

@@ -9,7 +9,7 @@ import pytest
 
 from bcdi_inpaint.live import Limits, Settings
 from bcdi_inpaint.live.dispatch.run_table import KEPT, RunTable
-from bcdi_inpaint.live.errors import Fault
+from bcdi_inpaint.live.errors import Cause
 from bcdi_inpaint.live.status import DropReason, State
 from bcdi_inpaint.scans import RunStart
 
@@ -52,48 +52,48 @@ def test_a_run_that_is_dropped_is_filled_when_it_has_stopped(table: RunTable) ->
     table.stop("a")
     job = table.next_job()
     assert job is not None
-    assert (job.uid, job.given_up) == ("a", "")
+    assert (job.uid, job.failure) == ("a", "")
     assert table.next_job() is None  # one at a time
 
 
-def fail(table: RunTable, fault: Fault) -> None:
+def fail(table: RunTable, cause: Cause) -> None:
     assert table.next_job() is not None
-    table.trouble("a", "odd", fault)
+    table.attempt_failed("a", "odd", cause)
     time.sleep(0.001)
 
 
 def test_a_run_that_fails_again_and_again_is_marked_as_at_fault(table: RunTable) -> None:
     table.submit("a", SETTINGS, again=False)
     for _ in range(2):
-        fail(table, Fault.RUN)
+        fail(table, Cause.RUN)
     job = table.next_job()
     assert job is not None
-    assert (job.given_up, job.proved) == ("odd", True)
-    table.trouble("a", "can't be marked", Fault.RUN)
+    assert (job.failure, job.proved) == ("odd", True)
+    table.attempt_failed("a", "can't be marked", Cause.RUN)
     assert (state(table), table.last_error) == (State.FAILED, "scan a: can't be marked")
 
 
 def test_an_outage_never_counts(table: RunTable) -> None:
     table.submit("a", SETTINGS, again=False)
     for _ in range(50):
-        table.trouble("a", "down", Fault.OUTAGE)
+        table.attempt_failed("a", "down", Cause.OUTAGE)
     (run,) = table.runs()
     assert (run.failures, run.reason) == (0, "down")
 
 
 def test_what_is_absent_for_too_long_is_given_up_but_not_at_fault(table: RunTable) -> None:
     table.submit("a", SETTINGS, again=False)
-    fail(table, Fault.ABSENT)
+    fail(table, Cause.ABSENT)
     time.sleep(0.06)
-    table.trouble("a", "down", Fault.OUTAGE)  # whatever was absent may have come meanwhile
-    table.trouble("a", "absent", Fault.ABSENT)
+    table.attempt_failed("a", "down", Cause.OUTAGE)  # whatever was absent may have come meanwhile
+    table.attempt_failed("a", "absent", Cause.ABSENT)
     assert table.runs()[0].failures == 0
     time.sleep(0.06)
-    table.trouble("a", "absent", Fault.ABSENT)
+    table.attempt_failed("a", "absent", Cause.ABSENT)
     time.sleep(0.001)
     job = table.next_job()
     assert job is not None
-    assert (job.given_up, job.proved) == ("absent", False)
+    assert (job.failure, job.proved) == ("absent", False)
 
 
 def test_attempts_come_ever_more_rarely() -> None:
@@ -101,7 +101,7 @@ def test_attempts_come_ever_more_rarely() -> None:
     table.submit("a", SETTINGS, again=False)
     waits = []
     for _ in range(8):
-        table.trouble("a", "down", Fault.OUTAGE)
+        table.attempt_failed("a", "down", Cause.OUTAGE)
         waits.append(table.seconds_to_next() or 0)
     assert waits == pytest.approx([10, 20, 40, 80, 160, 320, 320, 320], abs=1)
 
@@ -111,17 +111,17 @@ def test_silent_runs_are_let_go_and_the_last_ones_remembered(table: RunTable) ->
         begin(table, f"run-{number}")
     assert table.silent() == ()
     time.sleep(0.06)
-    table.heard("run-0")
+    table.document_came("run-0")
     assert "run-0" not in table.silent()
     for uid in table.silent():
-        assert table.let_go(uid, "silent")
+        assert table.release(uid, "silent")
         assert uid in table.with_worker()
-        table.left(uid)
+        table.released(uid)
     assert len(table.runs()) == KEPT + 1
     time.sleep(0.06)
     assert table.silent() == ("run-0",)
-    table.let_go("run-0", "silent")
-    table.left("run-0")
+    table.release("run-0", "silent")
+    table.released("run-0")
     assert len(table.runs()) == KEPT
     assert table.last()[0].reason == "it never stopped; left to catching up"
 
@@ -137,14 +137,14 @@ def test_a_finished_run_makes_way_for_one_that_is_measured(table: RunTable) -> N
 
 @pytest.mark.parametrize("uid", ["unknown", ""])
 def test_news_of_runs_that_are_not_known_change_nothing(uid: str, table: RunTable) -> None:
-    table.heard(uid)
+    table.document_came(uid)
     table.stop(uid)
-    table.left(uid)
-    table.give_up(uid, "odd")
-    table.trouble(uid, "odd", Fault.RUN)
+    table.released(uid)
+    table.fail(uid, "odd")
+    table.attempt_failed(uid, "odd", Cause.RUN)
     table.complete_run(uid, "", {})
     table.drop(uid, "odd", DropReason.LOST)
-    assert not table.let_go(uid, "odd")
+    assert not table.release(uid, "odd")
     assert (table.runs(), table.last(), table.complete) == ((), (), 0)
 
 

@@ -17,7 +17,7 @@ from bcdi_inpaint.live.worker.live_run import LiveRun
 from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished
 
 PLACES = ((1, 5, 6), (2, 11, 20), (9, 3, 3), (17, 20, 30))
-"""In several portions of the scan, outside of the gap."""
+"""In several windows of the scan, outside of the gap."""
 
 
 @pytest.fixture

@@ -58,12 +58,12 @@ def pcc(a, b):
     return np.corrcoef(np.log1p(a).ravel(), np.log1p(b).ravel())[0, 1]
 
 
-def test_portions_of_a_local_method_make_up_the_offline_result(
+def test_windows_of_a_local_method_make_up_the_offline_result(
     catalogs, settings, documents, stack, angles, gap
 ):
     settings = replace(settings, method="biharmonic", options={"self_check": False})
     node = Measured(catalogs, settings, documents(stack, angles)).run.finish()
-    assert "in 3 portions while it was measured" in node.metadata["notes"]
+    assert "in 3 windows while it was measured" in node.metadata["notes"]
     offline = inpaint(stack, gap, "biharmonic", self_check=False)
     np.testing.assert_array_equal(node["intensity"].read(), offline.intensity)
     np.testing.assert_array_equal(node["mask"].read(), offline.mask)
@@ -71,7 +71,7 @@ def test_portions_of_a_local_method_make_up_the_offline_result(
 
 
 @pytest.mark.parametrize("method", ["kriging", "patching"])
-def test_portions_come_close_to_the_offline_result(
+def test_windows_come_close_to_the_offline_result(
     catalogs, settings, documents, stack, angles, gap, method
 ):
     settings = replace(settings, method=method, portion=8, margin=8)
@@ -85,7 +85,7 @@ def test_portions_come_close_to_the_offline_result(
     assert node.metadata["self_check_verdict"]
 
 
-def test_where_the_network_loses_at_the_peak_kriging_fills_every_portion(
+def test_where_the_network_loses_at_the_peak_kriging_fills_every_window(
     catalogs, settings, documents, stack, angles, tmp_path
 ):
     torch.manual_seed(1)
@@ -115,7 +115,7 @@ def test_with_time_enough_the_result_is_the_offline_one(
     np.testing.assert_array_equal(node["sigma"].read(), offline.sigma)
 
 
-def test_portions_are_filled_as_soon_as_their_window_is_there(
+def test_windows_are_filled_as_soon_as_their_frames_are_there(
     catalogs, settings, documents, stack, angles
 ):
     seen = []

@@ -1,4 +1,4 @@
-"""Portions make up the scan, however its points come."""
+"""Windows make up the scan, however its points come."""
 
 from __future__ import annotations
 

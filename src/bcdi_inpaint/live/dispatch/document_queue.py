@@ -7,7 +7,7 @@ from threading import Condition
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..messages import Document, Leave, Open
+    from ..messages import Document, Drop, Open
 
 
 class DocumentQueue:
@@ -22,7 +22,7 @@ class DocumentQueue:
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self.max_entries = max_entries
         self.max_bytes = max_bytes
-        self._waiting: deque[tuple[Open | Document | Leave, int]] = deque()
+        self._waiting: deque[tuple[Open | Document | Drop, int]] = deque()
         self._bytes = 0
         self._nudged = False
         self._changed = Condition()
@@ -50,7 +50,7 @@ class DocumentQueue:
                 self._append(entry, nbytes)
         return room
 
-    def insist(self, entry: Open | Document | Leave) -> None:
+    def insist(self, entry: Open | Document | Drop) -> None:
         """Take `entry` whatever waits: for the few small ones that may not be lost."""
         with self._changed:
             self._append(entry, 0)
@@ -61,7 +61,7 @@ class DocumentQueue:
             self._waiting = deque((e, n) for e, n in self._waiting if e.uid != uid)
             self._bytes = sum(n for _, n in self._waiting)
 
-    def take(self, timeout: float | None) -> Open | Document | Leave | None:
+    def take(self, timeout: float | None) -> Open | Document | Drop | None:
         """The oldest entry; None after `timeout` seconds or a `nudge`."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._nudged, timeout)
@@ -78,7 +78,7 @@ class DocumentQueue:
             self._nudged = True
             self._changed.notify()
 
-    def _append(self, entry: Open | Document | Leave, nbytes: int) -> None:
+    def _append(self, entry: Open | Document | Drop, nbytes: int) -> None:
         self._waiting.append((entry, nbytes))
         self._bytes += nbytes
         self._changed.notify()

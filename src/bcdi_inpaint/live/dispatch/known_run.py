@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..errors import Fault
+from ..errors import Cause
 from ..status import GOING_ON
 
 if TYPE_CHECKING:
@@ -32,27 +32,27 @@ class KnownRun:
     absent_since: float | None = None
     proved: bool = False
     """Whether it has failed for its own sake, and not for what may pass."""
-    heard: float = field(default_factory=time.monotonic)
+    last_document: float = field(default_factory=time.monotonic)
     """When the last document came."""
-    leaving: bool = False
+    releasing: bool = False
     """Whether the worker has been told to release what it holds of it."""
     released: bool = False
     """Whether it has done so."""
 
     def silent_at(self, silent_seconds: float) -> float:
         """From when on it counts as silent."""
-        going_on = self.status.state in GOING_ON and not self.leaving and not self.released
-        return max(self.heard + silent_seconds, self.due) if going_on else math.inf
+        going_on = self.status.state in GOING_ON and not self.releasing and not self.released
+        return max(self.last_document + silent_seconds, self.due) if going_on else math.inf
 
-    def has_failed(self, fault: Fault, limits: Limits) -> None:
+    def has_failed(self, cause: Cause, limits: Limits) -> None:
         """Count a failure if it counts, and wait for the next attempt."""
         now = time.monotonic()
-        self.leaving = False
+        self.releasing = False
         failures = self.status.failures
-        if fault is Fault.RUN:
+        if cause is Cause.RUN:
             failures += 1
             self.proved = True
-        elif fault is Fault.OUTAGE:
+        elif cause is Cause.OUTAGE:
             self.absent_since = None  # whatever was absent may have come meanwhile
         else:
             self.absent_since = now if self.absent_since is None else self.absent_since
@@ -71,7 +71,7 @@ class Job:
     uid: str
     settings: Settings
     again: bool
-    given_up: str
+    failure: str
     """Why, if it is not to be filled but marked as failed."""
     proved: bool
     """Whether that was proved to be the run's own fault."""

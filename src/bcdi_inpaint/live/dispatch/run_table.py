@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bcdi_inpaint.export.layout import NodeMetadata
     from bcdi_inpaint.scans import RunStart, Skip
 
-    from ..errors import Fault
+    from ..errors import Cause
     from ..messages import Progress
     from ..settings import Limits, Settings
 
@@ -96,39 +96,39 @@ class RunTable:
             run = self._open.get(uid)
             if run is not None and run.live:
                 self.dropped_by[why] += 1
-                self._leave(run, reason)
+                self._defer(run, reason)
 
-    def heard(self, uid: str) -> None:
+    def document_came(self, uid: str) -> None:
         """A document of a run has come."""
         run = self._open.get(uid)
         if run is not None:
-            run.heard = time.monotonic()
+            run.last_document = time.monotonic()
 
-    def let_go(self, uid: str, reason: str) -> bool:
+    def release(self, uid: str, reason: str) -> bool:
         """What is held of a silent run is to be released; whether it still goes on."""
         with self._changed:
             run = self._open.get(uid)
             if run is None or run.status.state not in GOING_ON:
                 return False
             self.dropped_by[DropReason.SILENT] += run.live
-            run.leaving = True
-            self._leave(run, reason)
+            run.releasing = True
+            self._defer(run, reason)
             return True
 
-    def left(self, uid: str) -> None:
+    def released(self, uid: str) -> None:
         """What was held of a silent run is released; the last ones of these are remembered."""
         with self._changed:
             run = self._open.get(uid)
             if run is None:
                 return
-            run.leaving, run.released = False, True
+            run.releasing, run.released = False, True
             silent = [
                 one.status.uid
                 for one in self._open.values()
                 if one.released and one.status.state in GOING_ON
             ]
             if len(silent) > KEPT:
-                self.give_up(silent[0], "it never stopped; left to catching up")
+                self.fail(silent[0], "it never stopped; left to catching up")
 
     def progress(self, news: Progress) -> None:
         """Frames have arrived or have been filled."""
@@ -166,8 +166,8 @@ class RunTable:
             for run in runs:
                 if run.status.state == State.WAITING and run.due <= due_by:
                     self._note(run, state=State.FILLING)
-                    given_up = run.status.failures >= self._limits.attempts
-                    reason = run.status.reason if given_up else ""
+                    failed = run.status.failures >= self._limits.attempts
+                    reason = run.status.reason if failed else ""
                     return Job(run.status.uid, run.settings, run.again, reason, run.proved)
         return None
 
@@ -194,21 +194,21 @@ class RunTable:
                 )
                 self._done.appendleft(run.status)
 
-    def trouble(self, uid: str, reason: str, fault: Fault) -> None:
+    def attempt_failed(self, uid: str, reason: str, cause: Cause) -> None:
         """A run could not be filled; it is tried again, or given up after too many times."""
         with self._changed:
             run = self._open.get(uid)
             if run is None:
                 return
-            run.has_failed(fault, self._limits)
+            run.has_failed(cause, self._limits)
             if (
                 run.status.failures > self._limits.attempts
             ):  # not even a node can be made that says so
-                self.give_up(uid, reason)
+                self.fail(uid, reason)
             else:
-                self._leave(run, reason)
+                self._defer(run, reason)
 
-    def give_up(self, uid: str, reason: str = "") -> None:
+    def fail(self, uid: str, reason: str = "") -> None:
         """A run is not tried again; without a node that says so, it is left to catching up."""
         with self._changed:
             run = self._open.pop(uid, None)
@@ -239,7 +239,7 @@ class RunTable:
             return tuple(
                 uid
                 for uid, run in self._open.items()
-                if run.live or run.leaving or run.status.state == State.FILLING
+                if run.live or run.releasing or run.status.state == State.FILLING
             )
 
     def silent(self) -> tuple[str, ...]:
@@ -285,7 +285,7 @@ class RunTable:
                 lambda: not any(run.status.state in TO_DO for run in self._open.values()), timeout
             )
 
-    def _leave(self, run: KnownRun, reason: str) -> None:
+    def _defer(self, run: KnownRun, reason: str) -> None:
         run.live = False
         self.last_error = f"{run.status.name}: {reason}"
         state = State.LEFT if run.status.state in GOING_ON else State.WAITING

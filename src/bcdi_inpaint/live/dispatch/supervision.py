@@ -7,9 +7,9 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import Fault, reason
+from ..errors import Cause, reason
 from ..guard import GuardedLogger, going_on, repeat
-from ..messages import Close, Fill, GiveUp, Hello, Leave
+from ..messages import Close, Drop, Fill, Hello, MarkFailed
 from ..status import DropReason
 from .worker_process import BEAT, WorkerLostError, WorkerProcess
 
@@ -90,7 +90,7 @@ class Supervisor:
         repeat(self._step, self._closing, logger, doing, rest=REST)
         if self._worker is not None:
             with going_on(logger, "the worker was not told to end"), suppress(WorkerLostError):
-                self._worker.tell(Close())
+                self._worker.send(Close())
 
     def _step(self) -> None:
         worker = self._worker
@@ -106,8 +106,8 @@ class Supervisor:
         if not self.paused:
             job = self._run_table.next_job()
             if job is not None:
-                with self._one_run(job.uid, self._run_table.give_up):
-                    worker.tell(_order(job))
+                with self._one_run(job.uid, self._run_table.fail):
+                    worker.send(_order(job))
 
     def _seconds_to_wait(self) -> float | None:
         """Until there is something to do, unless a document comes; None if there is nothing."""
@@ -118,19 +118,19 @@ class Supervisor:
     def _let_go_of_silent_runs(self, worker: WorkerProcess) -> None:
         """Release what is held of runs that may never stop: whoever published them may be gone."""
         for uid in self._run_table.silent():
-            with self._one_run(uid, self._run_table.give_up):
+            with self._one_run(uid, self._run_table.fail):
                 why = (
                     f"no document of the run has come for {self._limits.silent_seconds:g} s; "
                     "it is filled when it has stopped"
                 )
-                if self._run_table.let_go(uid, why):
+                if self._run_table.release(uid, why):
                     logger.warning("run %s: %s", uid, why)
                     self._queue.discard(uid)
-                    worker.tell(Leave(uid, why))
+                    worker.send(Drop(uid, why))
 
-    def _pass_on(self, worker: WorkerProcess, entry: Open | Document | Leave) -> None:
-        if isinstance(entry, Leave) or self._run_table.filled_live(entry.uid):
-            worker.tell(entry)
+    def _pass_on(self, worker: WorkerProcess, entry: Open | Document | Drop) -> None:
+        if isinstance(entry, Drop) or self._run_table.filled_live(entry.uid):
+            worker.send(entry)
 
     @contextmanager
     def _one_run(self, uid: str, let_go: Callable[[str, str], None]) -> Iterator[None]:
@@ -146,7 +146,7 @@ class Supervisor:
                 let_go(uid, why)
             except Exception:
                 logger.exception("run %s could not be let go", uid)
-                self._run_table.give_up(uid, why)
+                self._run_table.fail(uid, why)
 
     def _drop(self, uid: str, why: str) -> None:
         """End live filling of a run, of which the worker has not all documents."""
@@ -155,7 +155,7 @@ class Supervisor:
         worker = self._worker
         if worker is not None:
             with suppress(WorkerLostError):
-                worker.tell(Leave(uid))
+                worker.send(Drop(uid))
 
     def _replace(self, lost: WorkerProcess | None) -> None:
         """Start a worker, in place of one that was lost if there was one."""
@@ -164,9 +164,9 @@ class Supervisor:
             logger.warning("the worker was lost: %s; it is replaced", how)
             # The run that it had in hand has failed, others are only late.
             for uid in self._run_table.with_worker():
-                with self._one_run(uid, self._run_table.give_up):
-                    whose = Fault.RUN if uid == lost.in_hand else Fault.OUTAGE
-                    self._run_table.trouble(uid, how, whose)
+                with self._one_run(uid, self._run_table.fail):
+                    whose = Cause.RUN if uid == lost.in_hand else Cause.OUTAGE
+                    self._run_table.attempt_failed(uid, how, whose)
             self._worker = None
             lost.end(0.0)
             if not lost.was_useful:
@@ -177,7 +177,7 @@ class Supervisor:
             raise OSError(f"no worker process can be started ({reason(error)})") from error
         try:
             with suppress(WorkerLostError):  # the next step replaces it
-                worker.tell(self._hello)
+                worker.send(self._hello)
         except BaseException:  # it would take the first order for that
             worker.end(0.0)
             raise
@@ -187,8 +187,8 @@ class Supervisor:
 
 def _order(job: Job) -> Order:
     """What a worker is told to do about a finished run."""
-    if job.given_up:
-        return GiveUp(job.uid, job.settings, job.given_up, job.proved)
+    if job.failure:
+        return MarkFailed(job.uid, job.settings, job.failure, job.proved)
     return Fill(job.uid, job.settings, job.again)
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.scans import RunStart
 
-from ..errors import Fault, reason
+from ..errors import Cause, reason
 from ..guard import GuardedLogger, going_on
-from ..messages import Done, Failed, GivenUp, InHand, Left, Progress, Skipped
+from ..messages import Done, Failed, InHand, MarkedFailed, Progress, Released, Skipped
 from ..pipe import UnreadableError, receive, send
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class WorkerProcess:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def tell(self, order: Order) -> None:
+    def send(self, order: Order) -> None:
         """Send an order.
 
         Raises
@@ -181,7 +181,7 @@ class WorkerProcess:
         try:
             news: News = receive(self._connection)
         except UnreadableError as error:
-            self._take_safely(Failed(error.uid, reason(error), Fault.RUN))
+            self._take_safely(Failed(error.uid, reason(error), Cause.RUN))
         else:
             self._take_safely(news)
 
@@ -192,7 +192,7 @@ class WorkerProcess:
             logger.exception("run %s: news of it could not be taken", news.uid)
             if not isinstance(news, InHand | Progress):  # it would wait for ever for what is known
                 with going_on(logger, "the run could not be let go"):
-                    self._run_table.give_up(news.uid, f"news of it were lost: {reason(error)}")
+                    self._run_table.fail(news.uid, f"news of it were lost: {reason(error)}")
 
     def _hear(self, news: News) -> None:
         run_table = self._run_table
@@ -205,11 +205,11 @@ class WorkerProcess:
                 run_table.progress(news)
             case Done(uid, path, metadata):
                 run_table.complete_run(uid, path, metadata)
-            case Failed(uid, reason, fault):
-                run_table.trouble(uid, reason, fault)
+            case Failed(uid, reason, cause):
+                run_table.attempt_failed(uid, reason, cause)
             case Skipped(uid, skip):
                 run_table.skip(RunStart(uid), skip)
-            case GivenUp(uid):
-                run_table.give_up(uid)
-            case Left(uid):
-                run_table.left(uid)
+            case MarkedFailed(uid):
+                run_table.fail(uid)
+            case Released(uid):
+                run_table.released(uid)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import Fault, fault, reason
+from ..errors import Cause, cause_of, reason
 from .pipeline import read_finished
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Comparison:
 
     def _try_again(self, error: Exception) -> Verdict:
         now = time.monotonic()
-        if fault(error) is Fault.RUN or now > self._until:
+        if cause_of(error) is Cause.RUN or now > self._until:
             logger.warning("run %s is not compared with Tiled: %s", self._uid, reason(error))
             return Verdict.IMPOSSIBLE
         if self._next:

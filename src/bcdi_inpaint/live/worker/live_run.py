@@ -18,9 +18,9 @@ from ..guard import GuardedLogger
 from ..messages import Progress
 from ..region import AroundPeak, PeakFinder, crop, region_of
 from .comparison import Comparison, Verdict
+from .filled_windows import FilledWindows
 from .frames import LOOK_EVERY, Collector
 from .pipeline import fill_whole, finish, read_finished, write
-from .portions import Portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,9 +43,9 @@ LONGER = 0.5
 
 
 class LiveRun:
-    """Collects frames, fills portions whose window is there, writes them.
+    """Collects frames, fills windows as soon as their frames are there, writes them.
 
-    Frames are kept whatever becomes of Tiled: without it, portions are filled and wait for a node.
+    Frames are kept whatever becomes of Tiled: without it, windows are filled and wait for a node.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class LiveRun:
             PeakFinder(settings.region) if isinstance(settings.region, AroundPeak) else None
         )
         self._looked = 0
-        self._portions = Portions(self._collector, settings, self._part)
+        self._windows = FilledWindows(self._collector, settings, self._part)
         self._fill: Fill | None = None
         self._next_claim = 0.0
 
@@ -101,7 +101,7 @@ class LiveRun:
         """
         worked = self._fetch()
         if self._find_region():
-            worked = self._write_next() or self._portions.fill_next() or worked
+            worked = self._write_next() or self._windows.fill_next() or worked
         if worked:
             self._report()
         return worked
@@ -120,7 +120,7 @@ class LiveRun:
         if self._collector.in_events:
             self.comparison = Comparison(self._catalogs, self._uid, self.settings)
         scan, settings = crop(whole, self._region), self.settings
-        filled = self._portions.fill_rest(scan)
+        filled = self._windows.fill_rest(scan)
         fill = self._fill or self._catalogs.claim(scan.metadata, settings, again=False)
         write(fill, filled, settings, self._wrote)
         if note := self._difference(filled):
@@ -146,7 +146,7 @@ class LiveRun:
 
     def _fetch(self, *, last: bool = False) -> bool:
         came = self._collector.look(last=last)
-        self._portions.forget(self._collector.revised())
+        self._windows.forget(self._collector.revised())
         return came
 
     def _find_region(self) -> bool:
@@ -171,7 +171,7 @@ class LiveRun:
     # Writing.
 
     def _write_next(self) -> bool:
-        """Write the first portion that is not written yet; whether there was one."""
+        """Write the first window that is not written yet; whether there was one."""
         expected = self._collector.expected
         if expected is None or time.monotonic() < self._next_claim:
             return False
@@ -180,8 +180,8 @@ class LiveRun:
         except (httpx.HTTPError, ClaimedError, ClaimLostError, NotThereYetError) as error:
             logger.warning("run %s: %s; filling goes on without Tiled", self._uid, reason(error))
             self._fill = None
-            for portion in self._portions.by_window.values():
-                portion.written = False
+            for known in self._windows.by_window.values():
+                known.written = False
             self._next_claim = time.monotonic() + CLAIM_EVERY
             return False
 
@@ -191,18 +191,18 @@ class LiveRun:
             self._fill = self._catalogs.claim(scan.metadata, self.settings, again=False)
             n, rows, cols = scan.frames.shape
             self._fill.allocate((n * expected, rows, cols), frames_per_block=self.settings.portion)
-        for window, portion in self._portions.by_window.items():
-            if not portion.written:
-                per_point, filled = self._portions.frames_per_point(window), portion.filled
+        for window, known in self._windows.by_window.items():
+            if not known.written:
+                per_point, filled = self._windows.frames_per_point(window), known.filled
                 self._fill.write_frames(
                     window.start * per_point,
                     filled.intensity.astype(np.float32, copy=False),
                     filled.sigma,
                     filled.mask,
                     seconds_behind=self._seconds_behind(),
-                    final=self._portions.final_points * per_point,
+                    final=self._windows.final_points * per_point,
                 )
-                portion.written = True
+                known.written = True
                 return True
         self._fill.renew_when_due(seconds_behind=self._seconds_behind())
         return False
@@ -221,7 +221,7 @@ class LiveRun:
     # Telling.
 
     def _seconds_behind(self) -> float:
-        filled = self._portions.filled_points
+        filled = self._windows.filled_points
         if filled >= self._collector.points:
             return 0.0
         return time.monotonic() - self._collector.arrived(filled)
@@ -231,10 +231,10 @@ class LiveRun:
             Progress(
                 self._uid,
                 self._collector.points,
-                self._portions.filled_points,
+                self._windows.filled_points,
                 self._collector.expected,
                 self._seconds_behind(),
-                self._portions.final_points,
+                self._windows.final_points,
             )
         )
 

@@ -22,28 +22,28 @@ from bcdi_inpaint.catalog import AlreadyFilledError
 from bcdi_inpaint.scans import NoImagesError, Skip, SkipReason
 
 from .. import logs
-from ..errors import CannotFollowError, Fault, fault, is_expected, reason
+from ..errors import CannotFollowError, Cause, cause_of, is_expected, reason
 from ..guard import GuardedLogger, going_on
 from ..messages import (
     Close,
     Document,
     Done,
+    Drop,
     Failed,
     Fill,
-    GivenUp,
-    GiveUp,
     Hello,
     InHand,
-    Leave,
-    Left,
+    MarkedFailed,
+    MarkFailed,
     Open,
     Progress,
+    Released,
     Skipped,
 )
 from ..pipe import UnreadableError, receive, send
 from .comparison import Comparison, Verdict
 from .live_run import LiveRun
-from .pipeline import Catalogs, fill_finished, give_up, leave, warm_up
+from .pipeline import Catalogs, fill_finished, mark_failed, release_nodes, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,15 +127,15 @@ class Worker:
                 self._finish(uid)
             case Document(uid, name, doc) if uid in self._live:
                 self._live[uid].take(name, doc)
-            case Leave(uid, why):
+            case Drop(uid, why):
                 self._live.pop(uid, None)
                 if why:
                     self._release(uid, why)
             case Fill(uid, settings, again):
                 self._done(uid, self._fill(uid, settings, again=again))
-            case GiveUp(uid, settings, why, proved):
-                give_up(self._catalogs, uid, settings, why, proved=proved)
-                self._tell(GivenUp(uid))
+            case MarkFailed(uid, settings, why, proved):
+                mark_failed(self._catalogs, uid, settings, why, proved=proved)
+                self._tell(MarkedFailed(uid))
 
     def _finish(self, uid: str) -> None:
         """Complete an open run that has stopped, from Tiled if it could not be followed."""
@@ -153,12 +153,12 @@ class Worker:
     def _release(self, uid: str, why: str) -> None:
         """Release the node of a run that goes on."""
         try:
-            leave(self._catalogs, uid, why)
+            release_nodes(self._catalogs, uid, why)
         except Exception as error:
-            if fault(error) is Fault.OUTAGE:
+            if cause_of(error) is Cause.OUTAGE:
                 raise  # tried again, unlike what would count as the run's failure
             logger.warning("run %s: its node is left to expire: %s", uid, reason(error))
-        self._tell(Left(uid))
+        self._tell(Released(uid))
 
     def _compare(self, uid: str) -> None:
         """Fill a complete run again if its frames turn out to differ from the raw run's."""
@@ -208,7 +208,7 @@ class Worker:
             )  # each attempt fails so
             self._said = said
             logger.log(level, said, exc_info=not is_expected(error))
-            self._tell(Failed(uid, reason(error), fault(error)))
+            self._tell(Failed(uid, reason(error), cause_of(error)))
         except Exception as reporting:  # noqa: BLE001 (the supervisor notices that the worker is gone)
             sys.exit(f"it can't be said what became of run {uid}: {reason(reporting)}")
 

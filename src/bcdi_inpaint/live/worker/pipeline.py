@@ -116,7 +116,7 @@ class Catalogs:
         return None
 
     def remove_failed(self, uid: str) -> None:
-        """Remove what `give_up` left of a run whose detector it did not know."""
+        """Remove what `mark_failed` left of a run whose detector it did not know."""
         failed = self.processed.search(Key("raw_uid") == uid).search(Key("data_key") == "")
         for key in list(failed):
             self.processed.delete_contents(key, recursive=True, external_only=False)
@@ -242,7 +242,7 @@ def finish(
     return fill.finish(report, picture, angles=scan.angles, scan=scan.metadata)
 
 
-def give_up(
+def mark_failed(
     catalogs: Catalogs, uid: str, settings: Settings, why: str, *, proved: bool = True
 ) -> None:
     """Leave a node that says that, and why, a run could not be filled.
@@ -253,7 +253,7 @@ def give_up(
     catalogs.claim(scan, settings, again=False).fail(why, counts=proved)
 
 
-def leave(catalogs: Catalogs, uid: str, why: str) -> None:
+def release_nodes(catalogs: Catalogs, uid: str, why: str) -> None:
     """Release the nodes that were begun of a run, and have them say why they don't grow any more."""
     begun = catalogs.processed.search(Key("raw_uid") == uid).search(Key("complete") == False)
     for node in begun.search(Key("claimed_by") == catalogs.owner).values():

@@ -1,4 +1,4 @@
-"""Filling a scan in portions, each of which sees some frames before and after its own."""
+"""Windows of a scan: points that are filled together, with some frames before and after them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def next_window(
 ) -> Window | None:
     """What is to be filled next of the points that are there; None if too few are.
 
-    Two portions at a time, for the less of a window is margin the better and cheaper it is; one
-    towards the end, so that little is left then; all there are for who has fallen behind. Portions
-    are whole but for the last one.
+    Twice `portion` points at a time, since windows with a smaller share of margin are better and cheaper; towards
+    the end `portion` points, so that little remains to be filled then; all points if filling has fallen behind.
+    Windows end at multiples of `portion`, except the last one.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def cut(filled: Inpainted, start: int, stop: int) -> Inpainted:
 
 
 def join(parts: Sequence[Inpainted], check: SelfCheck | None) -> Inpainted:
-    """One filled stack from its portions, in their order; `check` is the self-check that counts."""
+    """One filled stack from its windows, in their order; `check` is the self-check that counts."""
     mask = np.concatenate([part.mask for part in parts])
     reports = [part.report for part in parts]
     notes = dict.fromkeys(
@@ -103,7 +103,7 @@ def join(parts: Sequence[Inpainted], check: SelfCheck | None) -> Inpainted:
             gap_share=float(mask.mean()),
             seconds=sum(report.seconds for report in reports),
             twin_share=_mean_share(reports),
-            notes=(*notes, f"filled in {len(parts)} portions while it was measured"),
+            notes=(*notes, f"filled in {len(parts)} windows while it was measured"),
         ),
     )
     return with_check(joined, check)

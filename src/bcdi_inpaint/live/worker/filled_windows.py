@@ -1,4 +1,4 @@
-"""A scan that is filled in portions while its frames come."""
+"""A scan that is filled window by window while its frames arrive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Portion:
+class FilledWindow:
     """Frames that were filled together.
 
     Attributes
@@ -39,11 +39,11 @@ class Portion:
     written: bool = False
 
 
-class Portions:
-    """What is filled of a scan, window by window.
+class FilledWindows:
+    """The windows of a scan that are filled.
 
-    The method is checked where the Bragg peak is. Where it loses to kriging, kriging fills what has been
-    filled and what comes.
+    The method is checked on the window with the Bragg peak. If it is worse than kriging there, kriging fills all
+    windows, those that were filled before, too.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Portions:
     def __init__(
         self, collector: Collector, settings: Settings, part: Callable[[int, int], RockingScan]
     ) -> None:
-        self.by_window: dict[Window, Portion] = {}
+        self.by_window: dict[Window, FilledWindow] = {}
         self._collector = collector
         self._settings = settings
         self._filling = settings
@@ -84,8 +84,8 @@ class Portions:
             return 0
         return sum(
             window.stop - window.start
-            for window, portion in self.by_window.items()
-            if portion.final or not self._knowledge.symmetric
+            for window, filled in self.by_window.items()
+            if filled.final or not self._knowledge.symmetric
         )
 
     def frames_per_point(self, window: Window) -> int:
@@ -99,7 +99,7 @@ class Portions:
                 del self.by_window[window]
 
     def fill_next(self) -> bool:
-        """Fill the next portion that can be; whether there was one."""
+        """Fill the next window that can be filled; whether there was one."""
         expected, points = self._collector.expected, self._collector.points
         if expected is not None:
             points = min(points, expected)
@@ -148,8 +148,8 @@ class Portions:
             return False
         check, changed = self._knowledge.learn(scan, self._so_far, last=last)
         if changed:
-            for portion in self.by_window.values():
-                portion.final = False
+            for known in self.by_window.values():
+                known.final = False
         filled = fill_whole(
             scan,
             self._settings if check else self._filling,
@@ -164,7 +164,7 @@ class Portions:
                 self.by_window.clear()
         points = self._collector.points
         total = points if last else self._collector.expected
-        self.by_window[window] = Portion(
+        self.by_window[window] = FilledWindow(
             cut(
                 filled,
                 (window.start - window.first) * per_point,
@@ -194,7 +194,7 @@ class Portions:
         return self._part(0, self._collector.points)
 
     def _fill_left(self) -> bool:
-        """Fill the portions that are left; False if that can't be done."""
+        """Fill the windows that are not filled yet; False if that can't be done."""
         total, margin = self._collector.points, self._settings.margin
         for filled in list(self.by_window):
             if filled.last < min(filled.stop + margin, total):  # there were to be fewer points
