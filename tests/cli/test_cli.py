@@ -309,6 +309,16 @@ def test_evaluate_says_which_weights_are_missing(tmp_path: Path) -> None:
     assert "bcdi-inpaint train" in line
 
 
+def test_evaluate_compares_as_many_weights_as_are_named(tmp_path: Path) -> None:
+    models = ("--model", "patching", "--model", tmp_path / "mine.safetensors")
+    result = run("evaluate", "--quick", "--method", "patching", *models)
+    assert result.exit_code == 2
+    assert f"model='{tmp_path}/mine.safetensors' is not there" in result.stderr
+    result = run("evaluate", "--downstream", *models)
+    assert result.exit_code == 2
+    assert "--downstream takes one --model" in result.stderr
+
+
 def test_a_tiled_that_is_not_there_is_named(free_port, monkeypatch) -> None:
     where = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("BCDI_INPAINT_TILED__URI", where)

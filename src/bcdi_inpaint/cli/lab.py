@@ -104,7 +104,7 @@ def evaluate(
     ] = False,
     method: Annotated[list[str] | None, typer.Option(help="Only this method; repeatable.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="A measured gapless scan instead of simulated ones.")
+        Path | None, typer.Option(help="A measured scan instead of simulated ones.")
     ] = None,
     avoid: Annotated[
         list[str] | None,
@@ -132,23 +132,23 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Judge the methods: tables with noise ceilings and baselines."""
-    from bcdi_inpaint.lab.evaluate import Request, evaluate
-    from bcdi_inpaint.lab.evaluate.downstream.reporting import report
+    from bcdi_inpaint.lab.evaluate import evaluate, requested
+    from bcdi_inpaint.lab.evaluate.downstream import QUICK, WHOLE, report
 
-    request = Request(
-        methods=tuple(method or ()),
+    request = requested(
         quick=quick,
+        methods=tuple(method or ()),
+        models=model or (),
+        patterns=patterns,
+        widths=tuple(width or ()),
+        skip=skip,
+        reference=reference,
         data=data,
         avoid=tuple(map(parse_pixel, avoid or ())),
-        widths=tuple(width or ()),
-        patterns=patterns,
-        models=tuple(model or ()),
-        reference=reference,
-        skip=skip,
         device=device,
         out=out,
     )
     if downstream:
-        report(request, console)
+        report(request, console, QUICK if quick else WHOLE)
     else:
         evaluate(request, console)

@@ -34,21 +34,17 @@ def recommended(filled: Inpainted) -> Gaps:
     filled
         Volumes are read in blocks of frames.
     """
-    from bcdi_inpaint.filling import Verdict  # what it imports takes a second
+    from bcdi_inpaint.filling import Verdict, add_up  # what it imports takes a second
 
     check = filled.report.self_check
     if check is not None and check.verdict != Verdict.TRUSTED:
         return "free"
     frames, rows, cols = filled.intensity.shape
     step = Blocks.of((frames, rows, cols), filled.intensity.dtype).frames
-    light = doubt = brightest = 0.0
-    for start in range(0, frames, step):
-        part = slice(start, start + step)
-        counts = np.maximum(filled.intensity[part], 0)
-        light += float(counts.sum(dtype=float))
-        brightest = max(brightest, float(counts.max()))
-        doubt += float(
-            np.asarray(filled.sigma[part])[np.asarray(filled.mask[part])].sum(dtype=float)
-        )
-    limit = FAINT_DOUBT if brightest < FAINT else HARD_DOUBT
-    return "hard" if doubt <= limit * light else "free"
+    blocks = (slice(start, start + step) for start in range(0, frames, step))
+    sums = add_up(
+        (np.asarray(filled.intensity[b]), np.asarray(filled.sigma[b]), np.asarray(filled.mask[b]))
+        for b in blocks
+    )
+    limit = FAINT_DOUBT if sums.brightest < FAINT else HARD_DOUBT
+    return "hard" if sums.doubt <= limit * sums.total else "free"

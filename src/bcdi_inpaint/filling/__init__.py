@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from .methods import METHODS
 from .pipeline import estimate_scan, inpaint
 from .result import Inpainted, Report, SelfCheck
-from .verdict import Verdict, judged
+from .verdict import Verdict, add_up, judged
 
 if TYPE_CHECKING:
     # Torch takes a second to import.
@@ -17,6 +17,7 @@ __all__ = [
     "Report",
     "SelfCheck",
     "Verdict",
+    "add_up",
     "estimate_scan",
     "inpaint",
     "judged",

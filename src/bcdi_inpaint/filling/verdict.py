@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -33,6 +35,29 @@ Of fills within both, 9 of 10 have their counts within 15 % and their PCC within
 others 3 of 10: `docs/wrong-fill.md`."""
 
 
+class Sums(NamedTuple):
+    """Of a filled stack: counts that were filled in, all counts, their sigma, and the brightest voxel."""
+
+    filled: float
+    total: float
+    doubt: float
+    brightest: float
+
+
+def add_up(
+    parts: Iterable[tuple[NDArray[np.number], NDArray[np.floating], NDArray[np.bool_]]],
+) -> Sums:
+    """Add up intensity, sigma and mask (True = was missing), given frame by frame or block by block."""
+    filled = total = doubt = brightest = 0.0
+    for counts, spread, missing in parts:
+        positive = counts.clip(min=0)
+        filled += float(counts[missing].sum(dtype=float))
+        total += float(positive.sum(dtype=float))
+        doubt += float(spread[missing].sum(dtype=float))
+        brightest = max(brightest, float(positive.max()))
+    return Sums(filled, total, doubt, brightest)
+
+
 def judged(
     check: SelfCheck,
     intensity: NDArray[np.floating],
@@ -48,13 +73,9 @@ def judged(
     intensity, sigma, mask
         ``(frame, row, col)``: the filled stack, its uncertainty, True = was missing.
     """
-    filled = total = doubt = 0.0
-    for counts, spread, missing in zip(intensity, sigma, mask, strict=True):
-        filled += float(counts[missing].sum(dtype=float))
-        total += float(counts.clip(min=0).sum(dtype=float))
-        doubt += float(spread[missing].sum(dtype=float))
-    of_fill = doubt / filled if filled > 0 else 0.0
-    of_all = doubt / total if total > 0 else 0.0
+    sums = add_up(zip(intensity, sigma, mask, strict=True))
+    of_fill = sums.doubt / sums.filled if sums.filled > 0 else 0.0
+    of_all = sums.doubt / sums.total if sums.total > 0 else 0.0
     if check.verdict == Verdict.KRIGING_INSTEAD:
         verdict = Verdict.KRIGING_INSTEAD
         reason = f"on artificial gaps PCC {check.pcc:.3f} (kriging {check.pcc_kriging:.3f})"

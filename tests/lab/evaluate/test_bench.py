@@ -13,83 +13,96 @@ from rich.console import Console
 from bcdi_inpaint.filling import METHODS, Inpainted, Report
 from bcdi_inpaint.filling.patching.network import PatchingNetwork
 from bcdi_inpaint.filling.patching.weights import save_model
-from bcdi_inpaint.lab.evaluate import Request, cases, config, evaluate
+from bcdi_inpaint.lab.evaluate import Request, cases, evaluate, evaluation, request, requested
 from bcdi_inpaint.lab.evaluate import measuring as bench
-from bcdi_inpaint.lab.evaluate.config import Config
-from bcdi_inpaint.lab.evaluate.journal import Journal
-from bcdi_inpaint.lab.evaluate.networks import learned
 from bcdi_inpaint.lab.evaluate.patterns import simulated
+from bcdi_inpaint.lab.evaluate.records import SCORES, Results
 from bcdi_inpaint.lab.evaluate.request import weights_by_name
+from bcdi_inpaint.lab.evaluate.store import Store
 from bcdi_inpaint.lab.evaluate.tables import make_tables
+from bcdi_inpaint.lab.evaluate.weights import learned
+from bcdi_inpaint.progress import no_progress
 
 if TYPE_CHECKING:
-    from bcdi_inpaint.lab.evaluate.records import Results
+    from pathlib import Path
 
 SHAPE = (40, 96, 96)
-SMALL = Config(
+SMALL = Request(
     methods=("nearest", "linear"),
     patterns={"plain": 2},
     shape=SHAPE,
-    narrow=(6, 9),
-    wide=(38,),
-    portions=3,
+    widths=(6, 9, 38),
+    patches=3,
 )
 
 
-def _quiet(_what: str, _share: float) -> None:
-    pass
-
-
-def _figures(results: Results) -> list[tuple]:
-    return [(r.case, r.method, r.scope, r.index, repr(r.measures)) for r in results.records]
+def _run(wanted: Request) -> Results:
+    store = Store()
+    bench.run(wanted, no_progress, store)
+    return Results.of(store.entries)
 
 
 @pytest.fixture(scope="module")
 def results():
-    return bench.run(SMALL, _quiet)
+    return _run(SMALL)
 
 
 def test_every_method_fills_every_gap(results):
-    volumes = [r for r in results.records if r.scope == "volume"]
+    volumes = results.records[results.records["scope"] == "volume"]
     gaps = [(kind, width) for kind in ("vertical", "cross") for width in (6, 9, 38)]
     assert len(volumes) == 2 * 2 * len(gaps)
-    assert {(r.case.kind, r.case.width) for r in volumes} == set(gaps)
+    assert set(zip(volumes["kind"], volumes["width"], strict=True)) == set(gaps)
     assert len(results.real_space) == 2 * 2
-    assert not results.refusals
+    assert results.refusals.empty
 
 
 def test_a_run_is_a_function_of_its_seeds(results):
-    again = bench.run(replace(SMALL, narrow=(9,), wide=(), patterns={"plain": 1}), _quiet)
-    wanted = {figure[:4]: figure[4] for figure in _figures(results)}
-    assert len(again.records) > 4
-    for *key, measures in _figures(again):
-        assert wanted[tuple(key)] == measures
+    again = _run(replace(SMALL, widths=(9,), patterns={"plain": 1})).records
+    wanted = results.records.query("width == 9 and seed == 10000")
+    assert len(again) > 4
+    by = ["kind", "method", "scope", "index"]
+    figures = [c for c in SCORES if "seconds" not in c and c not in by]
+    figures += [c for c in again if c.startswith("by_")]
+    for found, expected in zip(
+        again.sort_values(by)[figures].to_dict("records"),
+        wanted.sort_values(by)[figures].to_dict("records"),
+        strict=True,
+    ):
+        assert repr(found) == repr(expected)
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(results, tmp_path):
-    path = tmp_path / "out" / "unfinished.jsonl"
+    path = tmp_path / "unfinished.jsonl"
+    made = evaluation.Provenance("", "", "", "abc", "", "")
+    stored = replace(SMALL, out=tmp_path)
 
-    def killed(what: str, share: float) -> None:
-        if share >= 0.5:
+    def unfinished(wanted: Request = stored, commit: str = "abc") -> Store:
+        return evaluation._unfinished(wanted, remarks, replace(made, commit=commit))
+
+    def killed(what: str, done: float, total: float = 1.0) -> None:
+        if done >= 0.5:
             raise KeyboardInterrupt
 
+    remarks: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        bench.run(SMALL, killed, Journal(path, "this run", "abc"))
+        bench.run(stored, killed, unfinished())
     with path.open("a") as file:
         file.write('{"name": "plain 10001", "resul')
-    journal = Journal(path, "this run", "def")
-    assert (list(journal), journal.begun) == (["plain 10000"], "abc")
+    store = unfinished(commit="def")
+    assert [entry.get("name") for entry in store.entries] == [None, "plain 10000"]
+    assert remarks.pop() == "the run began with commit abc"
     shares = []
-    resumed = bench.run(SMALL, lambda _, share: shares.append(share), journal)
+    bench.run(stored, lambda _, done, *__: shares.append(done), store)
     assert min(shares) == 0.5
 
     def without_times(found: Results) -> list[str]:
-        return [t.markdown() for t in make_tables(found) if "seconds" not in t.title]
+        return [t.markdown() for t in make_tables(found)[:-1] if "seconds" not in t.title]
 
-    assert without_times(resumed) == without_times(results)
-    assert list(Journal(path, "this run", "")) == ["plain 10000", "plain 10001"]
+    assert without_times(Results.of(store.entries)) == without_times(results)
+    names = [entry.get("name") for entry in unfinished().entries]
+    assert names == [None, "plain 10000", "plain 10001"]
     with pytest.raises(ValueError, match=r"unfinished\.jsonl is of an unfinished evaluation"):
-        Journal(path, "another run", "")
+        unfinished(replace(stored, widths=(6,)))
 
 
 def test_nothing_under_the_gap_is_shown_to_a_method(monkeypatch):
@@ -99,9 +112,9 @@ def test_nothing_under_the_gap_is_shown_to_a_method(monkeypatch):
         seen.append(stack[:, mask])
         return real(stack, mask, *arguments, **options)
 
-    real = config.inpaint
-    monkeypatch.setattr(config, "inpaint", spy)
-    bench.run(replace(SMALL, methods=("nearest",), patterns={"plain": 1}, wide=()), _quiet)
+    real = request.inpaint
+    monkeypatch.setattr(request, "inpaint", spy)
+    _run(replace(SMALL, methods=("nearest",), patterns={"plain": 1}, widths=(6, 9)))
     assert len(seen) == 4
     assert not any(hidden.any() for hidden in seen)
 
@@ -122,27 +135,27 @@ def test_a_perfect_predictor_reaches_the_ceiling_and_kriging_stays_between(patte
     gap = cases.place_gap("vertical", 6, 10, pattern.peak[1:], plane, np.random.default_rng(0))
     mask = gap.mask(plane)
     missing = np.broadcast_to(mask, SHAPE)
-    perfect = bench._measure(_as_fill(pattern.rate, missing), pattern, missing)
-    assert perfect.pcc_counts == perfect.ceiling < 1
-    assert perfect.pcc_rate == pytest.approx(1)
-    assert perfect.r_amp == 0
-    assert perfect.cover_68 == perfect.cover_95 == 1
-    for sums in (perfect.by_fill, perfect.by_rate):
-        np.testing.assert_allclose(sums.ratio[np.array(sums.true) > 0], 1)
+    perfect = bench._measure_gap(_as_fill(pattern.rate, missing), pattern, missing)
+    assert perfect["pcc_counts"] == perfect["ceiling"] < 1
+    assert perfect["pcc_rate"] == pytest.approx(1)
+    assert perfect["r_amp"] == 0
+    assert perfect["cover_68"] == perfect["cover_95"] == 1
+    for sums in (perfect["by_fill"], perfect["by_rate"]):
+        np.testing.assert_allclose(sums["filled"], sums["true"])
     hidden = np.where(missing, 0, pattern.counts)
-    measured = {
-        method: bench._measure(SMALL.inpaint(hidden, mask, method), pattern, missing)
+    nearest, kriging = (
+        bench._measure_gap(SMALL.inpaint(hidden, mask, method), pattern, missing)
         for method in ("nearest", "kriging")
-    }
-    assert measured["nearest"].pcc_counts < measured["kriging"].pcc_counts < perfect.ceiling
-    assert 0 < measured["kriging"].r_amp < measured["nearest"].r_amp
+    )
+    assert nearest["pcc_counts"] < kriging["pcc_counts"] < perfect["ceiling"]
+    assert 0 < kriging["r_amp"] < nearest["r_amp"]
 
 
 def test_real_space_errors_of_the_bench(results):
-    for found in results.real_space:
-        assert found.case.width == 9
-        assert found.errors.phase_std_gap > 0
-        assert found.errors.phase_ratio > 0.3
+    found = results.real_space
+    assert set(found["width"]) == {9}
+    assert (found["phase_std_gap"] > 0).all()
+    assert (found["phase_std_gap"] / found["phase_std_fill"] > 0.3).all()
 
 
 def test_a_method_that_cannot_fill_a_gap_is_told_apart_from_one_that_fills_it_badly():
@@ -151,14 +164,13 @@ def test_a_method_that_cannot_fill_a_gap_is_told_apart_from_one_that_fills_it_ba
         methods=("nearest", "reference"),
         patterns={"plain": 1},
         kinds=("vertical",),
-        narrow=(),
-        wide=(38,),
+        widths=(38,),
     )
-    found = bench.run(wide, _quiet)
-    assert {r.method for r in found.records} == {"nearest"}
-    (refusal,) = found.refusals
-    assert refusal.method == "reference"
-    assert "38 px" in refusal.words
+    found = _run(wide)
+    assert set(found.records["method"]) == {"nearest"}
+    ((method, words),) = found.refusals.itertuples(index=False)
+    assert method == "reference"
+    assert "38 px" in words
 
 
 def _scan(seed: int = 0) -> np.ndarray:
@@ -180,7 +192,7 @@ def test_measured_scan(tmp_path):
     out = tmp_path / "tables"
     console = Console(record=True, width=200)
     found = evaluate(
-        Request(
+        requested(
             methods=("linear",),
             quick=True,
             data=tmp_path / "scan.npz",
@@ -192,20 +204,24 @@ def test_measured_scan(tmp_path):
         ),
         console,
     )
-    volumes = [r for r in found.results.records if r.scope == "volume"]
-    assert {r.case.peak_counts for r in volumes} == {float(_scan()[20, 55, 60])}
-    assert {r.case.kind for r in volumes} == {"vertical", "horizontal"}
-    assert {r.case.pattern for r in volumes} == {"anchors", "measured"}
-    assert all(np.isnan(r.measures.pcc_rate) for r in volumes)
+    volumes = found.results.records.query("scope == 'volume'")
+    assert set(volumes["peak_counts"]) == {float(_scan()[20, 55, 60])}
+    assert set(volumes["kind"]) == {"vertical", "horizontal"}
+    assert set(volumes["pattern"]) == {"anchors", "measured"}
+    assert volumes["pcc_rate"].isna().all()
     # The neighbour's columns, 16 px around (15, 20), are not judged; neither is the hot pixel.
-    over_alien = [r for r in volumes if r.case.width == 12 and r.case.distance == 24]
-    assert min(r.measures.voxels for r in over_alien) < 40 * 110 * 12
-    assert max(r.measures.mean for r in volumes) < 100
+    over_alien = volumes.query("width == 12 and distance == 24")
+    assert over_alien["voxels"].min() < 40 * 110 * 12
+    assert volumes["mean"].max() < 100
     text = (out / "tables.md").read_text()
     assert "`bcdi-inpaint evaluate --data scan.npz`; data scan.npz" in text
     assert "noise ceiling" in text
     with (out / "scores.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == len(found.results.records)
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(found.results.records)
+    assert list(rows[0]) == SCORES
+    with (out / "bands.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 6 * len(volumes)
     assert {path.name for path in out.glob("*.png")} == {
         "anchors-counts.png",
         "measured-counts.png",
@@ -216,7 +232,7 @@ def test_measured_scan(tmp_path):
 def test_simulated_run_as_the_command_does_it(tmp_path):
     console = Console(record=True, width=200)
     evaluate(
-        Request(
+        requested(
             methods=("linear",),
             quick=True,
             patterns=1,
@@ -250,6 +266,12 @@ def test_simulated_run_as_the_command_does_it(tmp_path):
         "bright-counts.png",
         "bright-oversampling.png",
     }
+    # At the end: one line for each method, and where the tables are.
+    end = console.export_text().partition("Summary")[2].splitlines()
+    rows = [line.split()[1] for line in end if line.startswith("│")]
+    assert rows == ["linear", "noise"]
+    assert end[-1] == f"all tables: {tmp_path / 'tables.md'}"
+    assert len(end) < 16
 
 
 def test_two_weights_are_compared_in_one_run(tmp_path):
@@ -261,15 +283,18 @@ def test_two_weights_are_compared_in_one_run(tmp_path):
         for weights in network.parameters():
             weights.data += 0.03 * torch.randn(weights.shape, generator=rng)
         save_model(network, path, {"portions": seed})
-    small = Request(("patching",), quick=True, widths=(6,), patterns=1, shape=SHAPE)
-    both = evaluate(replace(small, models=tuple(map(str, ours))), Console(quiet=True))
-    late = evaluate(replace(small, models=(str(ours[1]),)), Console(quiet=True))
+
+    def found(*models: Path) -> evaluation.Evaluation:
+        wanted = requested(methods=("patching",), quick=True, models=[str(m) for m in models])
+        small = replace(wanted, patterns={"plain": 1}, widths=(6,), shape=(40, 64, 64))
+        return evaluate(small, Console(quiet=True))
+
+    both, late = found(*ours), found(ours[1])
     names = ["patching (early/mine)", "patching (late/mine)"]
-    *_, summary = both.tables
-    figures = {name: cells[:-1] for name, cells in summary.rows}
+    figures = {name: cells[:-1] for name, *cells in both.tables[-1].texts()}
     assert list(figures) == [*names, "noise ceiling"]
     assert figures[names[0]] != figures[names[1]]
-    assert figures[names[1]] == late.tables[-1].rows[0][1][:-1]
+    assert figures[names[1]] == late.tables[-1].texts()[0][1:-1]
     assert [name for name in names if any(name[:-1] in remark for remark in both.remarks)] == names
 
 
@@ -287,42 +312,51 @@ def test_weights_have_names_as_short_as_tells_them_apart(models, names):
     assert list(weights_by_name(models)) == names
 
 
-def test_the_end_of_a_run_is_one_line_for_each_method_and_where_the_tables_are(tmp_path):
-    console = Console(record=True, width=100)
-    small = Request(("linear", "nearest"), patterns=1, widths=(6, 38), shape=SHAPE, out=tmp_path)
-    evaluate(small, console)
-    end = console.export_text().partition("Summary")[2].splitlines()
-    rows = [line for line in end if line.startswith("│")]
-    assert [row.split()[1] for row in rows] == ["linear", "nearest", "noise"]
-    assert end[-1] == f"all tables: {tmp_path / 'tables.md'}"
-    assert len(end) < 16
-
-
 def test_quick_compares_the_default_method_with_all_that_ship():
-    assert Request(quick=True).config().methods == METHODS
+    assert requested(quick=True).usual == METHODS
 
 
-def test_scans_with_gaps_are_refused(tmp_path):
+def test_gaps_of_the_scan_itself_are_masked_and_not_judged(tmp_path):
     counts = _scan().astype(np.uint32)
-    counts[:, 30:34] = 2**32 - 1
+    counts[:, 30:34] = counts[3, 80:82, 40] = 2**32 - 1
     np.savez(tmp_path / "scan.npz", data=counts)
-    with pytest.raises(ValueError, match=r"scan\.npz has 17600 flagged voxels"):
-        evaluate(Request(methods=("linear",), data=tmp_path / "scan.npz"), Console(quiet=True))
+    wanted = replace(SMALL, methods=("linear",), widths=(3,), shape=(40, 110, 110))
+    wanted = replace(wanted, data=tmp_path / "scan.npz", avoid=((15, 20),))
+    found = evaluate(wanted, Console(quiet=True)).results.records.query("scope == 'volume'")
+    # Four rows are flagged in all frames, two pixels in one.
+    vertical = found.query("kind == 'vertical'")
+    assert vertical["voxels"].max() == 40 * 3 * 106
+    horizontal = found.query("kind == 'horizontal'")
+    assert 0 < horizontal["voxels"].min() < 40 * 110 < horizontal["voxels"].max()
+    assert found["mean"].max() < 1e3
+    assert np.isfinite(found["r_amp"]).all()
+
+
+def test_a_scan_that_is_flagged_everywhere_is_refused(tmp_path):
+    np.savez(tmp_path / "scan.npz", data=np.full((8, 40, 40), 2**32 - 1, np.uint32))
+    with pytest.raises(ValueError, match=r"scan\.npz: every pixel is flagged"):
+        evaluate(Request(("linear",), data=tmp_path / "scan.npz"), Console(quiet=True))
 
 
 @pytest.mark.parametrize(
-    ("request_", "says"),
+    ("words", "says"),
     [
-        (Request(methods=("bilinear",)), "'bilinear' is unknown; there are .*kriging"),
-        (Request(methods=("linear",), widths=(64,)), "takes 1 to 63 px"),
-        (Request(methods=("patching",), models=("nowhere.safetensors",)), "nowhere.safetensors"),
-        (Request(models=("patching", "gone.safetensors")), "gone.safetensors"),
-        (Request(models=("patching", "patching")), "named twice"),
+        ({"methods": ("bilinear",)}, "'bilinear' is unknown; there are .*kriging"),
+        ({"methods": ("linear",), "widths": (64,)}, "takes 1 to 63 px"),
+        ({"methods": ("patching",), "models": ["nowhere.safetensors"]}, "nowhere.safetensors"),
+        ({"models": ["gone.safetensors", "patching"]}, "gone.safetensors"),
+        ({"models": ["patching", "patching"]}, "named twice"),
     ],
 )
-def test_methods_that_cannot_run_are_refused_before_anything_else(request_, says):
+def test_methods_that_cannot_run_are_refused_before_anything_else(words, says):
     with pytest.raises(ValueError, match=says):
-        evaluate(request_, Console(quiet=True))
+        evaluate(requested(**words), Console(quiet=True))
+
+
+def test_where_no_method_fills_any_gap_the_reason_is_said():
+    wide = Request(("reference",), patterns={"plain": 1}, widths=(38,), shape=SHAPE)
+    with pytest.raises(ValueError, match="reference"):
+        evaluate(wide, Console(quiet=True))
 
 
 def test_networks_say_how_much_they_have_seen(tmp_path):

@@ -88,11 +88,11 @@ def test_bright_patterns():
 
 
 @pytest.mark.parametrize(("kind", "width"), [("vertical", 6), ("cross", 9), ("vertical", 38)])
-def test_portions_have_the_gap_in_the_middle_and_the_peak_far_off(kind, width):
+def test_patches_have_the_gap_in_the_middle_and_the_peak_far_off(kind, width):
     rng = np.random.default_rng(1)
     peak = (60, 66, 62)
     gap = cases.place_gap(kind, width, 10, peak[1:], SHAPE[1:], rng)
-    boxes = cases.portions(gap, SHAPE, peak, 10, rng)
+    boxes = cases.patches(gap, SHAPE, peak, 10, rng)
     assert len(boxes) == 10
     mask = np.broadcast_to(gap.mask(SHAPE[1:]), SHAPE)
     for box in boxes:

@@ -1,4 +1,4 @@
-"""What is filled: patterns, artificial gaps laid over them, and portions cut along the gaps.
+"""What is filled: patterns, artificial gaps laid over them, and patches cut along the gaps.
 
 All of it is a function of seeds. Distances are in pixels from the brightest voxel's row or column to
 the nearest missing one.
@@ -38,11 +38,11 @@ MeasuredSet = Literal["anchors", "measured"]
 NARROW = (3, 6, 9, 12)
 WIDE = (38, 41)
 
-PORTION = 32
-"""Edge of a portion, as published."""
+PATCH = 32
+"""Edge of a patch, as published."""
 
 PERIPHERY = 20
-"""Least distance in voxels from the peak to a portion's centre."""
+"""Least distance in voxels from the peak to a patch's centre."""
 
 DISTANCES: dict[PatternSet, tuple[int, ...]] = {
     "held-out": (6, 10, 14, 20, 28),
@@ -75,36 +75,34 @@ ANCHOR_STARTS = {"narrow": (10, -24), "wide": (12, -50)}
 
 MEASURED_DISTANCES = {"narrow": (5, 10, 16, 24, 40), "wide": (6, 12, 18)}
 
+LEAST_EDGE = 8
+"""Pixels that are left beyond a gap."""
+
 
 def recipes(which: PatternSet, number: int, shape: tuple[int, int, int]) -> list[Recipe]:
-    """Draw the patterns of one set, all from the evaluation split; the first ones stay the same.
+    """Draw the patterns of one set; the first ones stay the same when more are asked for.
 
     Hot and dead pixels are left out of all of them: what is judged is the gap.
 
-    Parameters
-    ----------
-    which
-        ``"held-out"``: as the simulator draws them, aliens, streaks and saturation included; the
-        second of three has a shape, the third a strain that training never saw.
-        ``"plain"``: like those of the published anchors: no neighbours and no detector but Poisson's;
-        peak 1e3-1e7 counts, oversampling 2.5-8.
-        ``"bright"``: fringes resolved far out: the same with peak 1e6-1e7 and oversampling 3-5.
-    number
-        How many.
-    shape
-        Voxels (frame, row, col).
+    ``"held-out"``
+        As the simulator draws them, aliens, streaks and saturation included; the second of three has a
+        shape, the third a strain that training never saw.
+    ``"plain"``
+        Like those of the published anchors: no neighbours and no detector but Poisson's; peak 1e3-1e7
+        counts, oversampling 2.5-8.
+    ``"bright"``
+        Fringes resolved far out: the same with peak 1e6-1e7 and oversampling 3-5.
     """
     drawn = []
     for index in range(number):
         recipe = draw_recipe(SEEDS[which] + index, shape, split="evaluation")
         recipe = replace(recipe, hot_pixels=0, dead_pixels=0)
-        if which == "held-out":
-            if index % 3 == 1:
-                recipe = replace(recipe, family="hexagonal_prism")
-            elif index % 3 == 2:
-                recipe = replace(recipe, strain="inclusion")
-        else:
+        if which != "held-out":
             recipe = _plain(recipe, bright=which == "bright")
+        elif index % 3 == 1:
+            recipe = replace(recipe, family="hexagonal_prism")
+        elif index % 3 == 2:
+            recipe = replace(recipe, strain="inclusion")
         drawn.append(recipe)
     return drawn
 
@@ -129,18 +127,9 @@ def _plain(recipe: Recipe, *, bright: bool) -> Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """An artificial gap on a detector.
+    """An artificial gap on a detector: half-open `rows` and `cols`, None where none is missing.
 
-    Attributes
-    ----------
-    kind
-        Which of `rows` and `cols` are missing.
-    width
-        Pixels.
-    distance
-        From the peak; the smaller one of a cross.
-    rows, cols
-        Half-open, None where none is missing.
+    Its width is in pixels; the distance of a cross is the smaller one of its two.
     """
 
     kind: Kind
@@ -169,18 +158,7 @@ def place_gap(
 ) -> Gap:
     """Lay a gap beside the peak, on a side drawn at random among those where it fits.
 
-    Where it fits on neither, it comes as near to the peak as it must, on the roomier side.
-
-    Parameters
-    ----------
-    kind, width, distance
-        Of the gap, see `Gap`.
-    peak
-        (row, col) of the brightest voxel.
-    plane
-        (rows, cols) of the detector.
-    rng
-        Decides the side.
+    Where it fits on neither, it comes as near to the peak, (row, col), as it must, on the roomier side.
 
     Raises
     ------
@@ -189,58 +167,20 @@ def place_gap(
     """
     if kind not in get_args(Kind):
         raise ValueError(f"kind={kind!r}: takes {', '.join(get_args(Kind))}")
-    rows = cols = None
+    spans: list[Span | None] = [None, None]
     nearest = []
-    if kind != "vertical":
-        rows, found = _beside(width, distance, peak[0], plane[0], rng)
-        nearest.append(found)
-    if kind != "horizontal":
-        cols, found = _beside(width, distance, peak[1], plane[1], rng)
-        nearest.append(found)
-    return Gap(kind, width, min(nearest), rows, cols)
-
-
-def measured_gaps(
-    which: MeasuredSet, width: int, peak: tuple[int, int], plane: tuple[int, int]
-) -> list[Gap]:
-    """Gaps over a measured scan, in both detector directions, as far as they fit.
-
-    Parameters
-    ----------
-    which
-        ``"anchors"``: the four places of the published figures, so that these can be compared;
-        ``"measured"``: many places, on both sides of the peak.
-    width
-        Pixels.
-    peak, plane
-        (row, col) of the brightest voxel; (rows, cols) of the detector.
-    """
-    size: Literal["narrow", "wide"] = "narrow" if width <= max(NARROW) else "wide"
-    starts = list(ANCHOR_STARTS[size])
-    if which == "measured":
-        starts = [s for d in MEASURED_DISTANCES[size] for s in (d, -d - width + 1)]
-    gaps = []
-    for kind, centre, length in (
-        ("vertical", peak[1], plane[1]),
-        ("horizontal", peak[0], plane[0]),
-    ):
-        for start in starts:
-            span = (centre + start, centre + start + width)
-            if span[0] < 8 or span[1] > length - 8:
-                continue
-            distance = start if start > 0 else -start - width + 1
-            if kind == "vertical":
-                gaps.append(Gap("vertical", width, distance, None, span))
-            else:
-                gaps.append(Gap("horizontal", width, distance, span, None))
-    return gaps
+    for axis, without in enumerate(("vertical", "horizontal")):
+        if kind != without:
+            spans[axis], found = _beside(width, distance, peak[axis], plane[axis], rng)
+            nearest.append(found)
+    return Gap(kind, width, min(nearest), *spans)
 
 
 def _beside(
     width: int, distance: int, peak: int, length: int, rng: np.random.Generator
 ) -> tuple[Span, int]:
-    # The reference network's portion must fit around the gap; of wide gaps, 8 px of surroundings.
-    edge = max(8, PORTION // 2 - width // 2)
+    # The reference network's patch must fit around the gap.
+    edge = max(LEAST_EDGE, PATCH // 2 - width // 2)
     room = np.array([peak, length - 1 - peak]) - edge - width + 1
     if room.max() < 1:
         raise ValueError(
@@ -254,38 +194,52 @@ def _beside(
     return (start, start + width), near
 
 
-def portions(
+def measured_gaps(
+    which: MeasuredSet, width: int, peak: tuple[int, int], plane: tuple[int, int]
+) -> list[Gap]:
+    """Gaps over a measured scan with its peak at (row, col), in both directions, as far as they fit.
+
+    ``"anchors"`` are the four places of the published figures, so that these can be compared;
+    ``"measured"`` are many places, on both sides of the peak.
+    """
+    size: Literal["narrow", "wide"] = "narrow" if width <= max(NARROW) else "wide"
+    starts = list(ANCHOR_STARTS[size])
+    if which == "measured":
+        starts = [s for d in MEASURED_DISTANCES[size] for s in (d, -d - width + 1)]
+    gaps = []
+    for axis in (1, 0):
+        for start in starts:
+            span = (peak[axis] + start, peak[axis] + start + width)
+            if span[0] < LEAST_EDGE or span[1] > plane[axis] - LEAST_EDGE:
+                continue
+            distance = start if start > 0 else -start - width + 1
+            gaps.append(
+                Gap("vertical", width, distance, None, span)
+                if axis
+                else Gap("horizontal", width, distance, span, None)
+            )
+    return gaps
+
+
+def patches(
     gap: Gap,
     shape: tuple[int, int, int],
     peak: tuple[int, int, int],
     number: int,
     rng: np.random.Generator,
 ) -> list[Box]:
-    """Cut portions with the gap through their middle, off the peak, as published.
+    """Cut patches with the gap through their middle, off the peak, as published.
 
-    Parameters
-    ----------
-    gap
-        Portions of a cross are centred on either of its gaps.
-    shape, peak
-        Of the volume, (frame, row, col).
-    number
-        How many at most; volumes that have no periphery give fewer.
-    rng
-        Decides where.
-
-    Returns
-    -------
-    list of boxes
-        32 voxels in each direction; across a gap wider than that, the gap's width.
+    Those of a cross are centred on either of its gaps; volumes (frame, row, col) without a periphery give fewer.
+    They have 32 voxels in each direction; across a gap wider than that, the gap's width.
     """
     spans = [(axis, span) for axis, span in ((1, gap.rows), (2, gap.cols)) if span is not None]
     boxes: list[Box] = []
     for _ in range(20 * number):
         axis, (start, stop) = spans[int(rng.integers(len(spans)))]
-        size = [min(PORTION, n) for n in shape]
+        size = [min(PATCH, n) for n in shape]
         corner = [int(rng.integers(0, n - s + 1)) for n, s in zip(shape, size, strict=True)]
-        size[axis] = max(PORTION, gap.width)
+        size[axis] = max(PATCH, gap.width)
         corner[axis] = (start + stop) // 2 - size[axis] // 2
         centre = np.array(corner) + np.array(size) / 2
         if np.linalg.norm(centre - np.array(peak)) >= PERIPHERY:

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint.progress import progress_bar
 
 from .cases import SEEDS
-from .config import method_of
-from .journal import Journal
-from .measuring import run, run_measured, unable
-from .networks import learned
-from .origin import origin
+from .figures import draw_fringes, draw_rows
+from .measuring import able, run
 from .patterns import read_scan
-from .tables import make_tables, summary
-from .writing import write
+from .store import Store
+from .weights import learned
+from .writing import Provenance, write_tables
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
-    from .config import Config
     from .markdown import Table
-    from .origin import Provenance
     from .records import Results
     from .request import Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """Tables, the records they are made from, and where they come from."""
+    """Tables, the summary last, the records they are made from, and where they come from."""
 
     tables: list[Table]
     results: Results
-    config: Config
     provenance: Provenance
-    remarks: tuple[str, ...]
+    remarks: list[str]
 
 
 def evaluate(request: Request, console: Console) -> Evaluation:
@@ -52,64 +48,83 @@ def evaluate(request: Request, console: Console) -> Evaluation:
     Raises
     ------
     ValueError
-        If a method that was asked for can't run, or the data can't be used.
+        If a method that was asked for can't run, none can fill any of the gaps, or the data can't be used.
     OSError
         If the data can't be read.
     """
-    config = request.config()
-    remarks = []
-    for method, reason in unable(config).items():
-        named = request.methods + (("patching",) if request.models else ())
-        if method_of(method) in named:
-            raise ValueError(reason)
-        remarks.append(f"{method} is left out: {reason}")
-        config = replace(config, methods=tuple(m for m in config.methods if m != method))
-    remarks += learned(config)
-    provenance = origin(request, config, _seeds(request, config))
-    journal = None
-    if request.out is not None:
-        decisive = f"{config} {request.data} {request.avoid} {remarks} {provenance.versions}"
-        journal = Journal(request.out / "unfinished.jsonl", decisive, provenance.commit)
-        if journal.begun != provenance.commit:
-            remarks.append(f"the run began with commit {journal.begun}")
+    from .records import Results  # with pandas, which the metrics do without
+    from .tables import make_tables
+
+    request, remarks = able(request)
+    remarks += learned(request)
+    made = Provenance.of(request, _seeds(request))
+    store = _unfinished(request, remarks, made)
     with progress_bar(console, transient=True) as progress:
-        if request.data is None:
-            results = run(config, progress, journal)
-        else:
-            scan = read_scan(request.data, request.avoid)
-            results = run_measured(config, scan, progress, journal)
-        remarks += [
-            f"{refusal.method} refused {number} gaps: {refusal.words}"
-            for refusal, number in Counter(results.refusals).items()
-        ]
-        tables = [*make_tables(results), summary(results)]
-        evaluation = Evaluation(tables, results, config, provenance, tuple(remarks))
-        if request.out is not None and journal is not None:
+        scan = None if request.data is None else read_scan(request.data, request.avoid)
+        run(request, progress, store, scan)
+        results = Results.of(store.entries)
+        if len(results.refusals):
+            counted = results.refusals.value_counts(sort=False)
+            remarks += [f"{name} refused {n} gaps: {words}" for (name, words), n in counted.items()]
+        if results.records.empty:
+            raise ValueError("; ".join(remarks))
+        evaluation = Evaluation(make_tables(results), results, made, remarks)
+        if request.out is not None:
             progress("figures", 1.0)
-            write(evaluation, request.out, measured=request.data is not None)
-            journal.discard()
-    *detailed, brief = evaluation.tables
-    for table in detailed:
-        if not table.figure:
-            table.show(console)
-    for remark in (*remarks, evaluation.provenance.line()):
-        console.print(remark, markup=False, highlight=False)
-    brief.show(console)
-    where = (
-        "above; --out FOLDER writes them, with figures"
-        if request.out is None
-        else request.out / "tables.md"
-    )
-    console.print(f"all tables: {where}", markup=False, highlight=False, soft_wrap=True)
+            _write(evaluation, request, request.out)
+            store.discard()
+    _show(evaluation, console, request.out)
     return evaluation
 
 
-def _seeds(request: Request, config: Config) -> str:
+def _unfinished(request: Request, remarks: list[str], made: Provenance) -> Store:
+    """What a run that was killed has finished; the first entry says what it was, and with which source."""
+    if request.out is None:
+        return Store()
+    run = f"{replace(request, out=None, command='')} {remarks} {made.versions}"
+    path = request.out / "unfinished.jsonl"
+    store = Store(path)
+    if not store.entries:
+        store.add({"run": run, "commit": made.commit})
+    begun = store.entries[0]
+    if begun.get("run") != run:
+        raise ValueError(
+            f"{path} is of an unfinished evaluation of something else: take another folder, or delete "
+            "the file"
+        )
+    if begun["commit"] != made.commit:
+        remarks.append(f"the run began with commit {begun['commit']}")
+    return store
+
+
+def _seeds(request: Request) -> str:
     if request.data is not None:
         return f"data {request.data.name}"
-    seeds = ", ".join(
-        f"{which} from {SEEDS[which]} on ({number} patterns)"
-        for which, number in config.patterns.items()
-        if number
-    )
-    return f"seeds {seeds}"
+    drawn = (f"{s} from {SEEDS[s]} on ({n} patterns)" for s, n in request.patterns.items() if n)
+    return f"seeds {', '.join(drawn)}"
+
+
+def _write(evaluation: Evaluation, request: Request, folder: Path) -> None:
+    from .records import SCORES
+
+    write_tables(folder, evaluation.tables, evaluation.remarks, evaluation.provenance)
+    scores, bands = evaluation.results.records[SCORES], evaluation.results.bands()
+    for name, frame in (("scores", scores), ("bands", bands)):
+        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", na_rep="nan")
+    for table in evaluation.tables:
+        if table.figure:
+            draw_rows(table, folder / f"{table.figure}.png")
+    if request.data is None:
+        draw_fringes(request, folder / "fringes.png")
+
+
+def _show(evaluation: Evaluation, console: Console, out: Path | None) -> None:
+    *detailed, summary = evaluation.tables
+    for table in detailed:
+        if not table.figure:
+            table.show(console)
+    for remark in (*evaluation.remarks, evaluation.provenance.line()):
+        console.print(remark, markup=False, highlight=False)
+    summary.show(console)
+    where = "above; with --out FOLDER in files, with figures" if out is None else out / "tables.md"
+    console.print(f"all tables: {where}", markup=False, highlight=False, soft_wrap=True)

@@ -6,19 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bcdi_inpaint.lab.simulate import draw_recipe
+
 from . import metrics
 from .cases import place_gap
-from .tables import CEILING
+from .markdown import CEILING
+from .patterns import simulated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .config import Config
     from .markdown import Table
+    from .patterns import Bools, Pattern
+    from .request import Request
 
 FRINGES_SEED = 30_000
 FRINGES_WIDTH = 12
 FRINGES_DISTANCE = 8
+FRINGES: dict[str, Any] = {
+    "family": "truncated_octahedron", "strain": "none", "rounding": 1.0, "roughness": 0.0,
+    "oversampling": (6.0, 6.0, 6.0), "peak_offset": (0.0, 0.0, 0.0), "peak_counts": 1e6,
+    "background": 0.01, "scatter": 0.0, "aliens": 0, "streaks": 0, "hot_pixels": 0, "dead_pixels": 0,
+}  # fmt: skip
 SHOWN = 64
 """Edge, in pixels, of the region around the peak that is shown."""
 
@@ -28,7 +37,7 @@ def draw_rows(table: Table, path: Path) -> None:
     from matplotlib.figure import Figure
 
     panels: dict[str, list[tuple[str, Any]]] = {}
-    for name, values in table.rows:
+    for name, *values in table.frame.itertuples():
         width, _, method = name.partition(" px ")
         panels.setdefault(width, []).append((method, [np.nan if v is None else v for v in values]))
     figure = Figure(figsize=(3.2 * len(panels), 3.4), layout="constrained")
@@ -36,7 +45,7 @@ def draw_rows(table: Table, path: Path) -> None:
     for ax, (width, lines) in zip(axes, panels.items(), strict=True):
         for method, values in lines:
             style = "k--" if method == CEILING else "o-"
-            ax.plot(table.columns, values, style, ms=3, lw=1.2, label=method)
+            ax.plot(list(table.frame.columns), values, style, ms=3, lw=1.2, label=method)
         ax.set_title(f"{width} px", fontsize=9)
         ax.tick_params(labelsize=7)
         ax.tick_params(axis="x", rotation=45)
@@ -46,7 +55,7 @@ def draw_rows(table: Table, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def draw_fringes(config: Config, path: Path) -> None:
+def draw_fringes(request: Request, path: Path) -> None:
     """Curved fringes across a 12 px gap, as in the paper's Fig. 4: the truth and every method's fill.
 
     A rounded crystal without strain, 1e6 counts at the peak, oversampling 6.
@@ -54,55 +63,26 @@ def draw_fringes(config: Config, path: Path) -> None:
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
-    from bcdi_inpaint.lab.simulate import simulate_scan
-
-    scan = simulate_scan(
-        FRINGES_SEED,
-        config.shape,
-        split="evaluation",
-        family="truncated_octahedron",
-        strain="none",
-        rounding=1.0,
-        roughness=0.0,
-        oversampling=(6.0, 6.0, 6.0),
-        peak_offset=(0.0, 0.0, 0.0),
-        peak_counts=1e6,
-        background=0.01,
-        scatter=0.0,
-        aliens=0,
-        streaks=0,
-        hot_pixels=0,
-        dead_pixels=0,
-    )
-    frame, row, col = (int(i) for i in np.unravel_index(scan.rate.argmax(), scan.rate.shape))
-    plane = (config.shape[1], config.shape[2])
+    recipe = draw_recipe(FRINGES_SEED, request.shape, split="evaluation", **FRINGES)
+    pattern = simulated(recipe)
     gap = place_gap(
-        "vertical", FRINGES_WIDTH, FRINGES_DISTANCE, (row, col), plane, np.random.default_rng(0)
+        "vertical",
+        FRINGES_WIDTH,
+        FRINGES_DISTANCE,
+        pattern.peak[1:],
+        pattern.plane,
+        np.random.default_rng(0),
     )
-    mask = gap.mask(plane)
-    missing = np.broadcast_to(mask, config.shape)
-    hidden = np.where(missing, 0, scan.counts)
-    panels = {
-        "expected counts": scan.rate,
-        "counts": scan.counts,
-        "measured": np.where(missing, np.nan, scan.counts),
-    }
-    ceiling = metrics.pcc_ceiling(scan.rate[missing], scan.counts[missing])
-    for method in config.methods:
-        try:
-            filled = config.inpaint(hidden, mask, method).intensity
-        except ValueError:
-            continue
-        pcc = metrics.pcc(filled[missing], scan.counts[missing])
-        panels[f"{method}: PCC {pcc:.3f} of {ceiling:.3f}"] = filled
+    panels = _fills(request, pattern, gap.mask(pattern.plane))
     columns = 4
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(3 * columns, 3.2 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    frame, row, col = pattern.peak
     half = SHOWN // 2
-    view = np.s_[max(row - half, 0) : row + half, max(col - half, 0) : col + half]
+    view = np.s_[frame, max(row - half, 0) : row + half, max(col - half, 0) : col + half]
     for ax, (title, volume) in zip(axes, panels.items(), strict=False):
-        shown = np.clip(np.asarray(volume[frame][view], float), 0.1, None)
+        shown = np.clip(np.asarray(volume[view], float), 0.1, None)
         ax.imshow(shown, norm=LogNorm(0.1, 1e5), cmap="magma")
         ax.set_title(title, fontsize=8)
     for ax in axes:
@@ -112,3 +92,24 @@ def draw_fringes(config: Config, path: Path) -> None:
         fontsize=9,
     )
     figure.savefig(path, dpi=110)
+
+
+def _fills(request: Request, pattern: Pattern, mask: Bools) -> dict[str, Any]:
+    """Volumes by the titles of their panels."""
+    assert pattern.rate is not None
+    missing = np.broadcast_to(mask, request.shape)
+    panels = {
+        "expected counts": pattern.rate,
+        "counts": pattern.counts,
+        "measured": np.where(missing, np.nan, pattern.counts),
+    }
+    counts = pattern.counts[missing]
+    ceiling = metrics.pcc_ceiling(pattern.rate[missing], counts)
+    for method in request.methods:
+        try:
+            filled = request.inpaint(np.where(missing, 0, pattern.counts), mask, method).intensity
+        except ValueError:
+            continue
+        pcc = metrics.pcc(filled[missing], counts)
+        panels[f"{method}: PCC {pcc:.3f} of {ceiling:.3f}"] = filled
+    return panels

@@ -9,10 +9,14 @@ import numpy as np
 from rich.markup import escape
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
+CEILING = "noise ceiling"
+"""Name of the row of a perfect predictor."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """Figures with the words that they need.
 
@@ -20,45 +24,32 @@ class Table:
     ----------
     title, note
         What it shows; how to read it.
-    columns
-        Names of the columns after the first.
-    rows
-        Name of the row, then a number, text or None (not available) for each column.
-    digits
-        Decimal places of numbers.
+    frame
+        Numbers, texts and what is missing, by the names of rows and columns.
     figure
         Name of the picture that is drawn of it, without ending; such tables are too long for a terminal.
     """
 
     title: str
     note: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[float | str | None, ...]], ...]
-    digits: int = 3
+    frame: pd.DataFrame
     figure: str = ""
 
     def texts(self) -> list[list[str]]:
-        """Rows as they are printed."""
-        return [[name, *map(self._text, values)] for name, values in self.rows]
-
-    def _text(self, value: float | str | None) -> str:
-        if value is None or (isinstance(value, float) and np.isnan(value)):
-            return "–"
-        return str(value) if isinstance(value, str | int) else f"{value:.{self.digits}f}"
+        """Rows as they are printed, numbers with three decimal places."""
+        return [[str(name), *map(_text, row)] for name, *row in self.frame.itertuples()]
 
     def markdown(self) -> str:
         """A Markdown section."""
-        lines = [f"### {self.title}", "", self.note, ""] if self.note else [f"### {self.title}", ""]
-        lines.append("| " + " | ".join(["", *self.columns]) + " |")
-        lines.append("|" + "---|" * (len(self.columns) + 1))
-        lines += ["| " + " | ".join(row) + " |" for row in self.texts()]
-        return "\n".join(lines) + "\n"
+        rows = [["", *self.frame.columns], ["---"] * (self.frame.shape[1] + 1), *self.texts()]
+        lines = [f"### {self.title}", "", *([self.note, ""] if self.note else [])]
+        return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
     def show(self, console: Console) -> None:
         """Print to a terminal."""
         from rich.table import Table as Sheet
 
-        sheet = Sheet("", *self.columns)
+        sheet = Sheet("", *self.frame.columns)
         for row in self.texts():
             sheet.add_row(*row)
         console.print(f"\n[bold]{escape(self.title)}[/bold]")
@@ -67,13 +58,22 @@ class Table:
 
     def plain(self) -> dict[str, Any]:
         """For JSON; figures that are missing become None."""
-
-        def clean(value: float | str | None) -> float | str | None:
-            return None if isinstance(value, float) and not np.isfinite(value) else value
-
         return {
             "title": self.title,
             "note": self.note,
-            "columns": list(self.columns),
-            "rows": {name: [clean(v) for v in values] for name, values in self.rows},
+            "columns": list(self.frame.columns),
+            "rows": {
+                name: [None if _missing(value) else value for value in row]
+                for name, *row in self.frame.itertuples()
+            },
         }
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not np.isfinite(value))
+
+
+def _text(value: Any) -> str:
+    if _missing(value):
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -7,15 +7,12 @@ alone, in any shape but all in the same one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.special import betainc, gammainc, gammaln
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import ArrayLike, NDArray
 
 BAND_EDGES = (0.0, 0.3, 1.0, 3.0, 10.0, 100.0, np.inf)
@@ -81,31 +78,16 @@ def amplitude_residual(fill: ArrayLike, truth: ArrayLike) -> float:
     return float(np.abs(a - b).sum() / total) if total > 0 else float("nan")
 
 
-@dataclass(frozen=True, slots=True)
-class BandSums:
-    """Voxels, filled counts and true counts in each intensity band; they add up over gaps.
-
-    Attributes
-    ----------
-    voxels, filled, true
-        One entry for each of `BAND_NAMES`.
-    """
-
-    voxels: tuple[float, ...]
-    filled: tuple[float, ...]
-    true: tuple[float, ...]
-
-    @property
-    def ratio(self) -> NDArray[np.float64]:
-        """``(6,)`` filled over true counts; NaN in a band without true counts."""
-        filled, true = np.array(self.filled), np.array(self.true)
-        ratio = np.full(true.shape, np.nan)
-        np.divide(filled, true, out=ratio, where=true > 0)
-        return ratio
+def ratio(filled: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
+    """Filled over true counts, band by band; NaN without true counts."""
+    f, t = np.asarray(filled, float), np.asarray(true, float)
+    found = np.full(t.shape, np.nan)
+    np.divide(f, t, out=found, where=t > 0)
+    return found
 
 
-def band_sums(fill: ArrayLike, truth: ArrayLike, by: BandedBy = "fill") -> BandSums:
-    """Sum filled and true counts over the voxels of each intensity band.
+def band_sums(fill: ArrayLike, truth: ArrayLike, by: BandedBy = "fill") -> dict[str, list[float]]:
+    """Sum voxels, filled counts and true counts over each of `BAND_NAMES`; the sums add up over gaps.
 
     Parameters
     ----------
@@ -118,21 +100,16 @@ def band_sums(fill: ArrayLike, truth: ArrayLike, by: BandedBy = "fill") -> BandS
         sorts by the truth; any fill that is uncertain then looks too high in the dim bands and too
         low in the bright ones (regression to the mean), the best possible one included. On real
         data ``"rate"`` would sort by the counts themselves, which is meaningless for single photons.
+
+    Returns
+    -------
+    dict
+        "voxels", "filled" and "true", each of one sum for each band.
     """
     f, t = _same_shape(fill, truth)
     band = np.digitize(f if by == "fill" else t, BAND_EDGES[1:-1])
-
-    def sums(weights: NDArray[np.float64]) -> tuple[float, ...]:
-        return tuple(np.bincount(band, weights, len(BAND_NAMES)).tolist())
-
-    return BandSums(sums(np.ones_like(f)), sums(f), sums(t))
-
-
-def pooled(sums: Iterable[BandSums]) -> BandSums:
-    """Add the bands of several gaps."""
-    each = np.array([(s.voxels, s.filled, s.true) for s in sums]).reshape(-1, 3, len(BAND_NAMES))
-    voxels, filled, true = each.sum(axis=0).tolist()
-    return BandSums(tuple(voxels), tuple(filled), tuple(true))
+    weights = {"voxels": np.ones_like(f), "filled": f, "true": t}
+    return {name: np.bincount(band, w, len(BAND_NAMES)).tolist() for name, w in weights.items()}
 
 
 LEVELS = (0.68, 0.95)
@@ -180,130 +157,6 @@ def coverage_of_counts(mean: ArrayLike, sigma: ArrayLike, counts: ArrayLike) -> 
         share = np.divide(overlap, step, out=np.zeros_like(step), where=step > 1e-300)
         covered.append(float(np.minimum(share, 1).mean()))
     return tuple(covered)
-
-
-PARTICLE_THRESHOLD = 0.3
-"""Share of the greatest modulus above which a voxel is one of the particle."""
-
-
-@dataclass(frozen=True, slots=True)
-class RealSpaceErrors:
-    """Errors of the inverse transform with the true phases, inside the particle.
-
-    Attributes
-    ----------
-    phase_std_gap, phase_std_fill
-        Standard deviation of the phase error with the gap left at zero and after filling, rad.
-    modulus_rmse_gap, modulus_rmse_fill
-        Root mean square error of the modulus over the true mean modulus.
-    strain_rmse_gap, strain_rmse_fill
-        Root mean square error of the phase gradient over the three axes, rad a voxel. Times
-        ``d / (2 pi voxel)``, with the lattice spacing d of the reflection, it is a strain.
-    """
-
-    phase_std_gap: float
-    phase_std_fill: float
-    modulus_rmse_gap: float
-    modulus_rmse_fill: float
-    strain_rmse_gap: float
-    strain_rmse_fill: float
-
-    @property
-    def phase_ratio(self) -> float:
-        """How many times smaller the phase error becomes by filling (5 in the paper's 2.6.1)."""
-        return self.phase_std_gap / self.phase_std_fill
-
-    @property
-    def strain_ratio(self) -> float:
-        """How many times smaller the strain error becomes by filling."""
-        return self.strain_rmse_gap / self.strain_rmse_fill
-
-
-def real_space_errors(
-    fill: NDArray[np.floating],
-    rate: NDArray[np.floating],
-    phase: NDArray[np.floating],
-    mask: NDArray[np.bool_],
-) -> RealSpaceErrors:
-    """Compare inverse transforms with true phases: gap at zero, gap filled, no gap (paper 2.6.1).
-
-    Outside the gap all three take the noise-free rate, so that the gap alone makes the difference.
-
-    Parameters
-    ----------
-    fill
-        ``(frame, row, col)`` filled counts; only the voxels in `mask` are used.
-    rate
-        Same shape, the noise-free expected counts.
-    phase
-        Same shape, phase of the scattered amplitude in rad.
-    mask
-        bool, same shape, True = gap.
-    """
-    wave = np.exp(1j * phase)
-
-    def object_of(intensity: NDArray[np.floating]) -> NDArray[np.complex128]:
-        # Shifts in either space would cancel in the comparison (a common ramp, a common roll).
-        return np.fft.ifftn(np.sqrt(intensity) * wave)
-
-    truth = object_of(rate)
-    with_gap = object_of(np.where(mask, 0.0, rate))
-    filled = object_of(np.where(mask, fill, rate))
-    support = particle(truth)
-    errors = [
-        error
-        for compared in (with_gap, filled)
-        for error in (
-            phase_std(compared, truth, support),
-            modulus_rmse(compared, truth, support),
-            gradient_rmse(compared, truth, support),
-        )
-    ]
-    gap, full = errors[:3], errors[3:]
-    return RealSpaceErrors(gap[0], full[0], gap[1], full[1], gap[2], full[2])
-
-
-def particle(truth: NDArray[np.complexfloating]) -> NDArray[np.bool_]:
-    """Where the true modulus exceeds `PARTICLE_THRESHOLD` of its maximum."""
-    modulus = np.abs(truth)
-    inside: NDArray[np.bool_] = modulus > PARTICLE_THRESHOLD * modulus.max()
-    return inside
-
-
-def phase_std(
-    compared: NDArray[np.complexfloating],
-    truth: NDArray[np.complexfloating],
-    support: NDArray[np.bool_],
-) -> float:
-    """Standard deviation of the phase error in the support, rad, up to a constant phase."""
-    relative = (compared * truth.conj())[support]
-    # A constant phase has no meaning: take it out before angles are cut at +-pi.
-    return float(np.angle(relative * np.exp(-1j * np.angle(relative.sum()))).std())
-
-
-def modulus_rmse(
-    compared: NDArray[np.complexfloating],
-    truth: NDArray[np.complexfloating],
-    support: NDArray[np.bool_],
-) -> float:
-    """Root mean square error of the modulus in the support over the true mean modulus."""
-    a, b = np.abs(compared[support]), np.abs(truth[support])
-    return float(np.sqrt(np.mean((a - b) ** 2)) / b.mean())
-
-
-def gradient_rmse(
-    compared: NDArray[np.complexfloating],
-    truth: NDArray[np.complexfloating],
-    support: NDArray[np.bool_],
-) -> float:
-    """Root mean square error of the phase gradient over the three axes, rad a voxel."""
-    relative = compared * truth.conj()
-    squares = []
-    for axis in range(3):
-        neighbours = support & np.roll(support, -1, axis)
-        step = np.angle(np.roll(relative, -1, axis) * relative.conj())
-        squares.append(step[neighbours] ** 2)
-    return float(np.sqrt(np.concatenate(squares).mean()))
 
 
 def _same_shape(*arrays: ArrayLike) -> tuple[NDArray[np.float64], ...]:

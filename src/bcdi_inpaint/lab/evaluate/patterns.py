@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Counts = NDArray[np.number]
     Bools = NDArray[np.bool_]
+    Waves = NDArray[np.complexfloating]
 
 AVOIDED_RADIUS = 16
 """Pixels around another crystal's peak that are not judged."""
@@ -30,20 +31,9 @@ AVOIDED_RADIUS = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """A volume to lay gaps over.
+    """A volume to lay gaps over, arrays ``(frame, row, col)`` but for `missing`, bool (row, col): its own gaps.
 
-    Attributes
-    ----------
-    counts
-        ``(frame, row, col)``.
-    rate, phase
-        The same shape, noise-free counts and the amplitude's phase in rad; None of a measured scan.
-    peak
-        The brightest voxel.
-    judged
-        bool, the same shape.
-    seed
-        0 of a measured scan.
+    Noise-free counts `rate` and the amplitude's `phase` in rad are None of a measured scan, whose `seed` is 0.
     """
 
     counts: Counts
@@ -51,6 +41,7 @@ class Pattern:
     phase: NDArray[np.floating] | None
     peak: tuple[int, int, int]
     judged: Bools
+    missing: Bools
     seed: int
 
     @property
@@ -62,20 +53,15 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredScan:
-    """A scan without gaps.
+    """A measured scan: the name of its file, counts ``(frame, row, col)``, and pixels bool (row, col).
 
-    Attributes
-    ----------
-    name
-        Of its file.
-    frames
-        Counts, ``(frame, row, col)``.
-    unjudged
-        bool (row, col): faulty pixels and other crystals' peaks. They stay in the scan.
+    Those `missing` have no counts in some frame. Those `unjudged` are these, and faulty ones and other crystals'
+    peaks, which stay in the scan.
     """
 
     name: str
     frames: Counts
+    missing: Bools
     unjudged: Bools
 
 
@@ -84,8 +70,9 @@ def simulated(recipe: Recipe) -> Pattern:
     scan = render(recipe, amplitude=True)
     assert scan.amplitude is not None
     judged = np.broadcast_to(~scan.bad_pixels, scan.rate.shape)
-    peak = brightest(scan.rate)
-    return Pattern(scan.counts, scan.rate, np.angle(scan.amplitude), peak, judged, recipe.seed)
+    phase, peak = np.angle(scan.amplitude), brightest(scan.rate)
+    missing = np.zeros(scan.rate.shape[1:], bool)
+    return Pattern(scan.counts, scan.rate, phase, peak, judged, missing, recipe.seed)
 
 
 def measured(scan: MeasuredScan, shape: tuple[int, int, int]) -> Pattern:
@@ -94,38 +81,34 @@ def measured(scan: MeasuredScan, shape: tuple[int, int, int]) -> Pattern:
     cut = around(peak, shape, scan.frames.shape)
     judged = np.broadcast_to(~scan.unjudged, scan.frames.shape)[cut]
     frame, row, col = (p - s.start for p, s in zip(peak, cut, strict=True))
-    return Pattern(scan.frames[cut], None, None, (frame, row, col), judged, 0)
+    missing = scan.missing[cut[1:]]
+    return Pattern(scan.frames[cut], None, None, (frame, row, col), judged, missing, 0)
 
 
 def read_scan(path: Path, avoid: Sequence[tuple[int, int]] = ()) -> MeasuredScan:
-    """Read a scan without gaps.
+    """Read a scan (npz, npy, tif or HDF5) that has other crystals' peaks at some (row, col).
 
-    Parameters
-    ----------
-    path
-        npz, npy, tif or HDF5.
-    avoid
-        (row, col) of other crystals' peaks.
+    What a detector flags, gaps and saturation, is missing.
 
     Raises
     ------
     ValueError
-        If the file can't be used, or has gaps.
+        If the file can't be used, or nothing was measured in all its frames.
     OSError
         If it can't be read.
     """
     frames = from_file(path, mask=False).frames
-    flags = int(np.count_nonzero(flagged(frames)))
-    if flags:
+    missing = np.asarray(flagged(frames).any(axis=0))
+    if missing.all():
         raise ValueError(
-            f"data {path.name} has {flags} flagged voxels (gaps or saturation): the bench needs "
-            "a region that was measured everywhere"
+            f"data {path.name}: every pixel is flagged in some frame, none can be judged"
         )
-    unjudged = hot_pixels(frames=frames) | dead_pixels(frames)
+    frames = np.where(missing, frames.dtype.type(0), frames)
+    unjudged = missing | hot_pixels(frames=frames) | dead_pixels(frames)
     rows, cols = np.ogrid[: frames.shape[1], : frames.shape[2]]
     for row, col in avoid:
         unjudged |= (rows - row) ** 2 + (cols - col) ** 2 <= AVOIDED_RADIUS**2
-    return MeasuredScan(path.stem, frames, unjudged)
+    return MeasuredScan(path.stem, frames, missing, unjudged)
 
 
 def brightest(volume: Counts) -> tuple[int, int, int]:
@@ -136,12 +119,8 @@ def brightest(volume: Counts) -> tuple[int, int, int]:
 
 def around(peak: Sequence[int], sizes: Sequence[int], shape: Sequence[int]) -> Box:
     """A region with the peak in its middle, moved or cut to lie within the volume."""
-    starts = [
-        min(max(p - size // 2, 0), max(n - size, 0))
-        for p, size, n in zip(peak, sizes, shape, strict=True)
-    ]
     frames, rows, cols = (
-        slice(start, min(start + size, n))
-        for start, size, n in zip(starts, sizes, shape, strict=True)
+        slice(start := min(max(p - size // 2, 0), max(n - size, 0)), min(start + size, n))
+        for p, size, n in zip(peak, sizes, shape, strict=True)
     )
     return frames, rows, cols

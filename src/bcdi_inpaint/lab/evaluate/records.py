@@ -1,139 +1,101 @@
-"""What a run of the bench has measured."""
+"""What a run of the bench has measured.
+
+One row of `Results.records` is one gap filled by one method (``scope`` "volume"), or its part in one patch
+("patch", numbered by ``index``):
+
+* the case: ``pattern`` (a set of `cases`), ``seed``, ``family``, ``strain``, ``peak_counts`` and ``over_*``
+  (oversampling) as in the simulation's recipe (of a measured scan its name and its maximum), ``unseen`` (whether
+  training never saw such a shape or strain), ``kind``, ``width``, ``distance`` as in `cases.Gap`;
+* the figures of its judged ``voxels``: ``mean`` (true counts a voxel), ``pcc_counts`` and ``pcc_rate`` (against what
+  was counted and the noise-free rate), ``ceiling`` (what a perfect predictor reaches), ``r_amp``, ``cover_68`` and
+  ``cover_95`` (shares in the central intervals), ``by_fill.*`` and ``by_rate.*`` (`metrics.band_sums`);
+* ``seconds`` and ``cpu_seconds`` of the fill.
+
+Without a known rate (a measured scan), counts take its place in ``mean``, ``r_amp`` and ``by_fill``, the ceiling is
+estimated from the counts, intervals are predictive ones, and the others are missing.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
+import pandas as pd
 
-from .cases import Kind  # noqa: TC001 (pydantic looks at annotations)
-from .metrics import BandSums, RealSpaceErrors  # noqa: TC001
+from .cases import MeasuredSet
+from .metrics import BAND_NAMES
 
-Scope = Literal["volume", "portion"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
+    from .store import Entry
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A pattern and a gap.
-
-    Attributes
-    ----------
-    pattern
-        Which set it is of: `PatternSet` or `MeasuredSet`.
-    seed, family, strain, peak_counts, oversampling
-        As in the simulation's recipe; of a measured scan its name and its maximum.
-    unseen
-        Whether training never saw such a shape or strain.
-    kind, width, distance
-        As in `Gap`.
-    """
-
-    pattern: str
-    seed: int
-    family: str
-    strain: str
-    peak_counts: float
-    oversampling: tuple[float, float, float] | None
-    unseen: bool
-    kind: Kind
-    width: int
-    distance: int
+CASE = [
+    "pattern", "seed", "family", "strain", "peak_counts", "unseen", "kind", "width", "distance",
+    "over_frame", "over_row", "over_col",
+]  # fmt: skip
+SCORES = [
+    *CASE, "method", "scope", "index", "voxels", "mean", "pcc_counts", "pcc_rate", "ceiling", "r_amp",
+    "cover_68", "cover_95", "seconds", "cpu_seconds",
+]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
-    """What was measured on the voxels of one gap, or of its part in one portion.
-
-    Without a known rate (a measured scan), counts take its place in `mean`, `r_amp` and `by_fill`, the
-    ceiling is estimated from the counts, intervals are predictive ones, and the others are missing.
-
-    Attributes
-    ----------
-    voxels
-        Judged.
-    mean
-        True counts a voxel.
-    pcc_counts, pcc_rate, ceiling
-        Against what was counted; against the noise-free rate; what a perfect predictor reaches.
-    r_amp
-        Amplitude residual.
-    cover_68, cover_95
-        Shares in the central intervals.
-    by_fill, by_rate
-        Counts in intensity bands.
-    """
-
-    voxels: int
-    mean: float
-    pcc_counts: float
-    pcc_rate: float
-    ceiling: float
-    r_amp: float
-    cover_68: float = np.nan
-    cover_95: float = np.nan
-    by_fill: BandSums | None = None
-    by_rate: BandSums | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One row of the results.
-
-    Attributes
-    ----------
-    case, method
-        What was filled, and how.
-    scope, index
-        The whole gap, or the portion of that number.
-    measures
-        The figures.
-    seconds, cpu_seconds
-        Of the fill, wall time and CPU time.
-    """
-
-    case: Case
-    method: str
-    scope: Scope
-    index: int
-    measures: Measures
-    seconds: float
-    cpu_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class RealSpace:
-    """Errors of the inverse transform after one method."""
-
-    case: Case
-    method: str
-    errors: RealSpaceErrors
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A method that could not fill one gap, and its words."""
-
-    method: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """What a run has measured; in each list one entry a gap and method, or more.
+    """What a run has measured: see the module.
 
     Attributes
     ----------
-    records, real_space, refusals
+    records
         The figures.
+    real_space
+        The case, the method, and what `real_space.real_space_errors` says.
+    refusals
+        ``method`` and ``words`` of each gap that a method could not fill.
     """
 
-    records: list[Record] = field(default_factory=list)
-    real_space: list[RealSpace] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    records: pd.DataFrame
+    real_space: pd.DataFrame
+    refusals: pd.DataFrame
 
-    def add(self, more: Results) -> None:
-        """Append what another run has measured."""
-        self.records.extend(more.records)
-        self.real_space.extend(more.real_space)
-        self.refusals.extend(more.refusals)
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Results:
+        """From what `measuring.run` has stored."""
+        found = [entry["results"] for entry in entries if "results" in entry]
+        return cls(
+            *(
+                _frame([row for results in found for row in results[part]])
+                for part in ("records", "real_space", "refusals")
+            )
+        )
+
+    def bands(self) -> pd.DataFrame:
+        """One row for each intensity band of each whole gap."""
+        frames = []
+        for by in ("fill", "rate"):
+            sums = {f"by_{by}.{name}": name for name in ("voxels", "filled", "true")}
+            if sums.keys() <= set(self.records):
+                frame = self.records[[*CASE, "method", *sums]].dropna(subset=[*sums])
+                frame.insert(len(CASE) + 1, "by", by)
+                frame.insert(len(CASE) + 2, "band", [BAND_NAMES] * len(frame))
+                frames.append(frame.explode(["band", *sums]).rename(columns=sums))
+        return pd.concat(frames).sort_index(kind="stable")
+
+
+def _frame(rows: list[Entry]) -> pd.DataFrame:
+    """Rows, nested fields under their last names, and what tables group them by."""
+    frame = pd.json_normalize(rows)
+    frame = frame.rename(columns=lambda name: name.partition(".")[2] or name)
+    if "oversampling" not in frame:
+        return frame
+    if "scope" in frame:
+        frame["scope"] = frame["scope"].replace("portion", "patch")  # as earlier runs have it
+    three = [over or [np.nan] * 3 for over in frame.pop("oversampling")]
+    frame[["over_frame", "over_row", "over_col"]] = np.array(three, float)
+    place = frame["kind"] + " " + frame["distance"].astype(str)
+    # What counts as one observation: a simulated pattern, or a place on a measured one.
+    measured = frame["pattern"].isin(get_args(MeasuredSet))
+    frame["observation"] = place.where(measured, frame["seed"].astype(str))
+    frame["gap"] = frame.groupby(CASE, sort=False, dropna=False).ngroup()
+    return frame

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcdi_inpaint.filling import METHODS as SHIPPED
+from bcdi_inpaint.filling import inpaint
 
-from .cases import NARROW
-from .config import METHODS, Config
+from .cases import NARROW, WIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from .cases import PatternSet
+    from bcdi_inpaint.filling import Inpainted
+
+    from .cases import Kind, PatternSet
+    from .patterns import Bools, Counts
+
+METHODS = (*SHIPPED, "reference")
+"""What is compared: the package's methods, and the published network."""
 
 FULL: dict[PatternSet, int] = {"plain": 8, "held-out": 12, "bright": 6}
-QUICK: dict[PatternSet, int] = {"plain": 2, "held-out": 2, "bright": 1}
+QUICK: dict[str, Any] = {
+    "usual": SHIPPED,
+    "patterns": {"plain": 2, "held-out": 2, "bright": 1},
+    "widths": (*NARROW, 38),
+    "kinds": ("vertical",),
+}
+"""Fields of a request that takes minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,93 +42,95 @@ class Request:
     Attributes
     ----------
     methods
-        Names of `METHODS`; empty for all that can run (with `quick`, without the reference).
-    quick
-        A few patterns and widths, in minutes.
+        Names of `METHODS`, with a label behind them where one is compared with itself, see `method_of`. Empty
+        for those of `usual` that can run; a method that is named here must be able to.
+    usual
+        See `methods`.
+    patterns
+        How many of each simulated set.
+    widths, kinds
+        Of gaps: pixels, and which of `Kind`.
+    shape
+        Voxels (frame, row, col) of a simulated pattern, or of the region around the peak of a measured one.
+    patches
+        Cut from each filled volume.
     data
-        A measured scan without gaps (npz, npy, tif, HDF5) instead of simulated ones.
+        A measured scan (npz, npy, tif, HDF5) instead of simulated ones.
     avoid
         (row, col) on the detector of other crystals' peaks in `data`; 16 px around them are not judged.
-    widths
-        Of gaps, in pixels; empty for 3, 6, 9, 12, 38 and (not with `quick`) 41.
-    patterns
-        Of each simulated set; None for the sets' own numbers.
-    shape
-        Voxels of a simulated pattern, or of the region around the peak of a measured one.
-    models
-        Weights of the patching model in place of the shipped ones. Several are compared: each is a
-        method of its own, ``patching (NAME)``.
-    reference
-        Folder of the reference networks' weights; None for the package's own, where none are shipped.
-    skip
-        Positions left out between the reference's windows; 4 is the paper's fast setting.
+    options
+        Entry of `methods` -> options, as for ``inpaint``.
     device
         For methods with a network.
     out
         Folder for tables and figures; None writes none. A run that was killed goes on there.
     command
         As the tables say it.
+
+    Raises
+    ------
+    ValueError
+        If a method is unknown or a width impossible.
     """
 
     methods: tuple[str, ...] = ()
-    quick: bool = False
+    usual: tuple[str, ...] = METHODS
+    patterns: Mapping[PatternSet, int] = field(default_factory=FULL.copy)
+    widths: tuple[int, ...] = (*NARROW, *WIDE)
+    kinds: tuple[Kind, ...] = ("vertical", "cross")
+    shape: tuple[int, int, int] = (128, 128, 128)
+    patches: int = 12
     data: Path | None = None
     avoid: tuple[tuple[int, int], ...] = ()
-    widths: tuple[int, ...] = ()
-    patterns: int | None = None
-    shape: tuple[int, int, int] = (128, 128, 128)
-    models: tuple[str, ...] = ()
-    reference: Path | None = None
-    skip: int = 4
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     device: str = "auto"
     out: Path | None = None
     command: str = field(default_factory=lambda: shlex.join(["bcdi-inpaint", *sys.argv[1:]]))
 
-    def config(self) -> Config:
-        """The bench's configuration.
-
-        Raises
-        ------
-        ValueError
-            If a method is unknown or a width impossible.
-        """
-        for method in self.methods:
+    def __post_init__(self) -> None:
+        for method in map(method_of, self.methods):
             if method not in METHODS:
                 raise ValueError(f"method {method!r} is unknown; there are {', '.join(METHODS)}")
-        if any(not 1 <= width < min(self.shape[1:]) // 2 for width in self.widths):
+        widest = min(self.shape[1:]) // 2 - 1
+        if any(not 1 <= width <= widest for width in self.widths):
             raise ValueError(
-                f"widths {self.widths}: takes 1 to {min(self.shape[1:]) // 2 - 1} px in a {self.shape} pattern"
+                f"widths {self.widths}: takes 1 to {widest} px in a {self.shape} pattern"
             )
-        weighed = weights_by_name(self.models)
-        options: dict[str, dict[str, Any]] = {
-            "reference": {"skip": self.skip, "weights": self.reference or ""},
-            **{name: {"model": model} for name, model in weighed.items()},
-        }
-        methods: list[str] = []
-        for method in self.methods or (SHIPPED if self.quick else METHODS):
-            methods += weighed if method == "patching" and weighed else [method]
-        numbers = QUICK if self.quick else FULL
-        if self.patterns is not None:
-            numbers = {which: self.patterns for which, number in numbers.items() if number}
-        config = Config(
-            methods=tuple(methods),
-            patterns=numbers,
-            shape=self.shape,
-            device=self.device,
-            options=options,
-        )
-        if self.quick:
-            config = replace(config, wide=(38,), kinds=("vertical",))
-        if self.widths:
-            narrow = tuple(w for w in self.widths if w <= max(NARROW))
-            config = replace(
-                config, narrow=narrow, wide=tuple(w for w in self.widths if w not in narrow)
-            )
-        return config
+
+    def inpaint(self, stack: Counts, mask: Bools, name: str) -> Inpainted:
+        """Fill by the public function, self-check off: it fills other gaps than those that are judged."""
+        options = self.options.get(name, {})
+        return inpaint(stack, mask, method_of(name), self.device, self_check=False, **options)
+
+
+def requested(
+    *,
+    quick: bool = False,
+    methods: tuple[str, ...] = (),
+    models: Sequence[str] = (),
+    patterns: int | None = None,
+    widths: tuple[int, ...] = (),
+    skip: int = 4,
+    reference: Path | None = None,
+    **others: Any,
+) -> Request:
+    """A request in the words of ``bcdi-inpaint evaluate``, whose help explains them."""
+    weights = weights_by_name(models)
+    chosen: dict[str, Any] = {"usual": METHODS, **(QUICK if quick else {})}
+    if widths:
+        chosen["widths"] = widths
+    if patterns is not None:
+        chosen["patterns"] = dict.fromkeys(FULL, patterns)
+    for field_name, names in (("methods", methods), ("usual", chosen["usual"])):
+        rows = (weights if weights and name == "patching" else [name] for name in names)
+        chosen[field_name] = tuple(itertools.chain.from_iterable(rows))
+    options: dict[str, dict[str, Any]] = {n: {"model": model} for n, model in weights.items()}
+    options["reference"] = {"skip": skip, "weights": reference or ""}
+    return Request(options=options, **chosen, **others)
 
 
 def weights_by_name(models: Sequence[str]) -> dict[str, str]:
-    """Weights by the names of their rows, as short as tells them apart.
+    """Weights by the names of their rows: patching, or where there are several, each as short as tells them apart.
 
     Raises
     ------
@@ -125,10 +140,15 @@ def weights_by_name(models: Sequence[str]) -> dict[str, str]:
     if len(models) == 1:
         return {"patching": models[0]}
     for label in (_stem, _folder_and_stem, str):
-        names = {f"patching ({label(model)})": model for model in models}
-        if len(names) == len(models):
-            return names
+        weights = {f"patching ({label(model)})": model for model in models}
+        if len(weights) == len(models):
+            return weights
     raise ValueError(f"model {', '.join(models)}: one is named twice")
+
+
+def method_of(name: str) -> str:
+    """The method behind a row's name: ``"patching (mine)"`` is patching with weights of its own."""
+    return name.partition(" (")[0]
 
 
 def _stem(model: str) -> str:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from .cases import NARROW, MeasuredSet
-from .markdown import Table
-from .metrics import BAND_EDGES, BAND_NAMES, pooled
+from .cases import NARROW
+from .markdown import CEILING, Table
+from .metrics import BAND_EDGES, BAND_NAMES, ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterator
 
-    from .metrics import BandSums
-    from .records import Case, Measures, RealSpace, Record, Results
+    from .records import Results
 
-CEILING = "noise ceiling"
-"""Name of the row of a perfect predictor."""
+    Cell = Callable[[pd.DataFrame], float | str | None]
 
-BRIGHT_PORTION = 3.0
-"""Counts a voxel from which on a portion counts as bright, as in the published anchors."""
+BRIGHT_PATCH = 3.0
+"""Counts a voxel from which on a patch counts as bright, as in the published anchors."""
 
 PAPER_BINS = 20
-
 OVERSAMPLING_EDGES = (2.5, 3.5, 5.0, 8.0)
 
 SETS = {
@@ -37,414 +34,261 @@ SETS = {
     "measured": "Measured scan, many places",
 }
 
-MEASURED = get_args(MeasuredSet)
-
-Value = Callable[["Measures"], float]
+BAND_NOTES = {
+    "fill": "Sorted by what the fill says: where it says 1-3 counts, are there as many? A calibrated fill "
+    "has 1 in each band.",
+    "rate": "Sorted by the true rate: any fill that is uncertain, the best possible one included, is too "
+    "high in dim bands and too low in bright ones (regression to the mean).",
+}
 
 
 def make_tables(results: Results) -> list[Table]:
-    """All tables that the records allow, set after set."""
-    made: list[Table] = []
+    """All tables that the records allow, set after set, and a summary."""
+    records = _in_columns(results.records)
+    made = []
     for which, name in SETS.items():
-        records = [r for r in results.records if r.case.pattern == which]
-        real_space = [r for r in results.real_space if r.case.pattern == which]
-        if records:
-            tables = _tables_of_set(records, real_space)
-            unseen = [r for r in records if r.case.unseen and r.scope == "volume"]
-            if which == "held-out" and unseen:
-                tables.append(_unseen(unseen))
-            made += [
-                replace(t, title=f"{name}: {t.title}", figure=t.figure and f"{which}-{t.figure}")
-                for t in tables
-                if t.rows
-            ]
-    return made
+        own, errors = (
+            frame[frame["pattern"] == which] if len(frame) else frame
+            for frame in (records, results.real_space)
+        )
+        for t in _of_set(own, errors) if len(own) else ():
+            if len(t.frame):
+                figure = t.figure and f"{which}-{t.figure}"
+                made.append(replace(t, title=f"{name}: {t.title}", figure=figure))
+    return [*made, _summary(records[records["scope"] == "volume"])]
 
 
-def summary(results: Results) -> Table:
-    """What a reader wants to know first: one line for each method, over all gaps of all sets."""
-    volumes = [r for r in results.records if r.scope == "volume"]
-    rows: list[tuple[str, tuple[float | str | None, ...]]] = []
-    for method in _methods(volumes):
-        own = [r for r in volumes if r.method == method]
-        sums = [r.measures.by_fill for r in own if r.measures.by_fill is not None]
-        ratios = [sum(s.filled) / sum(s.true) for s in sums if sum(s.true) > 0]
-        seconds = f"{np.median([r.seconds for r in own]):.2f}"
-        cells = (_mean(own, lambda m: m.pcc_counts), _mean(own, _below_ceiling))
-        rows.append((method, (len(own), *cells, float(np.median(ratios)), seconds)))
-    rows.append((CEILING, (None, _ceiling(volumes), 0.0, None, None)))
-    return Table(
-        "Summary: whole gaps of all sets",
-        "PCC against the counts and what is missing to the noise ceiling, means over patterns; filled over "
-        "true counts of a gap and seconds of a fill, medians.",
-        ("gaps", "PCC", "below ceiling", "counts", "seconds"),
-        tuple(rows),
+def _in_columns(records: pd.DataFrame) -> pd.DataFrame:
+    """The records, and the columns of the tables that they belong to."""
+    cross = records["kind"] == "cross"
+    keys = list(zip(cross, records["width"], strict=True))
+    names = {(c, width): f"{width}{'+' if c else ''} px" for c, width in sorted(set(keys))}
+    over = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(OVERSAMPLING_EDGES)]
+    return records.assign(
+        below=records["ceiling"] - records["pcc_counts"],
+        column=pd.Categorical([names[key] for key in keys], list(names.values())),
+        band=pd.cut(records["mean"], BAND_EDGES, right=False, labels=BAND_NAMES),
+        over=pd.cut(records["over_col"], OVERSAMPLING_EDGES, right=False, labels=over),
     )
 
 
-def _tables_of_set(records: list[Record], real_space: list[RealSpace]) -> list[Table]:
-    volumes = [r for r in records if r.scope == "volume"]
-    portions = [r for r in records if r.scope == "portion"]
-    simulated = volumes[0].measures.by_rate is not None
-    tables = [_whole_gaps(volumes), _distances(volumes), _better_than_kriging(volumes)]
-    if simulated:
-        tables.append(
-            _by_width(
-                volumes,
-                "whole gaps, PCC against the noise-free rate",
-                "A perfect predictor has 1.",
-                lambda m: m.pcc_rate,
-            )
-        )
-    tables.append(
-        _by_width(
-            volumes,
-            "whole gaps, amplitude residual R_amp",
-            "Smaller is better."
-            + ("" if simulated else " Against the counts, whose noise is part of it."),
-            lambda m: m.r_amp,
-        )
-    )
-    tables += _portion_tables(portions)
-    tables += _band_tables(volumes)
-    tables.append(_coverage(volumes))
-    if simulated:
-        tables += [_by_oversampling(volumes), _real_space(real_space)]
-    tables.append(_times(volumes))
-    return tables
-
-
-def _whole_gaps(volumes: list[Record]) -> Table:
-    patterns = len({_pattern(r.case) for r in volumes})
-    places = "places" if volumes[0].case.pattern in MEASURED else "patterns"
-    return _by_width(
-        volumes,
+def _of_set(records: pd.DataFrame, errors: pd.DataFrame) -> Iterator[Table]:
+    records = records.assign(column=records["column"].cat.remove_unused_categories())
+    gaps = records[records["scope"] == "volume"]
+    patches = records[records["scope"] == "patch"]
+    simulated = bool(records["pcc_rate"].notna().any())
+    counted = f"{'patterns' if simulated else 'places'} ({gaps['observation'].nunique()})"
+    yield _by_width(
+        _with_ceiling(gaps),
+        "pcc_counts",
         "whole gaps, PCC against the counts",
-        f"Mean over {places} ({patterns}). Nothing can be above the ceiling but by chance.",
-        lambda m: m.pcc_counts,
-        ceiling=True,
+        f"Mean over {counted}. Nothing can be above the ceiling but by chance.",
     )
-
-
-def _distances(volumes: list[Record]) -> Table:
-    return _by_width(
-        volumes,
+    yield _by_width(
+        gaps,
+        "below",
         "whole gaps, distance to the noise ceiling",
         "Ceiling minus PCC against the counts; smaller is better.",
-        lambda m: m.ceiling - m.pcc_counts,
     )
-
-
-def _unseen(volumes: list[Record]) -> Table:
-    patterns = len({r.case.seed for r in volumes})
-    return _by_width(
-        volumes,
-        "kinds that training never saw, PCC against the counts",
-        f"Only patterns ({patterns}) whose shape or strain is kept out of training.",
-        lambda m: m.pcc_counts,
-        ceiling=True,
-    )
-
-
-def _better_than_kriging(volumes: list[Record]) -> Table:
-    kriging = {r.case: r.measures.pcc_counts for r in volumes if r.method == "kriging"}
-    columns = _columns(volumes)
-    rows = []
-    for method in _methods(volumes):
-        own = [r for r in volumes if r.method == method and r.case in kriging]
-        if method == "kriging" or not own:
-            continue
-        cells: list[str | None] = []
-        for column in columns:
-            pairs = [
-                r.measures.pcc_counts > kriging[r.case] for r in own if _column(r.case) == column
-            ]
-            cells.append(f"{sum(pairs)} of {len(pairs)}" if pairs else None)
-        rows.append((method, tuple(cells)))
-    return Table("whole gaps with a higher PCC than kriging's", "Gap by gap.", columns, tuple(rows))
-
-
-def _portion_tables(portions: list[Record]) -> list[Table]:
-    if not portions:
-        return []
-    bright = [r for r in portions if r.measures.mean >= BRIGHT_PORTION]
-    tables = [
-        _by_width(
-            bright,
-            f"32^3 portions with {BRIGHT_PORTION:g} counts a voxel or more, PCC against the counts",
-            "At least 20 px from the peak. Mean over a pattern's portions, then over patterns.",
-            lambda m: m.pcc_counts,
-            ceiling=True,
-        ),
-        _by_paper_bins(portions),
-        _by_mean(portions),
-    ]
-    if np.isfinite(portions[0].measures.pcc_rate):
-        tables.append(
-            _by_width(
-                portions,
-                "all 32^3 portions, PCC against the noise-free rate",
-                "At least 20 px from the peak, the darkest included.",
-                lambda m: m.pcc_rate,
-            )
+    yield _better_than_kriging(gaps)
+    if simulated:
+        title = "whole gaps, PCC against the noise-free rate"
+        yield _by_width(gaps, "pcc_rate", title, "A perfect predictor has 1.")
+    noisy = "" if simulated else " Against the counts, whose noise is part of it."
+    title = "whole gaps, amplitude residual R_amp"
+    yield _by_width(gaps, "r_amp", title, f"Smaller is better.{noisy}")
+    if len(patches):
+        yield from _of_patches(_with_ceiling(patches))
+    if len(patches) and simulated:
+        title = "all 32^3 patches, PCC against the noise-free rate"
+        note = "At least 20 px from the peak, the darkest included."
+        yield _by_width(patches, "pcc_rate", title, note)
+    yield from (_counts(gaps, by) for by in BAND_NOTES if f"by_{by}.true" in gaps)
+    yield _coverage(gaps)
+    if simulated:
+        yield Table(
+            "distance to the noise ceiling by oversampling across the gap (the paper's Fig. 6)",
+            "Whole vertical gaps. Oversampling is the fringes' period in pixels.",
+            _each_width(gaps[gaps["kind"] == "vertical"], "below", "over"),
+            figure="oversampling",
         )
-    return tables
+    if len(errors):
+        yield _real_space(errors)
+    yield _times(gaps)
+    unseen = _with_ceiling(gaps[gaps["unseen"] & (gaps["pattern"] == "held-out")])
+    if len(unseen):
+        title = "kinds that training never saw, PCC against the counts"
+        note = f"Only patterns ({unseen['seed'].nunique()}) whose shape or strain is kept out of training."
+        yield _by_width(unseen, "pcc_counts", title, note)
 
 
-def _by_width(
-    records: list[Record], title: str, note: str, value: Value, *, ceiling: bool = False
-) -> Table:
-    columns = _columns(records)
-    rows = []
-    partial = []
-    for method in _methods(records):
-        cells = []
-        for column in columns:
-            all_here = [r for r in records if _column(r.case) == column]
-            own = [r for r in all_here if r.method == method]
-            cells.append(_mean(own, value))
-            cases, filled = len({r.case for r in all_here}), len({r.case for r in own})
-            if 0 < filled < cases:
-                partial.append(f"{method} {column}: {filled} of {cases} gaps")
-        rows.append((method, tuple(cells)))
-    if ceiling:
-        rows.append((CEILING, tuple(_ceiling(_in(records, column)) for column in columns)))
-    if partial:
-        note = f"{note} Filled only in part: {'; '.join(partial)}."
-    return Table(title, note, columns, tuple(rows))
-
-
-def _by_paper_bins(portions: list[Record]) -> Table:
-    columns = _columns(portions)
-    rows = [
-        (m, tuple(_paper_mean(_in(portions, c, m), lambda r: r.pcc_counts) for c in columns))
-        for m in _methods(portions)
-    ]
-    rows.append(
-        (
-            CEILING,
-            tuple(_paper_mean(_one_method(_in(portions, c)), lambda r: r.ceiling) for c in columns),
-        )
+def _of_patches(patches: pd.DataFrame) -> Iterator[Table]:
+    yield _by_width(
+        patches[patches["mean"] >= BRIGHT_PATCH],
+        "pcc_counts",
+        f"32^3 patches with {BRIGHT_PATCH:g} counts a voxel or more, PCC against the counts",
+        "At least 20 px from the peak. Mean over a pattern's patches, then over patterns.",
     )
-    return Table(
-        "32^3 portions, the paper's Table 1 re-created, PCC against the counts",
-        f"Mean over {PAPER_BINS} bins of the logarithm of a portion's mean count, each reaching to its "
-        "neighbours' centres. The paper's .989 / .977 / .955 / .946 are such means over portions of one "
+    yield Table(
+        "32^3 patches, the paper's Table 1 re-created, PCC against the counts",
+        f"Mean over {PAPER_BINS} bins of the logarithm of a patch's mean count, each reaching to its "
+        "neighbours' centres. The paper's .989 / .977 / .955 / .946 are such means over patches of one "
         "pattern, normalised to 1e5 and scaled by its own truth: they lie above the ceiling of "
         "raw counts and can't be compared with these.",
-        columns,
-        tuple(rows),
+        _cells(patches, _mean_over_bins),
+    )
+    yield Table(
+        "32^3 patches by their mean count (the paper's Fig. 5), PCC against the counts",
+        "Single gaps; columns are true counts a voxel in the gap.",
+        _each_width(patches[patches["kind"] != "cross"], "pcc_counts", "band"),
+        figure="counts",
     )
 
 
-def _paper_mean(records: list[Record], value: Value) -> float | None:
-    lit = [r for r in records if r.measures.mean > 0 and np.isfinite(value(r.measures))]
-    if not lit:
+def _by_width(records: pd.DataFrame, value: str, title: str, note: str) -> Table:
+    gaps = records.groupby("column", observed=True)["gap"].nunique()
+    filled = records.groupby(["method", "column"], observed=True, sort=False)["gap"].nunique()
+    some = [f"{m} {c}: {n} of {gaps[c]} gaps" for (m, c), n in filled.items() if n < gaps[c]]
+    if some:
+        note = f"{note} Filled only in part: {'; '.join(some)}."
+    return Table(title, note, _cells(records, _mean(value)))
+
+
+def _cells(records: pd.DataFrame, cell: Cell, by: str = "column") -> pd.DataFrame:
+    """What the records of each method and column come to."""
+    columns, methods = list(records[by].cat.categories), list(records["method"].unique())
+    found = {key: cell(own) for key, own in records.groupby(["method", by], observed=True)}
+    rows = [[found.get((method, column)) for column in columns] for method in methods]
+    return pd.DataFrame(rows, methods, columns, object)
+
+
+def _each_width(records: pd.DataFrame, value: str, by: str) -> pd.DataFrame:
+    """`_cells` of each width, in rows named ``"<width> px <method>"``."""
+    frames = [
+        _cells(own, _mean(value), by).rename(index=f"{width} px {{}}".format)
+        for width, own in records.groupby("width")
+    ]
+    return pd.concat(frames) if frames else pd.DataFrame()
+
+
+def _mean(value: str) -> Cell:
+    """Mean over patterns of the mean over what each pattern gave."""
+
+    def mean(records: pd.DataFrame) -> float:
+        return float(records.groupby("observation")[value].mean().mean())
+
+    return mean
+
+
+def _with_ceiling(records: pd.DataFrame) -> pd.DataFrame:
+    """The records, and those of a perfect predictor."""
+    perfect = records.drop_duplicates(["gap", "scope", "index"])
+    perfect = perfect.assign(method=CEILING, pcc_counts=perfect["ceiling"], below=0.0)
+    return pd.concat([records, perfect])
+
+
+def _mean_over_bins(patches: pd.DataFrame) -> float | None:
+    lit = patches[(patches["mean"] > 0) & patches["pcc_counts"].notna()]
+    if lit.empty:
         return None
-    logs = np.log([r.measures.mean for r in lit])
-    values = np.array([value(r.measures) for r in lit])
+    logs, values = np.log(lit["mean"].to_numpy()), lit["pcc_counts"].to_numpy()
     centres, step = np.linspace(logs.min(), logs.max(), PAPER_BINS, retstep=True)
     inside = [np.abs(logs - centre) <= step for centre in centres]
     return float(np.mean([values[i].mean() for i in inside if i.any()]))
 
 
-def _by_mean(portions: list[Record]) -> Table:
-    def band(record: Record) -> str:
-        return BAND_NAMES[int(np.digitize(record.measures.mean, BAND_EDGES[1:-1]))]
-
-    rows: list[tuple[str, tuple[float | None, ...]]] = []
-    single = [r for r in portions if r.case.kind != "cross"]
-    for width in sorted({r.case.width for r in single}):
-        here = [r for r in single if r.case.width == width]
-        for method in _methods(here):
-            cells = [[r for r in here if r.method == method and band(r) == b] for b in BAND_NAMES]
-            rows.append(
-                (f"{width} px {method}", tuple(_mean(c, lambda m: m.pcc_counts) for c in cells))
-            )
-        cells = [[r for r in here if band(r) == b] for b in BAND_NAMES]
-        rows.append((f"{width} px {CEILING}", tuple(_ceiling(c) for c in cells)))
-    return Table(
-        "32^3 portions by their mean count (the paper's Fig. 5), PCC against the counts",
-        "Single gaps; columns are true counts a voxel in the gap.",
-        BAND_NAMES,
-        tuple(rows),
-        figure="counts",
-    )
+def _better_than_kriging(gaps: pd.DataFrame) -> Table:
+    kriging = gaps[gaps["method"] == "kriging"].set_index("gap")["pcc_counts"]
+    others = gaps[(gaps["method"] != "kriging") & gaps["gap"].isin(kriging.index)]
+    others = others.assign(better=others["pcc_counts"] > others["gap"].map(kriging))
+    cells = _cells(others, lambda own: f"{own['better'].sum()} of {len(own)}")
+    return Table("whole gaps with a higher PCC than kriging's", "Gap by gap.", cells)
 
 
-def _by_oversampling(volumes: list[Record]) -> Table:
-    edges = OVERSAMPLING_EDGES
-    names = tuple(f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges))
-    single = [r for r in volumes if r.case.kind == "vertical"]
-    rows: list[tuple[str, tuple[float | None, ...]]] = []
-    for width in sorted({r.case.width for r in single}):
-        for method in _methods(single):
-            own = [r for r in single if r.case.width == width and r.method == method]
-            cells = [
-                [r for r in own if r.case.oversampling and low <= r.case.oversampling[2] < high]
-                for low, high in itertools.pairwise(edges)
-            ]
-            rows.append((f"{width} px {method}", tuple(_mean(c, _below_ceiling) for c in cells)))
-    return Table(
-        "distance to the noise ceiling by oversampling across the gap (the paper's Fig. 6)",
-        "Whole vertical gaps. Oversampling is the fringes' period in pixels.",
-        names,
-        tuple(rows),
-        figure="oversampling",
-    )
-
-
-def _below_ceiling(measures: Measures) -> float:
-    return measures.ceiling - measures.pcc_counts
-
-
-def _band_tables(volumes: list[Record]) -> list[Table]:
-    tables = []
-    notes = {
-        "fill": "Sorted by what the fill says: where it says 1-3 counts, are there as many? A "
-        "calibrated fill has 1 in each band.",
-        "rate": "Sorted by the true rate: any fill that is uncertain, the best possible one included, is "
-        "too high in dim bands and too low in bright ones (regression to the mean).",
+def _counts(gaps: pd.DataFrame, by: str) -> Table:
+    narrow = gaps["width"] <= max(NARROW)
+    rows = {
+        f"{name}: {method}": _ratios(own, by)
+        for name, chosen in (("up to 12 px", gaps[narrow]), ("wider", gaps[~narrow]))
+        for method, own in chosen.groupby("method", sort=False)
     }
-    for by, note in notes.items():
-        rows: list[tuple[str, tuple[str | None, ...]]] = []
-        for name, chosen in (
-            ("up to 12 px", [r for r in volumes if r.case.width <= max(NARROW)]),
-            ("wider", [r for r in volumes if r.case.width > max(NARROW)]),
-        ):
-            for method in _methods(chosen):
-                own = [r for r in chosen if r.method == method]
-                sums = {
-                    r.case: s
-                    for r in own
-                    if (s := r.measures.by_fill if by == "fill" else r.measures.by_rate)
-                }
-                if sums:
-                    rows.append((f"{name}: {method}", _ratios(sums)))
-        tables.append(
-            Table(
-                f"filled over true counts in bands of the {by}",
-                f"{note} Counts of all gaps are added up; +- is the jackknife's error over patterns.",
-                BAND_NAMES,
-                tuple(rows),
-            )
-        )
-    return tables
-
-
-def _ratios(sums: dict[Case, BandSums]) -> tuple[str | None, ...]:
-    """Pooled ratio in each band and its standard error, by leaving out one pattern at a time."""
-    patterns = sorted({_pattern(case) for case in sums})
-    ratio = pooled(sums.values()).ratio
-    without = np.array(
-        [pooled(s for case, s in sums.items() if _pattern(case) != p).ratio for p in patterns]
-    )
-    error = np.sqrt((len(patterns) - 1) * without.var(axis=0))
-    return tuple(
-        None if np.isnan(r) else f"{r:.2f}" if np.isnan(e) or e == 0 else f"{r:.2f} ± {e:.2f}"
-        for r, e in zip(ratio, error, strict=True)
-    )
-
-
-def _coverage(volumes: list[Record]) -> Table:
-    def cell(own: list[Record]) -> str | None:
-        means = [_mean(own, lambda m: m.cover_68), _mean(own, lambda m: m.cover_95)]
-        return (
-            None if None in means else " / ".join(f"{100 * m:.1f}" for m in means if m is not None)
-        )
-
-    columns = _columns(volumes)
-    rows = [(m, tuple(cell(_in(volumes, c, m)) for c in columns)) for m in _methods(volumes)]
     return Table(
-        "voxels in the 68 % / 95 % interval, percent",
-        "Calibrated: 68 / 95. Below: too sure of itself; above: too modest.",
-        columns,
-        tuple(rows),
+        f"filled over true counts in bands of the {by}",
+        f"{BAND_NOTES[by]} Counts of all gaps are added up; +- is the jackknife's error over patterns.",
+        pd.DataFrame.from_dict(rows, "index", object, list(BAND_NAMES)),
     )
 
 
-def _real_space(errors: list[RealSpace]) -> Table:
-    rows = []
-    for method in dict.fromkeys(e.method for e in errors):
-        own = [e.errors for e in errors if e.method == method]
-        ratios = [e.phase_ratio for e in own]
-        cells: tuple[float | str, ...] = (
-            float(np.mean([e.phase_std_gap for e in own])),
-            float(np.mean([e.phase_std_fill for e in own])),
-            float(np.mean(ratios)),
-            f"{min(ratios):.1f}-{max(ratios):.1f}",
-            float(np.mean([e.modulus_rmse_gap for e in own])),
-            float(np.mean([e.modulus_rmse_fill for e in own])),
-            float(np.mean([e.strain_ratio for e in own])),
+def _ratios(gaps: pd.DataFrame, by: str) -> list[str | None]:
+    """Pooled ratio in each band and its standard error, by leaving out one pattern at a time."""
+    each = [pd.DataFrame(gaps[f"by_{by}.{k}"].tolist()) for k in ("filled", "true")]
+    filled, true = (s.groupby(gaps["observation"].to_numpy()).sum().to_numpy() for s in each)
+    number = len(filled)
+    without = [ratio(*(np.delete(a, i, 0).sum(0) for a in (filled, true))) for i in range(number)]
+    error = np.sqrt((number - 1) * np.var(without, axis=0))
+    return [
+        None if np.isnan(r) else f"{r:.2f}" if np.isnan(e) or e == 0 else f"{r:.2f} ± {e:.2f}"
+        for r, e in zip(ratio(filled.sum(0), true.sum(0)), error, strict=True)
+    ]
+
+
+def _coverage(gaps: pd.DataFrame) -> Table:
+    def cell(own: pd.DataFrame) -> str:
+        return " / ".join(
+            f"{100 * own[c].groupby(own['observation']).mean().mean():.1f}" for c in cover
         )
-        rows.append((method, cells))
-    patterns = len({e.case.seed for e in errors})
+
+    cover = ("cover_68", "cover_95")
+    note = "Calibrated: 68 / 95. Below: too sure of itself; above: too modest."
+    return Table("voxels in the 68 % / 95 % interval, percent", note, _cells(gaps, cell))
+
+
+def _real_space(errors: pd.DataFrame) -> Table:
+    columns = {
+        "phase_std_gap": "phase, gap",
+        "phase_std_fill": "phase, filled",
+        "ratio": "ratio",
+        "range": "range",
+        "modulus_rmse_gap": "modulus, gap",
+        "modulus_rmse_fill": "filled",
+        "strain": "strain ratio",
+    }
+    ratios = errors["phase_std_gap"] / errors["phase_std_fill"]
+    strains = errors["strain_rmse_gap"] / errors["strain_rmse_fill"]
+    own = errors.assign(ratio=ratios, strain=strains).groupby("method", sort=False)
+    mean = own.mean(numeric_only=True)
+    mean["range"] = own["ratio"].agg(lambda r: f"{r.min():.1f}-{r.max():.1f}")
     return Table(
         "inverse transform with the true phases, 9 px cross (the paper's 2.6.1)",
-        f"Mean over patterns ({patterns}). Phase error in the particle, rad, with the gap at zero and "
-        "filled; their ratio (the paper says 5 for one object) and its range; relative error of the "
-        "modulus; how many times smaller the strain error becomes.",
-        ("phase, gap", "phase, filled", "ratio", "range", "modulus, gap", "filled", "strain ratio"),
-        tuple(rows),
+        f"Mean over patterns ({errors['seed'].nunique()}). Phase error in the particle, rad, with the gap "
+        "at zero and filled; their ratio (the paper says 5 for one object) and its range; relative "
+        "error of the modulus; how many times smaller the strain error becomes.",
+        mean[[*columns]].rename(columns=columns),
     )
 
 
-def _times(volumes: list[Record]) -> Table:
-    columns = _columns(volumes)
+def _times(gaps: pd.DataFrame) -> Table:
+    def cell(own: pd.DataFrame) -> str:
+        return f"{own['seconds'].median():.2f} / {own['cpu_seconds'].median():.2f}"
 
-    def cell(own: list[Record]) -> str | None:
-        if not own:
-            return None
-        wall, cpu = (np.median([getattr(r, k) for r in own]) for k in ("seconds", "cpu_seconds"))
-        return f"{wall:.2f} / {cpu:.2f}"
+    note = "Medians, all in this run, the methods in turn on the same gaps."
+    return Table("seconds a fill, wall / CPU", note, _cells(gaps, cell))
 
-    rows = [(m, tuple(cell(_in(volumes, c, m)) for c in columns)) for m in _methods(volumes)]
+
+def _summary(gaps: pd.DataFrame) -> Table:
+    """What a reader wants to know first."""
+    rows = {}
+    for method, own in _with_ceiling(gaps).groupby("method", sort=False):
+        filled, true = (own[f"by_fill.{name}"].map(sum) for name in ("filled", "true"))
+        pcc, below = (f"{_mean(value)(own):.3f}" for value in ("pcc_counts", "below"))
+        counts, seconds = (filled / true)[true > 0].median(), own["seconds"].median()
+        judged = [f"{counts:.2f}", f"{seconds:.2f}"] if method != CEILING else [None, None]
+        rows[method] = [str(len(own)), pcc, below, *judged]
     return Table(
-        "seconds a fill, wall / CPU",
-        "Medians, all in this run, the methods in turn on the same gaps.",
-        columns,
-        tuple(rows),
+        "Summary: whole gaps of all sets",
+        "PCC against the counts and what is missing to the noise ceiling, means over patterns; filled over "
+        "true counts of a gap and seconds of a fill, medians.",
+        pd.DataFrame.from_dict(
+            rows, "index", object, ["gaps", "PCC", "below ceiling", "counts", "seconds"]
+        ),
     )
-
-
-def _column(case: Case) -> str:
-    return f"{case.width}{'+' if case.kind == 'cross' else ''} px"
-
-
-def _columns(records: Iterable[Record]) -> tuple[str, ...]:
-    cases = {(r.case.kind == "cross", r.case.width, _column(r.case)) for r in records}
-    return tuple(name for _, _, name in sorted(cases))
-
-
-def _methods(records: Iterable[Record]) -> list[str]:
-    return list(dict.fromkeys(r.method for r in records))
-
-
-def _in(records: list[Record], column: str, method: str | None = None) -> list[Record]:
-    return [r for r in records if _column(r.case) == column and method in (None, r.method)]
-
-
-def _pattern(case: Case) -> tuple[int, str, int]:
-    """What counts as one observation: a simulated pattern, or a place on a measured one."""
-    return (case.seed, *((case.kind, case.distance) if case.pattern in MEASURED else ("", 0)))
-
-
-def _mean(records: Sequence[Record], value: Value) -> float | None:
-    """Mean over patterns of the mean over what each pattern gave; None without any figure."""
-    groups: dict[tuple[int, str, int], list[float]] = {}
-    for record in records:
-        figure = value(record.measures)
-        if np.isfinite(figure):
-            groups.setdefault(_pattern(record.case), []).append(figure)
-    return float(np.mean([np.mean(g) for g in groups.values()])) if groups else None
-
-
-def _ceiling(records: list[Record]) -> float | None:
-    return _mean(_one_method(records), lambda m: m.ceiling)
-
-
-def _one_method(records: list[Record]) -> list[Record]:
-    """The records of the method that filled most: those of others are of the same gaps."""
-    methods = [r.method for r in records]
-    most = max(dict.fromkeys(methods), key=methods.count, default=None)
-    return [r for r in records if r.method == most]

@@ -1,100 +1,74 @@
-"""An evaluation on disk: tables, figures, and the records behind them."""
+"""Tables on disk, and where they come from."""
 
 from __future__ import annotations
 
-import csv
 import json
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+import os
+import platform
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from . import figures as pictures
-from .metrics import BAND_NAMES
-from .records import Measures
+from bcdi_inpaint.lab.provenance import source_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from .evaluation import Evaluation
-    from .records import Case, Results
+    from .markdown import Table
+    from .request import Request
 
 
-def write(evaluation: Evaluation, folder: Path, *, measured: bool = False) -> None:
-    """Write ``tables.md``, ``tables.json``, ``scores.csv``, ``bands.csv`` and figures.
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a table must say of itself, so that it can be made again."""
 
-    Parameters
-    ----------
-    evaluation
-        From `evaluate`.
-    folder
-        Made if it isn't there.
-    measured
-        Leave out the picture of simulated fringes.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    line = evaluation.provenance.line()
-    sections = [f"{table.markdown()}\n<sub>{line}</sub>\n" for table in evaluation.tables]
-    remarks = "".join(f"- {remark}\n" for remark in evaluation.remarks)
-    (folder / "tables.md").write_text("\n".join([*sections, remarks]))
-    (folder / "tables.json").write_text(
-        json.dumps(
-            {
-                "provenance": asdict(evaluation.provenance),
-                "remarks": evaluation.remarks,
-                "tables": [table.plain() for table in evaluation.tables],
-            },
-            indent=1,
+    command: str
+    seeds: str
+    date: str
+    commit: str
+    versions: str
+    machine: str
+
+    @classmethod
+    def of(cls, request: Request, seeds: str, *packages: str) -> Provenance:
+        """What is known of this run, its seeds in words, besides with the versions of some packages."""
+        return cls(
+            request.command,
+            seeds,
+            datetime.now(UTC).date().isoformat(),
+            source_commit(),
+            ", ".join(f"{p} {version(p)}" for p in ("bcdi-inpaint", "numpy", "torch", *packages)),
+            f"{os.cpu_count()} {platform.machine()} cores, {_processor()}, device {request.device}",
         )
-    )
-    _write_csv(folder / "scores.csv", _scores(evaluation.results))
-    _write_csv(folder / "bands.csv", _bands(evaluation.results))
-    for table in evaluation.tables:
-        if table.figure:
-            pictures.draw_rows(table, folder / f"{table.figure}.png")
-    if not measured:
-        pictures.draw_fringes(evaluation.config, folder / "fringes.png")
+
+    def line(self) -> str:
+        """One line for a caption."""
+        return "; ".join([f"`{self.command}`", self.seeds, self.date, f"commit {self.commit}"]) + (
+            f"; {self.versions}; {self.machine}"
+        )
 
 
-def _scores(results: Results) -> Iterator[dict[str, Any]]:
-    plain = [f.name for f in fields(Measures) if not f.name.startswith("by_")]
-    for r in results.records:
-        yield {
-            **_case(r.case),
-            "method": r.method,
-            "scope": r.scope,
-            "index": r.index,
-            **{name: getattr(r.measures, name) for name in plain},
-            "seconds": r.seconds,
-            "cpu_seconds": r.cpu_seconds,
-        }
+def write_tables(
+    folder: Path, tables: Sequence[Table], remarks: Sequence[str], made: Provenance
+) -> None:
+    """Write ``tables.md`` and ``tables.json``; the folder is made if it isn't there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "\n".join([*(table.markdown() for table in tables), *(f"- {r}" for r in remarks)])
+    (folder / "tables.md").write_text(f"{text}\n\n<sub>{made.line()}</sub>\n")
+    plain = {
+        "provenance": asdict(made),
+        "remarks": list(remarks),
+        "tables": [table.plain() for table in tables],
+    }
+    (folder / "tables.json").write_text(json.dumps(plain, indent=1) + "\n")
 
 
-def _bands(results: Results) -> Iterator[dict[str, Any]]:
-    for r in results.records:
-        for by, sums in (("fill", r.measures.by_fill), ("rate", r.measures.by_rate)):
-            if sums is None:
-                continue
-            for band, voxels, filled, true in zip(
-                BAND_NAMES, sums.voxels, sums.filled, sums.true, strict=True
-            ):
-                row = {"by": by, "band": band, "voxels": voxels, "filled": filled, "true": true}
-                yield {**_case(r.case), "method": r.method, **row}
-
-
-def _case(case: Case) -> dict[str, Any]:
-    row = asdict(case)
-    over = row.pop("oversampling") or (np.nan, np.nan, np.nan)
-    row |= dict(zip(("over_frame", "over_row", "over_col"), over, strict=True))
-    return row
-
-
-def _write_csv(path: Path, rows: Iterator[dict[str, Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = None
-        for row in rows:
-            if writer is None:
-                writer = csv.DictWriter(file, list(row))
-                writer.writeheader()
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -20,6 +20,6 @@ def test_cohere_reads_our_export_and_finds_the_object(crystal, counts):
     filled = Inpainted(off_centre, sigma, mask, Report("", 0, 0.0, 0.0))
     found = list(cohere.reconstructions(filled, 3))
     best = min(found, key=lambda solution: solution.merit)
-    assert errors(aligned(best.image, truth), truth).complex_l2 < 0.25
+    assert errors(aligned(best.image, truth), truth)["complex_l2"] < 0.25
     again = next(iter(cohere.reconstructions(filled, 1)))
     assert again.merit == pytest.approx(found[0].merit, rel=1e-3)

@@ -15,7 +15,7 @@ def test_the_best_ranked_of_a_few_starts_finds_the_object(crystal, counts):
     free = free_voxels(np.ones(counts.shape, bool), np.random.default_rng(1))
     found = [retrieve(Bounds.of(counts, counts), counts, free, seed=s) for s in range(4)]
     best = min(found, key=lambda solution: solution.merit)
-    assert errors(aligned(best.image, crystal), crystal).complex_l2 < 0.15
+    assert errors(aligned(best.image, crystal), crystal)["complex_l2"] < 0.15
 
 
 def test_what_is_free_can_not_change_a_reconstruction(counts):

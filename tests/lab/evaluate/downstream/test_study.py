@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bcdi_inpaint.lab.evaluate import Request
+from bcdi_inpaint.lab.evaluate import Request, requested
 from bcdi_inpaint.lab.evaluate.downstream import cohere_runs as cohere
+from bcdi_inpaint.lab.evaluate.downstream import report
 from bcdi_inpaint.lab.evaluate.downstream.fills import FILLS
-from bcdi_inpaint.lab.evaluate.downstream.reporting import report
-from bcdi_inpaint.lab.evaluate.downstream.results import Ledger, Reconstruction
+from bcdi_inpaint.lab.evaluate.downstream.results import StudyStore
 from bcdi_inpaint.lab.evaluate.downstream.retrieval import Schedule
 from bcdi_inpaint.lab.evaluate.downstream.scenes import Plan, Scene
 from bcdi_inpaint.lab.evaluate.downstream.study import Study
@@ -37,19 +37,28 @@ def finished(tmp_path_factory):
     brief = {**cohere.CONFIGURATION, "algorithm_sequence": "4*ER+6*HIO+4*ER"}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(cohere, "CONFIGURATION", brief)
-        ledger = report(Request(out=folder), Console(quiet=True), MINIATURE)
-    return folder, ledger
+        store = report(Request(out=folder), Console(quiet=True), MINIATURE)
+    return folder, store
 
 
 def test_the_study_holds_every_fill_of_every_start(finished):
-    _, ledger = finished
-    lines = [line for line in ledger.of(Reconstruction) if line.engine == "bench"]
+    _, store = finished
+    lines = store.of("Reconstruction")
+    lines = lines[lines["engine"] == "bench"]
     fills = set(FILLS) - {"reference"}
-    assert {(r.fill, r.start) for r in lines} >= {(f, s) for f in fills for s in (0, 1)}
-    assert all(np.isfinite(r.complex_l2) and r.complex_l2 > 0 for r in lines)
-    weights = {r.fill: r.weights for r in lines}
+    there = set(zip(lines["fill"], lines["start"], strict=True))
+    assert there >= {(f, s) for f in fills for s in (0, 1)}
+    assert np.isfinite(lines["complex_l2"]).all()
+    assert (lines["complex_l2"] > 0).all()
+    weights = dict(zip(lines["fill"], lines["weights"], strict=True))
     assert weights["patching"] == weights["patching, band"] != ""
     assert weights["linear"] == ""
+
+
+def test_weights_are_compared_one_by_one():
+    several = requested(models=["a.safetensors", "b.safetensors"])
+    with pytest.raises(ValueError, match="one --model"):
+        report(several, Console(quiet=True), MINIATURE)
 
 
 def test_tables_and_pictures_are_written(finished):
@@ -64,15 +73,15 @@ def test_tables_and_pictures_are_written(finished):
 
 
 def test_a_second_run_makes_only_what_is_missing(finished, tmp_path):
-    folder, ledger = finished
+    folder, store = finished
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    config = Request(methods=("linear", "kriging", "patching")).config()
-    again = Ledger(tmp_path / "ledger.jsonl", MINIATURE.starts, lambda _: True)
-    study = Study(MINIATURE, config, again, tmp_path)
+    fills = Request(methods=("linear", "kriging", "patching"))
+    again = StudyStore(tmp_path / "ledger.jsonl", MINIATURE.starts, lambda _: True)
+    study = Study(MINIATURE, fills, again, tmp_path)
 
     def told() -> list[str]:
         words: list[str] = []
-        study.run(lambda what, _: words.append(what))
+        study.run(lambda what, *_: words.append(what))
         return words
 
     assert told() == ["done"]
@@ -81,4 +90,4 @@ def test_a_second_run_makes_only_what_is_missing(finished, tmp_path):
     picture.unlink()
     assert told() == ["bench, 9 px, 40000: simulating", "bench, 9 px, 40000: picture", "done"]
     assert picture.read_bytes() == drawn
-    assert len(again.lines) == len(ledger.lines)
+    assert again.entries == store.entries

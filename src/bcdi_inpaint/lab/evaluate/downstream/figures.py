@@ -6,66 +6,59 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..metrics import PARTICLE_THRESHOLD
+from ..real_space import PARTICLE_THRESHOLD
 from .fills import FILLS
 from .ranking import GOAL
-from .results import ranked
 from .truth import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    import pandas as pd
 
-    from .results import Inverse, Reconstruction
-    from .views import View
-
-    Waves = NDArray[np.complexfloating]
+    from ..patterns import Waves
+    from .scenes import View
 
 MARGIN = 3
 """Voxels that are drawn around the particle."""
 
 
-def draw_scatter(lines: Sequence[Reconstruction], path: Path) -> None:
+def draw_scatter(lines: pd.DataFrame, path: Path) -> None:
     """Draw every start of the bench as a dot, the one that ranks first as a line."""
     from matplotlib.figure import Figure
 
-    own = [r for r in lines if r.engine == "bench" and r.object.isdigit()]
-    found = ranked(own)
-    scenes = list(dict.fromkeys(r.scene for r in own))
-    fills = [f for f in FILLS if any(r.fill == f for r in own)]
+    if len(lines):
+        lines = lines[(lines["engine"] == "bench") & lines["object"].str.isdigit()]
+    scenes = list(lines.sort_index()["scene"].unique()) if len(lines) else []
+    fills = [f for f in FILLS if len(lines) and f in set(lines["fill"])]
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     ax = figure.subplots()
     for at, fill in enumerate(fills):
         offset = (at - (len(fills) - 1) / 2) * 0.85 / len(fills)
-        for key, starts in found.items():
-            if key.fill == fill:
-                x = scenes.index(key.scene) + offset
-                figures = [start.complex_l2 for start in starts]
-                ax.plot([x] * len(figures), figures, ".", c=f"C{at}", ms=3, alpha=0.4)
-                ax.plot(x, figures[0], "_", c=f"C{at}", ms=7, mew=2)
+        for (scene, _), starts in lines[lines["fill"] == fill].groupby(["scene", "object"]):
+            x = scenes.index(scene) + offset
+            figures = starts["complex_l2"].to_numpy()
+            ax.plot([x] * len(figures), figures, ".", c=f"C{at}", ms=3, alpha=0.4)
+            ax.plot(x, figures[0], "_", c=f"C{at}", ms=7, mew=2)
         ax.plot([], [], "s", c=f"C{at}", label=fill)
     ax.set_xticks(range(len(scenes)), scenes, rotation=20, fontsize=8)
     ax.set_ylabel("complex L2 error")
-    ax.legend(fontsize=7, ncols=len(fills))
+    ax.legend(fontsize=7, ncols=max(len(fills), 1))
     ax.grid(axis="y", alpha=0.3)
     figure.savefig(path, dpi=110)
 
 
-def draw_ratios(inverse: Sequence[Inverse], path: Path) -> None:
+def draw_ratios(inverse: pd.DataFrame, path: Path) -> None:
     """Draw how often filling divides the phase error by how much."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     ax = figure.subplots()
-    ratios = {
-        fill: [r.ratio for r in inverse if r.fill == fill]
-        for fill in dict.fromkeys(r.fill for r in inverse)
-    }
-    bins = np.geomspace(0.5, max(map(max, ratios.values())) * 1.1, 16).tolist()
-    for fill, values in ratios.items():
-        ax.hist(values, bins, histtype="step", lw=1.6, label=fill)
+    ratios = inverse["phase_std_gap"] / inverse["phase_std_fill"]
+    bins = np.geomspace(0.5, ratios.max() * 1.1, 16).tolist()
+    for fill, own in ratios.groupby(inverse["fill"], sort=False):
+        ax.hist(own, bins, histtype="step", lw=1.6, label=fill)
     ax.axvline(GOAL, c="k", ls="--", lw=1)
     ax.set_xscale("log")
     ax.set_xlabel("phase error with the gap / filled")
@@ -95,7 +88,7 @@ def draw_slices(view: View, images: Mapping[str, Waves], path: Path) -> None:
 
     shown = {"truth": _middle(view.truth)}
     for name, image in images.items():
-        shown[f"{name}\nL2 {errors(image, view.truth).complex_l2:.3f}"] = _middle(image)
+        shown[f"{name}\nL2 {errors(image, view.truth)['complex_l2']:.3f}"] = _middle(image)
     brightest = np.abs(shown["truth"]).max()
     inside = np.abs(shown["truth"]) > PARTICLE_THRESHOLD * brightest
     rows, cols = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))

@@ -13,8 +13,8 @@ from bcdi_inpaint.filling import Inpainted, Report
 from .retrieval import Bounds
 
 if TYPE_CHECKING:
-    from ..config import Config
-    from .views import View
+    from ..request import Request
+    from .scenes import View
 
 Use = Literal["none", "zero", "free", "hard", "soft", "band"]
 
@@ -38,7 +38,7 @@ class Fill:
     method: str
     use: Use
 
-    def of(self, view: View, config: Config) -> Inpainted:
+    def of(self, view: View, request: Request) -> Inpainted:
         """A pattern treated this way; what is under its gap is hidden from the method.
 
         Raises
@@ -48,7 +48,7 @@ class Fill:
         """
         hidden = np.where(view.mask, 0, view.counts)
         if self.method:
-            return config.inpaint(hidden, view.mask, self.method)
+            return request.inpaint(hidden, view.mask, self.method)
         counts = view.counts if self.use == "none" else hidden
         report = Report(self.use, int(view.mask.sum()), 0.0, 0.0)
         return Inpainted(counts, np.zeros_like(counts), view.mask, report)

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint.progress import progress_bar
 
-from ..config import METHODS
-from ..measuring import unable
-from ..networks import digests, learned
-from ..origin import origin
+from ..measuring import able
 from ..patterns import read_scan
+from ..request import method_of
+from ..weights import digests, learned
+from ..writing import Provenance, write_tables
 from . import cohere_runs as cohere
 from .figures import draw_ratios, draw_scatter
 from .fills import FILLS
 from .ranking import make_tables
-from .results import Inverse, Ledger, Reconstruction
-from .scenes import QUICK, Plan
+from .results import StudyStore
+from .scenes import WHOLE, measured_view
 from .study import Study
-from .views import measured_view
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..config import Config
-    from ..markdown import Table
-    from ..origin import Provenance
     from ..request import Request
-    from .results import Line
+    from ..store import Entry
+    from .scenes import Plan
 
 
-def report(request: Request, console: Console, plan: Plan | None = None) -> Ledger:
+def report(request: Request, console: Console, plan: Plan = WHOLE) -> StudyStore:
     """Run the study (or what is missing of it), print its tables and write them down.
 
     Interrupted (Ctrl-C), it makes the tables of what is there.
@@ -50,66 +45,52 @@ def report(request: Request, console: Console, plan: Plan | None = None) -> Ledg
     console
         Where to print.
     plan
-        How much; by default as ``request.quick`` says.
+        How much.
 
     Raises
     ------
     ValueError
-        If the data can't be used.
+        If the data can't be used, or a method that was asked for can't run.
     OSError
         If the data can't be read.
     """
-    if len(request.models) > 1:
-        raise ValueError(
-            "--downstream takes one --model: run it once for each, with folders of their own"
-        )
-    plan = plan or (QUICK if request.quick else Plan())
-    asked = request.methods or METHODS
-    used = tuple(m for m in METHODS if m in asked and any(m == f.method for f in FILLS.values()))
-    config = replace(request, methods=used).config()
-    refused = unable(config)
-    remarks = [f"{name}: no row, {why.partition(':')[0]}" for name, why in refused.items()]
-    config = replace(config, methods=tuple(m for m in used if m not in refused))
-    if not cohere.available():
+    if any(name != method_of(name) for name in request.methods or request.usual):
+        raise ValueError("--downstream takes one --model: run it once for each, with an --out each")
+    used = {fill.method for fill in FILLS.values()}
+    request, remarks = able(replace(request, usual=tuple(m for m in request.usual if m in used)))
+    packages = ["cohere-core"] if cohere.available() else []
+    if not packages:
         remarks.append(
             "cohere: no tables, it is not installed (pip install bcdi-inpaint[downstream])"
         )
     holder = tempfile.TemporaryDirectory() if request.out is None else nullcontext(request.out)
     with holder as place:
         folder = Path(place)
-        ledger = Ledger(folder / "ledger.jsonl", plan.starts, partial(_current, config))
+        store = StudyStore(folder / "ledger.jsonl", plan.starts, partial(_current, request))
         try:
             with progress_bar(console, transient=True) as progress:
                 measured = None
                 if request.data is not None and plan.measured:
                     progress("reconstructing the whole measured scan", 0.0)
                     measured = measured_view(plan, read_scan(request.data, request.avoid))
-                Study(plan, config, ledger, folder, measured).run(progress)
+                Study(plan, request, store, folder, measured).run(progress)
         except KeyboardInterrupt:
             remarks.append("stopped early: the same command goes on")
-        remarks += learned(config)
-        made = origin(request, config, f"objects {plan.objects}, starts {plan.starts}")
-        tables = make_tables(ledger)
-        _write(folder, tables, remarks, made)
-        draw_scatter(ledger.of(Reconstruction), folder / "scatter.png")
-        if inverse := ledger.of(Inverse):
+        remarks += learned(request)
+        seeds = f"objects {plan.objects}, starts {plan.starts}"
+        made = Provenance.of(request, seeds, *packages)
+        tables = make_tables(store)
+        write_tables(folder, tables, remarks, made)
+        draw_scatter(store.of("Reconstruction"), folder / "scatter.png")
+        if len(inverse := store.of("Inverse")):
             draw_ratios(inverse, folder / "true-phases.png")
     for table in tables:
         table.show(console)
     for remark in (*remarks, made.line()):
         console.print(remark, markup=False, highlight=False)
-    return ledger
+    return store
 
 
-def _write(folder: Path, tables: list[Table], remarks: list[str], made: Provenance) -> None:
-    versions = f"cohere-core {version('cohere-core')}; " if cohere.available() else ""
-    line = versions + made.line()
-    text = "\n".join([*(t.markdown() for t in tables), *(f"- {r}" for r in remarks)])
-    (folder / "tables.md").write_text(f"{text}\n\n<sub>{line}</sub>\n")
-    plain = {"provenance": line, "remarks": remarks, "tables": [t.plain() for t in tables]}
-    (folder / "tables.json").write_text(json.dumps(plain, indent=1) + "\n")
-
-
-def _current(config: Config, line: Line) -> bool:
+def _current(request: Request, entry: Entry) -> bool:
     """Whether a result is of the weights that fill now, or of none."""
-    return line.weights in digests(config, FILLS[line.fill].method)
+    return entry["weights"] in digests(request, FILLS[entry["fill"]].method)

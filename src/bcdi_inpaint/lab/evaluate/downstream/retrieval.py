@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from ..patterns import Bools, Waves
+
     Floats = NDArray[np.floating]
-    Bools = NDArray[np.bool_]
-    Waves = NDArray[np.complexfloating]
 
 SUPPORT_AREA = 0.5
 """Edge of the first support over the array's, as in cohere: objects are oversampled twice at least."""
@@ -31,12 +31,9 @@ PyNX frees 5 % in islands of radius 3, which here would be as wide as two fringe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bounds:
-    """What is known of each voxel's amplitude, ``low <= amplitude <= high``.
+    """What is known of each voxel's amplitude, square root of counts: ``low <= amplitude <= high``.
 
-    Attributes
-    ----------
-    low, high
-        ``(frame, row, col)`` float32, square roots of counts.
+    Both are ``(frame, row, col)`` float32.
     """
 
     low: Floats
@@ -83,15 +80,10 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """What one start found.
+    """What one start found: a complex object whose FFT has its zero frequency at ``[0, 0, 0]``.
 
-    Attributes
-    ----------
-    image
-        Complex object whose FFT has its zero frequency at ``[0, 0, 0]``.
-    merit
-        Free log-likelihood: mean Poisson deviance, a voxel, of the measured voxels that the retrieval
-        did not see. Smaller is better.
+    Its merit, smaller is better, is the free log-likelihood: mean Poisson deviance, a voxel, of the measured
+    voxels that the retrieval did not see.
     """
 
     image: Waves
@@ -101,12 +93,7 @@ class Solution:
 def free_voxels(measured: Bools, rng: np.random.Generator) -> Bools:
     """Draw the voxels that rank solutions: small islands of measured ones away from the centre.
 
-    Parameters
-    ----------
-    measured
-        bool ``(frame, row, col)``: where there are counts in all the ways that are compared.
-    rng
-        Decides where.
+    `measured`, bool ``(frame, row, col)``, is where there are counts in all the ways that are compared.
     """
     shape = measured.shape
     island = ndimage.iterate_structure(ndimage.generate_binary_structure(3, 1), FREE_RADIUS)
@@ -126,22 +113,9 @@ def retrieve(
     schedule: Schedule = Schedule(),
     device: str = "cpu",
 ) -> Solution:
-    """Reconstruct from one random start.
+    """Reconstruct from one random start, with the peak near the array's centre.
 
-    Parameters
-    ----------
-    bounds
-        Of the amplitudes, peak near the array's centre.
-    counts
-        Measured counts, looked at only where `free`.
-    free
-        Voxels kept from the retrieval, which rank it.
-    seed
-        Of the start.
-    schedule
-        Iterations and support.
-    device
-        A torch device.
+    `free` are the voxels that are kept from the retrieval, and whose measured counts rank it.
     """
     import torch
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bcdi_inpaint.progress import part
 
+from ..cases import place_gap, recipes
 from ..metrics import amplitude_residual
-from ..networks import digest
+from ..patterns import simulated
+from ..real_space import real_space_errors
+from ..weights import digest
 from . import cohere_runs as cohere
 from .figures import draw_slices, slices_path
 from .fills import FILLS
-from .results import GapFacts, Key, Reconstruction, ranked
+from .results import Key, firsts
 from .retrieval import free_voxels, retrieve
-from .scenes import SEED
-from .true_phases import transformed
+from .scenes import SEED, laid_over, simulated_view
 from .truth import aligned, errors
-from .views import laid_over, simulated_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from bcdi_inpaint.filling import Inpainted
     from bcdi_inpaint.progress import Progress
 
-    from ..config import Config
+    from ..request import Request
+    from ..store import Entry
     from .fills import Fill, Use
-    from .results import Engine, Ledger, Line
+    from .results import Engine, StudyStore
     from .retrieval import Solution
-    from .scenes import Plan, Scene
-    from .views import View
+    from .scenes import Plan, Scene, View
 
 USES: dict[Engine, tuple[Use, ...]] = {
     "bench": ("none", "zero", "free", "hard", "soft", "band"),
@@ -57,23 +58,14 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
-    """All reconstructions.
+    """All reconstructions: how much, with which methods; the store gets the results, the folder the slices.
 
-    Attributes
-    ----------
-    plan, config
-        How much; which weights, device and methods.
-    ledger
-        Gets the results.
-    folder
-        Gets the pictures of slices.
-    measured
-        A measured scan without a gap, see `views.measured_view`.
+    A measured scan without a gap (`scenes.measured_view`) is one more object.
     """
 
     plan: Plan
-    config: Config
-    ledger: Ledger
+    request: Request
+    store: StudyStore
     folder: Path
     measured: View | None = None
 
@@ -91,9 +83,7 @@ class Study:
         retrievals: list[Engine] = ["bench", "cohere"] if cohere.available() else ["bench"]
 
         def of_object(seed: int) -> list[Task]:
-            return [
-                Task(engine, scene, str(seed)) for scene in plan.scenes for engine in retrievals
-            ]
+            return [Task(e, scene, str(seed)) for scene in plan.scenes for e in retrievals]
 
         kinds = [
             of_object(SEED),
@@ -106,12 +96,12 @@ class Study:
         return first + [task for i in range(1, plan.objects) for task in of_object(SEED + i)]
 
     def _finish(self, task: Task, progress: Progress) -> None:
-        there = self.ledger.keys()
+        there = self.store.keys()
         todo = [
             fill
             for fill in FILLS.values()
             if fill.use in USES[task.engine]
-            and (not fill.method or fill.method in self.config.methods)
+            and (not fill.method or fill.method in self.request.methods)
             and task.key(fill) not in there
         ]
         picture = self._picture(task)
@@ -121,10 +111,12 @@ class Study:
             return
         progress("simulating", 0.0)
         if task.engine == "true phases":
-            for line in transformed(self.config, task.scene, task.object, todo):
-                self.ledger.add(line)
+            self._transform(task, todo)
             return
-        view = self._view(task)
+        if self.measured is not None and task.object == self.measured.object:
+            view = laid_over(task.scene, self.measured)
+        else:
+            view = simulated_view(task.scene, int(task.object))
         for at, fill in enumerate(todo):
             progress(fill.name, at / len(todo))
             self._reconstruct(task, view, fill)
@@ -139,24 +131,49 @@ class Study:
             return slices_path(self.folder, task.scene.name)
         return None
 
-    def _view(self, task: Task) -> View:
-        if self.measured is not None and task.object == self.measured.object:
-            return laid_over(task.scene, self.measured)
-        return simulated_view(task.scene, int(task.object))
+    def _transform(self, task: Task, fills: Iterable[Fill]) -> None:
+        """The paper's 2.6.1 for one of the bench's plain patterns: the transform with true phases."""
+        scene, index = task.scene, int(task.object)
+        recipe = recipes("plain", index + 1, scene.shape)[index]
+        pattern = simulated(recipe)
+        assert pattern.rate is not None
+        assert pattern.phase is not None
+        rng, peak = np.random.default_rng(recipe.seed), pattern.peak[1:]
+        gap = place_gap(scene.kind, scene.width, scene.distance, peak, pattern.plane, rng)
+        mask = np.broadcast_to(gap.mask(pattern.plane), scene.shape)
+        hidden = np.where(mask, 0, pattern.counts)
+        for fill in fills:
+            filled = self.request.inpaint(hidden, mask, fill.method).intensity
+            found = real_space_errors(filled, pattern.rate, pattern.phase, mask)
+            self.store.add(
+                {
+                    "kind": "Inverse",
+                    "object": task.object,
+                    "fill": fill.name,
+                    "weights": digest(self.request, fill.method, scene.width),
+                    "peak_counts": recipe.peak_counts,
+                    "distance": gap.distance,
+                    "phase_std_gap": found["phase_std_gap"],
+                    "phase_std_fill": found["phase_std_fill"],
+                }
+            )
 
     def _reconstruct(self, task: Task, view: View, fill: Fill) -> None:
         try:
-            filled = fill.of(view, self.config)
+            filled = fill.of(view, self.request)
         except ValueError:
             return  # the method can't: the table leaves its place empty
-        key, weights = task.key(fill), digest(self.config, fill.method, view.scene.width)
-        lines: list[Line] = []
+        made = {"weights": digest(self.request, fill.method, view.scene.width)}
+        of_key = task.key(fill)._asdict()
+        entries: list[Entry] = []
         if task.engine == "bench" and fill.use == "hard":
-            lines.append(_facts(key, weights, view, filled))
+            of_gap = {name: of_key[name] for name in ("scene", "object", "fill")}
+            entries.append({"kind": "GapFacts", **of_gap, **made, **_facts(view, filled)})
         for start, solution in enumerate(self._solutions(task.engine, view, fill, filled)):
-            figures = asdict(errors(aligned(solution.image, view.truth), view.truth))
-            lines.append(Reconstruction(*key, weights, start, solution.merit, **figures))
-        self.ledger.add(*lines)
+            figures = errors(aligned(solution.image, view.truth), view.truth)
+            of_start = {"start": start, "merit": solution.merit, **figures}
+            entries.append({"kind": "Reconstruction", **of_key, **made, **of_start})
+        self.store.add(*entries)
 
     def _solutions(
         self, engine: Engine, view: View, fill: Fill, filled: Inpainted
@@ -172,33 +189,26 @@ class Study:
             free_voxels(~(view.mask | view.unusable), np.random.default_rng(0)),
             seed=start,
             schedule=self.plan.schedule,
-            device="cpu" if self.config.device == "auto" else self.config.device,
+            device="cpu" if self.request.device == "auto" else self.request.device,
         )
 
     def _draw(self, view: View, path: Path) -> None:
         """The start of each fill that ranks first is reconstructed again for it."""
-        firsts = {
-            key.fill: starts[0]
-            for key, starts in ranked(self.ledger.of(Reconstruction)).items()
-            if key[:3] == ("bench", view.scene.name, view.object)
-        }
+        best = firsts(self.store.of("Reconstruction"))
+        own = (best["scene"] == view.scene.name) & (best["object"] == view.object)
+        starts = best[own & (best["engine"] == "bench")].set_index("fill")["start"]
         images = {}
-        for fill in FILLS.values():
-            if fill.name in firsts:
-                filled = fill.of(view, self.config)
-                image = self._retrieve(view, fill, filled, firsts[fill.name].start).image
-                images[fill.name] = aligned(image, view.truth)
+        for name in [name for name in FILLS if name in starts]:
+            filled = FILLS[name].of(view, self.request)
+            solution = self._retrieve(view, FILLS[name], filled, int(starts[name]))
+            images[name] = aligned(solution.image, view.truth)
         draw_slices(view, images, path)
 
 
-def _facts(key: Key, weights: str, view: View, filled: Inpainted) -> GapFacts:
+def _facts(view: View, filled: Inpainted) -> dict[str, float]:
     fill = np.asarray(filled.intensity[view.mask], float)
-    return GapFacts(
-        key.scene,
-        key.object,
-        key.fill,
-        weights,
-        share=float(fill.sum() / filled.intensity.sum(dtype=float)),
-        doubt=float(filled.sigma[view.mask].sum(dtype=float) / max(fill.sum(), 1e-9)),
-        residual=amplitude_residual(fill, view.counts[view.mask]),
-    )
+    return {
+        "share": float(fill.sum() / filled.intensity.sum(dtype=float)),
+        "doubt": float(filled.sigma[view.mask].sum(dtype=float) / max(fill.sum(), 1e-9)),
+        "residual": amplitude_residual(fill, view.counts[view.mask]),
+    }

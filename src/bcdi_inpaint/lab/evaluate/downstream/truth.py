@@ -3,69 +3,38 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
-from ..metrics import gradient_rmse, modulus_rmse, particle, phase_std
+from ..real_space import particle_errors
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Waves = NDArray[np.complexfloating]
+    from ..patterns import Waves
 
 UPSAMPLING = 20
 """Shifts are found to a twentieth of a voxel."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectErrors:
-    """Errors of a reconstruction.
-
-    Attributes
-    ----------
-    complex_l2
-        Norm of the difference over the true norm, in the whole volume.
-    modulus_rmse, phase_std, strain_rmse
-        In the particle, as in `metrics.RealSpaceErrors`: relative, rad, rad a voxel.
-    """
-
-    complex_l2: float
-    modulus_rmse: float
-    phase_std: float
-    strain_rmse: float
-
-
 def aligned(image: Waves, truth: Waves) -> Waves:
     """The image or its twin, shifted, turned in phase and scaled to resemble the truth most.
 
-    Parameters
-    ----------
-    image, truth
-        Complex objects of one shape, with FFTs of one convention.
+    Both are complex objects of one shape, with FFTs of one convention.
     """
+    twin = np.roll(image[::-1, ::-1, ::-1].conj(), 1, (0, 1, 2))  # the same amplitudes
     return min(
-        (_laid_over(candidate, truth) for candidate in (image, _twin(image))),
+        (_laid_over(candidate, truth) for candidate in (image, twin)),
         key=lambda laid: float(np.linalg.norm(laid - truth)),
     )
 
 
-def errors(image: Waves, truth: Waves) -> ObjectErrors:
-    """Errors of an image that has been `aligned`."""
-    support = particle(truth)
-    return ObjectErrors(
-        float(np.linalg.norm(image - truth) / np.linalg.norm(truth)),
-        modulus_rmse(image, truth, support),
-        phase_std(image, truth, support),
-        gradient_rmse(image, truth, support),
-    )
-
-
-def _twin(image: Waves) -> Waves:
-    """Conjugated and inverted: the same amplitudes."""
-    return np.roll(image[::-1, ::-1, ::-1].conj(), 1, (0, 1, 2))
+def errors(image: Waves, truth: Waves) -> dict[str, float]:
+    """Errors of an image that has been `aligned`: those of `particle_errors`, and "complex_l2", norm of the
+    difference over the true norm, in the whole volume.
+    """
+    difference = float(np.linalg.norm(image - truth) / np.linalg.norm(truth))
+    return {"complex_l2": difference, **particle_errors(image, truth)}
 
 
 def _laid_over(image: Waves, truth: Waves) -> Waves:
