@@ -6,10 +6,11 @@ Importing this costs a Tiled client next to nothing: neither torch nor matplotli
 from bcdi_inpaint.export.filled_scan import FilledScan, open_scan, read
 from bcdi_inpaint.export.metadata import FillMetadata
 
-from .claims import AlreadyFilledError, ClaimedError, claim, write
+from .claimed_node import ClaimLostError
+from .claims import AlreadyFilledError, ClaimedError, claim
 from .client import BCDIInpainted
 from .layout import SPEC
-from .node import ClaimLostError, Fill
+from .node import Fill
 from .nodes import TagsRefusedError
 from .queries import (
     current,
@@ -22,6 +23,7 @@ from .queries import (
     raw_uids,
     unfilled,
 )
+from .writing import write
 
 __all__ = [
     "SPEC",

@@ -1,4 +1,4 @@
-"""Writing a filled scan to Tiled: claim a node, write blocks of frames, finish.
+"""Claiming the node of a fill.
 
 A node exists from its claim on. It counts only once it is ``complete``, which is written last, so
 a crash at any moment leaves either nothing, or a node that is visibly incomplete and is replaced
@@ -21,22 +21,17 @@ from tiled.structures.core import StructureFamily
 from bcdi_inpaint.base_error import BcdiInpaintError
 from bcdi_inpaint.export.fields import from_scan
 from bcdi_inpaint.export.metadata import FillMetadata
-from bcdi_inpaint.export.quicklook import draw
-from bcdi_inpaint.export.volumes import write_volumes
-from bcdi_inpaint.progress import no_progress
 
 from .layout import SPECS, node_key
 from .node import Fill
 from .nodes import attempts, create, discard
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Collection
 
     from tiled.client.container import Container
 
-    from bcdi_inpaint.filling.result import Inpainted
-    from bcdi_inpaint.progress import Progress
-    from bcdi_inpaint.scans.rocking_scan import RockingScan, ScanMetadata
+    from bcdi_inpaint.scans.rocking_scan import ScanMetadata
 
 LEASE = 300.0
 """Seconds after which a claim that was not renewed expires; every block written renews it."""
@@ -121,8 +116,7 @@ def claim(
     lease
         Seconds until the claim expires if it is not renewed.
     watch
-        What is known of claims that stood in the way before. With it, one that nobody renews is taken
-        over even if it expires later.
+        Of claims that stood in the way before: one that nobody renews is taken over before it expires.
 
     Raises
     ------
@@ -134,124 +128,71 @@ def claim(
     earlier = attempts(processed, scan.raw_uid, scan.data_key, method)
     now = time.time()
     for key, known in earlier.items():
-        if known.complete and not known.superseded_by and not redo:
-            raise AlreadyFilledError(f"{key} is complete already; ask for a redo to replace it")
-        theirs = known.claim_expires > now and known.claimed_by != owner
-        if theirs and not known.complete and not known.failed:
-            if watch is not None and watch.is_dead(key, known.claim_expires):
-                continue
-            raise ClaimedError(
-                f"{key} is being written by {known.claimed_by} "
-                f"(its claim expires in {known.claim_expires - now:.0f} s)"
-            )
-    attempt = 1 + max((known.attempt for known in earlier.values()), default=0)
+        _refuse_if_taken(key, known, owner, watch, now, redo=redo)
     metadata = FillMetadata(
         **from_scan(scan),
+        **_after(earlier.values()),
+        **_versions(),
         method=method,
-        attempt=attempt,
-        failures=max((known.failures for known in earlier.values()), default=0),
         claimed_by=owner,
         claim_expires=now + lease,
         created=now,
-        version=version("bcdi-inpaint"),
-        version_numpy=version("numpy"),
-        version_tiled=version("tiled"),
     )
-    key = node_key(scan, method, attempt)
-    try:
-        node = create(
-            processed,
-            StructureFamily.container,
-            [],
-            key=key,
-            metadata=metadata.flat(),
-            specs=list(SPECS),
-            access_tags=scan.access_tags,
-        )
-    except ClientError as error:
-        if error.response.status_code == httpx.codes.CONFLICT:
-            raise ClaimedError(f"{key} has just been created by somebody else") from None
-        raise
+    key = node_key(scan, method, metadata.attempt)
+    node = _create(processed, key, metadata, scan.access_tags)
     for left_over, known in earlier.items():
         if not known.complete:
             discard(processed, left_over, instead=key)
     return Fill(processed, node, metadata, access_tags=scan.access_tags, lease=lease)
 
 
-def write(
-    processed: Container,
-    scan: RockingScan,
-    filled: Inpainted,
-    *,
-    method: str = "",
-    redo: bool = True,
-    folder: Path | None = None,
-    progress: Progress = no_progress,
-) -> Container:
-    """Write a filled scan at once.
+def _after(earlier: Collection[FillMetadata]) -> dict[str, int]:
+    """The number of an attempt after these, and how many of them failed."""
+    return {
+        "attempt": 1 + max((known.attempt for known in earlier), default=0),
+        "failures": max((known.failures for known in earlier), default=0),
+    }
 
-    Parameters
-    ----------
-    processed
-        The container of filled scans, ``<beamline>/processed/bcdi_inpaint``.
-    scan, filled
-        The scan and what `inpaint` made of it. The arrays may be anything that gives numpy arrays
-        when sliced (memory maps, dask arrays): they are read block by block.
-    method
-        The method that was asked for, where it is not the one that filled in the end.
-    redo
-        Whether to replace a complete node (it becomes superseded) or to raise `AlreadyFilledError`.
-    folder
-        Write the volumes to an HDF5 file in this folder and register it, instead of sending them
-        to Tiled. The server must see it under the same path and have it in ``readable_storage``.
-    progress
-        Told how many frames are written, after every block.
 
-    Returns
-    -------
-    Container
-        Client of the node, complete.
+def _versions() -> dict[str, str]:
+    return {
+        "version": version("bcdi-inpaint"),
+        "version_numpy": version("numpy"),
+        "version_tiled": version("tiled"),
+    }
 
-    Raises
-    ------
-    ClaimedError, AlreadyFilledError, TagsRefusedError
-        And whatever stops it in the middle; nothing half-written is left then.
-    """
-    if scan.frames.shape != filled.intensity.shape:
-        raise ValueError(
-            f"the scan has shape {scan.frames.shape}, its fill {filled.intensity.shape}"
+
+def _refuse_if_taken(
+    key: str, known: FillMetadata, owner: str, watch: Watch | None, now: float, *, redo: bool
+) -> None:
+    """Raise if a node is complete, or somebody else is at work on it."""
+    if known.complete and not known.superseded_by and not redo:
+        raise AlreadyFilledError(f"{key} is complete already; ask for a redo to replace it")
+    theirs = known.claim_expires > now and known.claimed_by != owner
+    if not theirs or known.complete or known.failed:
+        return
+    if watch is None or not watch.is_dead(key, known.claim_expires):
+        raise ClaimedError(
+            f"{key} is being written by {known.claimed_by} "
+            f"(its claim expires in {known.claim_expires - now:.0f} s)"
         )
-    fill = claim(processed, scan.metadata, method=method or filled.report.method, redo=redo)
-    path = None if folder is None else folder.absolute() / f"{fill.key}.h5"
+
+
+def _create(
+    processed: Container, key: str, metadata: FillMetadata, access_tags: tuple[str, ...]
+) -> Container:
     try:
-        if path is None:
-            _send(fill, filled, progress)
-        else:
-            _write_file(fill, filled, path, progress)
-        return fill.finish(filled.report, draw(filled.intensity, filled.mask), angles=scan.angles)
-    except BaseException:
-        fill.abandon()
-        if path is not None:
-            path.unlink(missing_ok=True)
+        node: Container = create(
+            processed,
+            StructureFamily.container,
+            [],
+            key=key,
+            metadata=metadata.flat(),
+            specs=list(SPECS),
+            access_tags=access_tags,
+        )
+    except ClientError as error:
+        if error.response.status_code == httpx.codes.CONFLICT:
+            raise ClaimedError(f"{key} has just been created by somebody else") from None
         raise
-
-
-def _send(fill: Fill, filled: Inpainted, progress: Progress) -> None:
-    """Send the volumes block by block."""
-    total = filled.intensity.shape[0]
-    step = fill.allocate(filled.intensity.shape, filled.intensity.dtype).frames
-    for start in range(0, total, step):
-        part = slice(start, min(start + step, total))
-        fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
-        progress("writing", part.stop, total)
-
-
-def _write_file(fill: Fill, filled: Inpainted, path: Path, progress: Progress) -> None:
-    """Write the volumes to a file, and let Tiled serve them from there."""
-
-    def after_block(what: str, done: float, total: float = 1.0) -> None:
-        fill.renew_when_due()
-        progress(what, done, total)
-
-    write_volumes(path, filled, progress=after_block)
-    fill.register(path, filled.intensity.shape, filled.intensity.dtype)
+    return node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import DTypeLike
+    from tiled.structures.array import ArrayStructure
     from tiled.structures.data_source import DataSource
 
     from bcdi_inpaint.scans.rocking_scan import ScanMetadata
@@ -50,7 +51,7 @@ def array_source(
     dtype: DTypeLike,
     chunks: tuple[tuple[int, ...], ...],
     dims: tuple[str, ...],
-) -> DataSource[Any]:
+) -> DataSource[ArrayStructure]:
     """What Tiled needs to make room for an array."""
     from tiled.structures.array import ArrayStructure, BuiltinDtype
     from tiled.structures.data_source import DataSource
@@ -64,7 +65,9 @@ def array_source(
     return DataSource(structure=structure, structure_family=StructureFamily.array)
 
 
-def in_file(source: DataSource[Any], path: Path, dataset: str) -> DataSource[Any]:
+def in_file(
+    source: DataSource[ArrayStructure], path: Path, dataset: str
+) -> DataSource[ArrayStructure]:
     """The same array, in a dataset of an HDF5 file that Tiled may read but not write."""
     from tiled.structures.data_source import Asset, Management
 

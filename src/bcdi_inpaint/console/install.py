@@ -49,10 +49,8 @@ def install(
         IPython profile, or else of the user.
     settings
         What toggles leave open: where detector files may be read, and so on.
-    rule
-        What makes a run a rocking scan.
-    limits
-        Bounds of live filling.
+    rule, limits
+        As `bcdi_inpaint.live.InpaintCallback` takes them.
     tuning_seconds
         Time for fine-tuning the network on a scan.
 
@@ -67,26 +65,27 @@ def install(
         If a client belongs to a server inside this process, which the worker can't reach.
     """
     shell = _shell()
-    if (earlier := _INSTALLED.pop(RE, None)) is not None:
-        earlier.close(0.0)
-    if folder is None:
-        folder = Path(shell.profile_dir.location, "inpaint") if shell else _own_folder()
-    inpaint = Inpaint(
+    if RE in _INSTALLED:
+        _INSTALLED.pop(RE).close(0.0)
+    _INSTALLED[RE] = inpaint = Inpaint(
         RE,
         raw,
         processed,
-        folder=folder,
+        folder=folder or _own_folder(shell),
         settings=settings,
         rule=rule,
         limits=limits,
         tuning_seconds=tuning_seconds,
     )
-    _INSTALLED[RE] = inpaint
     if shell:
-        from .magic import register
-
-        register(shell, inpaint)
+        _add_magic(shell, inpaint)
     return inpaint
+
+
+def _add_magic(shell: Any, inpaint: Inpaint) -> None:
+    from .magic import register
+
+    register(shell, inpaint)
 
 
 def _shell() -> Any:
@@ -95,7 +94,9 @@ def _shell() -> Any:
     return ipython.get_ipython() if ipython else None
 
 
-def _own_folder() -> Path:
+def _own_folder(shell: Any) -> Path:
     import platformdirs
 
+    if shell:
+        return Path(shell.profile_dir.location, "inpaint")
     return platformdirs.user_state_path("bcdi-inpaint")

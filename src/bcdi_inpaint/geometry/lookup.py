@@ -84,16 +84,7 @@ def recognise(
         raise ValueError(f"pixel_size is in metres (55e-6 for 55 um); got {pixel_size}")
     same_shape = [known for known in DETECTORS.values() if known.shape == (rows, cols)]
     if not same_shape:
-        near = sorted(
-            DETECTORS.values(), key=lambda d: abs(d.shape[0] - rows) + abs(d.shape[1] - cols)
-        )[:3]
-        turned = [known for known in DETECTORS.values() if known.shape == (cols, rows)]
-        hint = f"transposed, it is that of {_listing(turned)}; " if turned else ""
-        raise ValueError(
-            f"no known detector has a frame of {rows} x {cols} (rows x cols); {hint}"
-            f"nearest: {_listing(near)}. If the frame was cut or binned, name the detector and "
-            "give roi and binning"
-        )
+        raise _unknown_shape(rows, cols)
     made_by = same_shape if vendor is None else _made_by(same_shape, vendor)
     matching = [
         known
@@ -101,21 +92,38 @@ def recognise(
         if (pixel_size is None or math.isclose(pixel_size, known.pixel_size, rel_tol=0.02))
         and (sensor is None or sensor.casefold() == known.sensor.casefold())
     ]
-    if len(matching) == 1:
-        return matching[0]
+    if len(matching) > 1:
+        raise _ambiguous(rows, cols, matching)
     if not matching:
         given = {"vendor": vendor, "pixel_size": pixel_size, "sensor": sensor}
         said = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
         raise ValueError(
             f"none of the {rows} x {cols} detectors has {said}; {_listing(same_shape)}"
         )
+    return matching[0]
+
+
+def _unknown_shape(rows: int, cols: int) -> ValueError:
+    near = sorted(
+        DETECTORS.values(), key=lambda d: abs(d.shape[0] - rows) + abs(d.shape[1] - cols)
+    )[:3]
+    turned = [known for known in DETECTORS.values() if known.shape == (cols, rows)]
+    hint = f"transposed, it is that of {_listing(turned)}; " if turned else ""
+    return ValueError(
+        f"no known detector has a frame of {rows} x {cols} (rows x cols); {hint}"
+        f"nearest: {_listing(near)}. If the frame was cut or binned, name the detector and "
+        "give roi and binning"
+    )
+
+
+def _ambiguous(rows: int, cols: int, matching: list[Detector]) -> ValueError:
     differing = [
         name
         for name in ("vendor", "pixel_size", "sensor")
         if len({getattr(known, name) for known in matching}) > 1
     ]
     how = f"give {' or '.join(f'{name}=' for name in differing)}, or name the detector"
-    raise ValueError(
+    return ValueError(
         f"a frame of {rows} x {cols} can come from {_listing(matching)}; "
         f"{how if differing else 'name the detector'}"
     )

@@ -97,27 +97,37 @@ def read_frames(
     failure: OSError | None = None
     read: NDArray[np.number] | None = None
     for _ in retry:
-        path = allowed_path(uri, roots)
         try:
-            with ExitStack() as opened:
-                file = opened.enter_context(open_hdf5(path, roots))
-                found = find_dataset(file, dataset, roots, opened)
-                frames_there = _frames(found, start, stop, largest)
-                check_sources(found, roots)
-                read = frames_there
+            read = _read_once(allowed_path(uri, roots), dataset, frames, roots, largest)
         except OutsideRootsError:
             raise
         except OSError as error:
             failure = error
-        except BROKEN as error:
-            failure = OSError(f"{path} is broken: {error}")
-            failure.__cause__ = error
         else:
             if stop is None or len(read) == stop - start:
                 break
     if read is None:
         raise failure or OSError(f"{uri} was not looked for")
     return read
+
+
+def _read_once(
+    path: Path,
+    dataset: str,
+    frames: tuple[int, int | None],
+    roots: Sequence[str | Path],
+    largest: int,
+) -> NDArray[np.number]:
+    """As many of the frames as are there now."""
+    try:
+        with ExitStack() as opened:
+            file = opened.enter_context(open_hdf5(path, roots))
+            found = find_dataset(file, dataset, roots, opened)
+            read = _frames(found, *frames, largest)
+            check_sources(found, roots)
+            return read
+    except BROKEN as error:
+        raise OSError(f"{path} is broken: {error}") from error
 
 
 def _frames(

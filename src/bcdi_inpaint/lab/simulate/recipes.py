@@ -183,7 +183,14 @@ def draw_recipe(
     TypeError
         If a pinned name isn't a field of `Recipe`.
     """
-    rng = _stream(seed, split, "recipe")
+    recipe = _draw(_stream(seed, split, "recipe"), seed, shape, split)
+    if split == "training":
+        recipe = _widened(recipe, _stream(seed, split, "widening"))
+    return replace(recipe, **pinned)
+
+
+def _draw(rng: np.random.Generator, seed: int, shape: tuple[int, int, int], split: Split) -> Recipe:
+    """A recipe from a stream; what is drawn first stays first, or seeds would mean other scans."""
     training = split == "training"
     families = TRAINING_FAMILIES if training else EVALUATION_FAMILIES
     strains = TRAINING_STRAINS if training else EVALUATION_STRAINS
@@ -195,7 +202,7 @@ def draw_recipe(
         return value if rng.random() < probability else 0.0
 
     off_centre = 0.08 if rng.random() < 0.7 else 0.3
-    recipe = Recipe(
+    return Recipe(
         seed=seed,
         split=split,
         shape=shape,
@@ -235,9 +242,6 @@ def draw_recipe(
             rng.choice((COUNT_LIMIT, 2**14 - 1, 2**16 - 1, 2**20 - 1), p=(0.85, 0.05, 0.05, 0.05))
         ),
     )
-    if training:
-        recipe = _widened(recipe, _stream(seed, split, "widening"))
-    return replace(recipe, **pinned)
 
 
 def _widened(recipe: Recipe, rng: np.random.Generator) -> Recipe:

@@ -16,6 +16,7 @@ from .rendering import render
 from .storage import read_recipe, write_scan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bcdi_inpaint.progress import Progress
@@ -77,19 +78,31 @@ def generate(
             raise ValueError(f"{path} holds a scan of other parameters; choose another folder")
 
     make = partial(_make, amplitude=amplitude, device=device)
+    _simulate(make, missing, count, processes, progress)
+    return list(recipes)
+
+
+def _simulate(
+    make: Callable[[Path, Recipe], None],
+    missing: dict[Path, Recipe],
+    count: int,
+    processes: int,
+    progress: Progress,
+) -> None:
     # Spawned, not forked: a fork of a process with threads (torch, HDF5, Qt) may hang.
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
     progress("simulating", count - len(missing), count)
     with pool:
         try:
-            made = as_completed([pool.submit(make, *item) for item in missing.items()])
+            made = as_completed(
+                [pool.submit(make, path, recipe) for path, recipe in missing.items()]
+            )
             for done, future in enumerate(made, start=count - len(missing) + 1):
                 future.result()
                 progress("simulating", done, count)
         except BaseException:  # an interrupt too: don't finish the queue first
             pool.shutdown(cancel_futures=True)
             raise
-    return list(recipes)
 
 
 def _make(path: Path, recipe: Recipe, *, amplitude: bool, device: str | None) -> None:
