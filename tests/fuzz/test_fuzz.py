@@ -31,7 +31,8 @@ from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Limits
 from bcdi_inpaint.scans import FramesInFile, Retry, RockingScanRule, read_points
-from bcdi_inpaint.service.config import ServiceConfig, ZmqSection, load
+from bcdi_inpaint.service.config import ServiceConfig, load
+from bcdi_inpaint.service.source_sections import ZmqSection
 from bcdi_inpaint.service.sources import Intake
 from bcdi_inpaint.service.zmq_source import ZmqSource
 from tests.fuzz.mutations import mutated, mutated_bytes

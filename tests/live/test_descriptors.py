@@ -22,7 +22,7 @@ from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Limits
 from bcdi_inpaint.service import zmq_source
-from bcdi_inpaint.service.config import ZmqSection
+from bcdi_inpaint.service.source_sections import ZmqSection
 from bcdi_inpaint.service.web import WebServer, application
 from bcdi_inpaint.service.zmq_source import ZmqSource
 from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor

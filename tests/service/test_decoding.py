@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcdi_inpaint.service.config import ZmqSection
 from bcdi_inpaint.service.decoding import decode
+from bcdi_inpaint.service.source_sections import ZmqSection
 from bcdi_inpaint.service.unpickling import loads
 from bcdi_inpaint.service.zmq_source import ZmqSource
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from bcdi_inpaint.live import InpaintCallback, Settings
 from bcdi_inpaint.service import checks, kafka_source
-from bcdi_inpaint.service.config import KafkaSection
 from bcdi_inpaint.service.kafka_offsets import Offsets
 from bcdi_inpaint.service.kafka_source import KafkaSource
+from bcdi_inpaint.service.source_sections import KafkaSection
 from bcdi_inpaint.service.sources import Intake
 from tests.helpers.bad_runs import BAD, LIMITS, fail_for, fate, run_of, sources, states, step_name
 from tests.helpers.scans import feed

@@ -12,7 +12,7 @@ import pytest
 from bcdi_inpaint.live import InpaintCallback
 from bcdi_inpaint.service import sources as intake
 from bcdi_inpaint.service import tiled_source, zmq_source
-from bcdi_inpaint.service.config import ZmqSection
+from bcdi_inpaint.service.source_sections import ZmqSection
 from bcdi_inpaint.service.sources import Intake
 from bcdi_inpaint.service.tiled_source import TiledSource
 from bcdi_inpaint.service.zmq_source import ZmqSource

@@ -65,6 +65,10 @@ class FineTuning:
         """How much of that is done, 0 to 1."""
         return self._tuner.share
 
+    def __str__(self) -> str:
+        """What is being done, in a line; empty if nothing is."""
+        return f"on run {self.uid}: {self.doing}, {self.share:.0%}" if self.uid else ""
+
     def has_begun(self, uid: str) -> bool:
         """Whether a network has been tuned on a run, or is to be."""
         return uid in self._begun

@@ -183,11 +183,9 @@ class Inpaint:
     @command("[SCAN]", _numbers)
     def redo(self, scan: int | str | None = None) -> None:
         """Fill a scan again, with what is chosen now."""
-        run = look_up.raw_run(self._raw, scan)
-        self.callback.submit(run.metadata["start"]["uid"], again=True)
-        self._say(
-            f"scan {run.metadata['start'].get('scan_id')} is filled again, by {self.toggles.method}"
-        )
+        start = look_up.raw_run(self._raw, scan).metadata["start"]
+        self.callback.submit(start["uid"], again=True)
+        self._say(f"scan {start.get('scan_id')} is filled again, by {self.toggles.method}")
 
     @command()
     def last(self) -> Container:
@@ -199,10 +197,8 @@ class Inpaint:
         """Draw a filled scan: raw, filled, uncertainty and the rocking curve."""
         from .pictures import draw
 
-        if scan is None:
-            node = self.last()
-        else:
-            node = look_up.filled_scan(self._raw, self._processed, scan)
+        found = partial(look_up.filled_scan, self._raw, self._processed)
+        node = self.last() if scan is None else found(scan)
         return draw(node, self._folder, self._say.console)
 
     @command("[SCAN]", _numbers)
@@ -222,12 +218,9 @@ class Inpaint:
     def status(self) -> None:
         """Show what is going on; %inpaint alone does the same."""
         where = {"toggles": str(self._toggles.file), "log": str(self._log.path)}
+        if tuning := str(self._tuning):
+            where = {"tuning": tuning, **where}
         status_lines.show(self._say.console, self.callback.status(), self.toggles, where)
-        if self._tuning.uid:
-            tuning = self._tuning
-            self._say.console.print(
-                f"tuning on run {tuning.uid}: {tuning.doing}, {tuning.share:.0%}"
-            )
 
     @command()
     def help(self) -> None:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.live.settings import Settings
 
-    from .config import ServiceConfig, TiledSection
+    from .config import ServiceConfig
+    from .source_sections import TiledSection
 
 TRIES = 3
 """How often a run is tried."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from tiled.client.container import Container
 
-    from .config import KafkaSection, ServiceConfig, ZmqSection
+    from .config import ServiceConfig
+    from .source_sections import KafkaSection, ZmqSection
 
 PATIENCE = 15.0
 """Seconds to wait for an answer."""

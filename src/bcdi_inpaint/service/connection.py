@@ -14,7 +14,7 @@ from .keys import api_key
 if TYPE_CHECKING:
     from tiled.client.container import Container
 
-    from .config import TiledSection
+    from .source_sections import TiledSection
 
 ANSWER = 10.0
 """Seconds in which Tiled must answer."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-    from .config import KafkaSection
+    from .source_sections import KafkaSection
     from .sources import Intake
 
 logger = GuardedLogger(__name__)

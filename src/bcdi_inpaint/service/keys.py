@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .config import TiledSection
+    from .source_sections import TiledSection
 
 KEY_VARIABLE = "TILED_API_KEY"
 """Tiled's own name for it."""

@@ -28,9 +28,9 @@ from bcdi_inpaint.catalog import SPEC
 from bcdi_inpaint.export.layout import QUICKLOOK
 from bcdi_inpaint.live.wording import state
 
-from .config import LOCAL
 from .page_contents import failed, going_on, results, samples, waiting
 from .sign_in import CHALLENGE, REFUSED, signed_in
+from .source_sections import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection

@@ -16,10 +16,10 @@ from bcdi_inpaint.live.errors import reason
 from bcdi_inpaint.live.guard import GuardedLogger
 from bcdi_inpaint.live.status import State
 
-from .config import LOCAL
 from .connection import connect
 from .kafka_source import KafkaSource
 from .keys import api_key, read_secret
+from .source_sections import LOCAL
 from .sources import Intake
 from .tiled_source import TiledSource
 from .web import WebServer, application

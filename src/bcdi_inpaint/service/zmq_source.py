@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from zmq import Context, Socket
 
-    from .config import ZmqSection
+    from .source_sections import ZmqSection
     from .sources import Intake
 
 logger = GuardedLogger(__name__)
