@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from bcdi_inpaint.catalog import (
     ClaimedError,
     ClaimLostError,
     claim,
+    claims,
     node,
     write,
 )
@@ -194,11 +196,13 @@ def test_a_claim_that_nobody_renews_ends_although_the_clock_jumped(
     monkeypatch.setattr(time, "time", lambda: now + max(hours, 0) * 3600)
     claim(processed, scan.metadata, method="kriging", lease=1)
     monkeypatch.setattr(time, "time", lambda: now + min(hours, 0) * 3600)
-    watch = Watch(patience=0.5)
+    steady = SimpleNamespace(time=time.time, monotonic=lambda: steady.now, now=0.0)
+    monkeypatch.setattr(claims, "time", steady)
+    watch = Watch(patience=10.0)
     for _ in range(2):
         with pytest.raises(ClaimedError):
             claim(processed, scan.metadata, method="kriging", watch=watch)
-    time.sleep(0.6)
+    steady.now = 11.0
     claim(processed, scan.metadata, method="kriging", watch=watch).abandon()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bcdi_inpaint.live import InpaintCallback, Settings, messages
+from bcdi_inpaint.live import InpaintCallback, Settings, messages, pipe
 from tests.helpers.bad_runs import BAD, fate, run_of
 from tests.helpers.scans import feed
 from tests.helpers.waiting import until
@@ -89,13 +89,13 @@ def test_settings_are_those_of_the_moment_when_they_are_set(callback: InpaintCal
 def test_an_order_that_the_worker_can_not_read_costs_its_run(
     callback: InpaintCallback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = messages._dumps
+    made = pipe._dumps
 
     def spoilt(message: Any, *args: Any) -> bytes:
         spoil = getattr(message, "uid", "") == BAD and isinstance(message, messages.RunOrder)
         return b"spoilt" if spoil else made(message, *args)
 
-    monkeypatch.setattr(messages, "_dumps", spoilt)
+    monkeypatch.setattr(pipe, "_dumps", spoilt)
     before = callback.status().worker
     feed(run_of(BAD), callback)
     feed(run_of("good"), callback)
