@@ -73,7 +73,7 @@ def _plainly(found: Container) -> Any:
     return found.new_variation(structure_clients=defaultdict(lambda: _listed))
 
 
-def _listed(*, item: Mapping[str, Any], **_: Any) -> Listed:
+def _listed(*, item: Mapping[str, Any], **_: object) -> Listed:
     """What takes the place of a client class."""
     attributes = item["attributes"]
     metadata = attributes.get("metadata")

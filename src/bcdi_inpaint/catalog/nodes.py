@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tiled.client.container import Container
+    from tiled.structures.array import ArrayStructure
     from tiled.structures.core import StructureFamily
+    from tiled.structures.data_source import DataSource
 
 
 class TagsRefusedError(BcdiInpaintError, PermissionError):
@@ -60,11 +62,11 @@ def wanted_tags(access_tags: Iterable[str]) -> list[str]:
 def create(
     parent: Container,
     family: StructureFamily,
-    sources: list[Any],
+    sources: list[DataSource[ArrayStructure]],
     *,
     key: str,
     access_tags: tuple[str, ...],
-    **kwargs: Any,
+    **kwargs: object,
 ) -> Any:
     """A new node that nobody sees who may not see the raw run with these tags, or none at all."""
     wanted = wanted_tags(access_tags)

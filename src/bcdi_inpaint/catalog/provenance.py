@@ -69,7 +69,7 @@ def _entity(node: Container, path: str) -> str:
     return str(found[0]["id"])
 
 
-def _ask(node: Container, query: str, **variables: Any) -> dict[str, Any]:
+def _ask(node: Container, query: str, **variables: object) -> dict[str, Any]:
     """The answer of the server's graph.
 
     Raises

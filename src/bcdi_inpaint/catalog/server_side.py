@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bcdi_inpaint.export.filled_scan import FilledScan
+    from bcdi_inpaint.export.layout import NodeMetadata
 
     Serializer = Callable[..., Awaitable[AsyncIterator[bytes]]]
 
@@ -41,7 +42,7 @@ def _serializer(export: Callable[[Path, FilledScan], object]) -> Serializer:
     async def serialize(
         mimetype: str,  # noqa: ARG001 (Tiled passes it)
         node: Any,
-        metadata: dict[str, Any],
+        metadata: NodeMetadata,
         filter_for_access: Callable[[Any], Awaitable[Any]],
     ) -> AsyncIterator[bytes]:
         try:
@@ -84,7 +85,7 @@ nexus = _serializer(exporters.nexus)
 tif = _serializer(exporters.tif)
 
 
-async def _spool(node: Any, metadata: dict[str, Any], folder: Path) -> FilledScan:
+async def _spool(node: Any, metadata: NodeMetadata, folder: Path) -> FilledScan:
     """The scan with its volumes in files, copied block by block."""
     scan = to_scan(metadata)
     volumes = {name: await _copy(node, name, folder) for name in VOLUMES}

@@ -17,14 +17,14 @@ from bcdi_inpaint.export.metadata import FillMetadata
 from .layout import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tiled.structures.core import Spec
+
+    from bcdi_inpaint.export.layout import NodeMetadata
 
 
 async def validate(
     spec: Spec,  # noqa: ARG001 (Tiled passes it)
-    metadata: Mapping[str, Any],
+    metadata: NodeMetadata,
     entry: Any,
     structure_family: StructureFamily | None,
     structure: object,  # noqa: ARG001
@@ -56,7 +56,7 @@ async def validate(
         await _check_volumes(entry, metadata)
 
 
-async def _check_volumes(entry: Any, metadata: Mapping[str, Any]) -> None:
+async def _check_volumes(entry: Any, metadata: NodeMetadata) -> None:
     """Refuse a complete node without volumes, or with some of different shapes."""
     children = {} if entry is None else dict(await entry.items_range(0, None))
     if absent := [name for name in VOLUMES if name not in children]:

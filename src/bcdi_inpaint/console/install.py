@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from .handle import Inpaint
 
 if TYPE_CHECKING:
     from bluesky import RunEngine
+    from IPython.core.interactiveshell import InteractiveShell
     from tiled.client.container import Container
 
     from bcdi_inpaint.live import Limits, Settings
@@ -82,21 +83,21 @@ def install(
     return inpaint
 
 
-def _add_magic(shell: Any, inpaint: Inpaint) -> None:
+def _add_magic(shell: InteractiveShell, inpaint: Inpaint) -> None:
     from .magic import register
 
     register(shell, inpaint)
 
 
-def _shell() -> Any:
+def _shell() -> InteractiveShell | None:
     """The IPython shell that we are in, if any; IPython is not loaded for that."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None
 
 
-def _own_folder(shell: Any) -> Path:
+def _own_folder(shell: InteractiveShell | None) -> Path:
     import platformdirs
 
-    if shell:
+    if shell is not None and shell.profile_dir is not None:
         return Path(shell.profile_dir.location, "inpaint")
     return platformdirs.user_state_path("bcdi-inpaint")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from .metadata import DETECTOR_ANGLE, MASKED, SAMPLE_ANGLE, START
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from bcdi_inpaint.export.layout import NodeMetadata
     from bcdi_inpaint.filling.result import Report, SelfCheck
     from bcdi_inpaint.scans.rocking_scan import ScanMetadata
 
@@ -53,7 +54,7 @@ def from_scan(scan: ScanMetadata) -> dict[str, Any]:
     }
 
 
-def to_scan(flat: Mapping[str, Any], *, access_tags: tuple[str, ...] = ()) -> ScanMetadata:
+def to_scan(flat: NodeMetadata, *, access_tags: tuple[str, ...] = ()) -> ScanMetadata:
     """The inverse of `from_scan`."""
     from bcdi_inpaint.scans.rocking_scan import ScanMetadata
 
@@ -92,7 +93,7 @@ def from_report(report: Report) -> dict[str, Any]:
     return {"method_used": flat.pop("method"), **flat}
 
 
-def to_report(flat: Mapping[str, Any]) -> Report:
+def to_report(flat: NodeMetadata) -> Report:
     """The inverse of `from_report`."""
     from bcdi_inpaint.filling.result import Report
 
@@ -112,7 +113,7 @@ def to_report(flat: Mapping[str, Any]) -> Report:
     )
 
 
-def to_self_check(flat: Mapping[str, Any]) -> SelfCheck | None:
+def to_self_check(flat: NodeMetadata) -> SelfCheck | None:
     """The self-check's figures, NaN where one could not be had; None where there was no check."""
     from bcdi_inpaint.filling.result import SelfCheck
 
@@ -128,7 +129,7 @@ def to_self_check(flat: Mapping[str, Any]) -> SelfCheck | None:
     )
 
 
-def _below(flat: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _below(flat: NodeMetadata, prefix: str) -> Iterator[tuple[str, Any]]:
     for name, value in flat.items():
         if name.startswith(prefix):
             yield name.removeprefix(prefix), value

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tiled.client.container import Container
 
+    from bcdi_inpaint.export.layout import NodeMetadata
     from bcdi_inpaint.filling.result import Inpainted
     from bcdi_inpaint.scans.rocking_scan import ScanMetadata
 
@@ -71,14 +72,14 @@ def open_scan(node: Container) -> FilledScan:
     )
 
 
-def assemble(volumes: Mapping[str, Any], flat: Mapping[str, Any]) -> Inpainted:
+def assemble(volumes: Mapping[str, Any], flat: NodeMetadata) -> Inpainted:
     """Put the volumes and the report in the node's metadata together."""
     from bcdi_inpaint.filling.result import Inpainted
 
     return Inpainted(volumes[INTENSITY], volumes[SIGMA], volumes[MASK], to_report(flat))
 
 
-def require_complete(key: str, flat: Mapping[str, Any]) -> None:
+def require_complete(key: str, flat: NodeMetadata) -> None:
     """Raise ValueError for a node that is still being written, or was given up."""
     if flat["complete"]:
         return

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import h5py
-    from numpy.typing import DTypeLike
+    from numpy.typing import DTypeLike, NDArray
 
     from .filled_scan import FilledScan
 
 
-def frame_blocks(scan: FilledScan) -> Iterator[tuple[slice, Any, Any, Any]]:
+def frame_blocks(
+    scan: FilledScan,
+) -> Iterator[tuple[slice, NDArray[np.floating], NDArray[np.float32], NDArray[np.bool_]]]:
     """Blocks of frames: where they are, intensity, sigma and mask."""
     filled = scan.filled
     n, rows, cols = filled.intensity.shape

@@ -7,7 +7,7 @@ import warnings
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .merging import merge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import h5py
     from numpy.typing import NDArray
 
 NEXUS_BITS = 0x0000_FFFF
@@ -178,7 +179,7 @@ def _hdf5(path: Path, dataset: str | None) -> Stored:
 
 
 def _hdf5_mask(
-    path: Path, file: Any, name: str, *, cxi: bool
+    path: Path, file: h5py.File, name: str, *, cxi: bool
 ) -> tuple[NDArray[np.number], int | None]:
     import h5py
 
@@ -195,11 +196,11 @@ def _hdf5_mask(
         return file[name][()], bits
 
 
-def _mask_names(path: Path, file: Any) -> list[str]:
+def _mask_names(path: Path, file: h5py.File) -> list[str]:
     """Paths of the dataset or datasets that are the one mask in a file."""
     import h5py
 
-    found: dict[Any, str] = {}  # a dataset with several names (links) counts once
+    found: dict[object, str] = {}  # a dataset with several names (links) counts once
     images: list[str] = []
 
     def look(name: str) -> None:

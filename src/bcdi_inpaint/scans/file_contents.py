@@ -38,7 +38,7 @@ class FileContents:
         What was unusual.
     """
 
-    frames: NDArray[Any]
+    frames: NDArray[np.number]
     columns: Mapping[str, tuple[NDArray[np.number], str]] = field(default_factory=dict)
     motor: str = ""
     start: Mapping[str, Any] = field(default_factory=dict)

@@ -165,7 +165,7 @@ def _read_npz(path: Path, dataset: str | None, angles: str | None) -> FileConten
 
 
 @contextmanager
-def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[np.number]]]:
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
             yield arrays

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .pixel_facts import SATURATION, VIRTUAL, PixelFacts, interpolated
 from .start_stop import number, text
@@ -57,7 +57,7 @@ def _plugins_on(facts: Facts) -> Iterator[str]:
                 yield stem
 
 
-def _is_on(value: Any) -> bool:
+def _is_on(value: object) -> bool:
     """Whether a switch is on, in the words of EPICS and others."""
     as_number = number(value)
     if as_number is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from .sizes import LARGEST_STACK
 
@@ -98,7 +98,7 @@ class ReadingOptions:
         _check_range("distance", self.distance, DISTANCES, "m")
 
 
-def _check_range(name: str, value: Any, plausible: tuple[float, float], unit: str) -> None:
+def _check_range(name: str, value: float | None, plausible: tuple[float, float], unit: str) -> None:
     lowest, highest = plausible
     if value is not None and not lowest <= value <= highest:
         raise ValueError(f"{name} is in {unit}, {lowest:g} to {highest:g}; got {value:g}")

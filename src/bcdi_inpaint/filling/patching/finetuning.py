@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ class FineTuned:
         """Whether the network differs from the one it began with."""
         return self.after < self.before
 
-    def save(self, path: Path, **about: Any) -> None:
+    def save(self, path: Path, **about: object) -> None:
         """Write the weights to a safetensors file that ``inpaint(..., model=path)`` takes.
 
         Parameters

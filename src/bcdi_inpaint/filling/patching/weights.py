@@ -142,7 +142,7 @@ def _with_patches(training: dict[str, Any]) -> dict[str, Any]:
     return {"patches" if name == "portions" else name: value for name, value in training.items()}
 
 
-def save_model(network: PatchingNetwork, path: Path, metadata: Mapping[str, Any]) -> None:
+def save_model(network: PatchingNetwork, path: Path, metadata: Mapping[str, object]) -> None:
     """Write a network that `load_model` reads; atomically.
 
     Parameters
@@ -157,7 +157,7 @@ def save_model(network: PatchingNetwork, path: Path, metadata: Mapping[str, Any]
     write_weights(network, path, {**metadata, "widths": network.widths})
 
 
-def write_weights(network: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
+def write_weights(network: nn.Module, path: Path, metadata: Mapping[str, object]) -> None:
     """Write any network's weights to a safetensors file, atomically; arguments as for `save_model`."""
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}

@@ -22,7 +22,6 @@ from .volumes import VOLUME, patches_of_scan, simulated_patches
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from typing import Any
 
     from torch import Tensor
 
@@ -66,7 +65,7 @@ class Task(Protocol):
     def loss(self, output: Tensor, patches: Patches) -> TaskLoss:
         """Compare the network's output with the truth."""
 
-    def save(self, network: nn.Module, folder: Path, metadata: Mapping[str, Any]) -> Path:
+    def save(self, network: nn.Module, folder: Path, metadata: Mapping[str, object]) -> Path:
         """Write weights that ``inpaint`` takes."""
 
 
@@ -105,7 +104,7 @@ class _Patching:
         terms = loss(output, patches)
         return TaskLoss(terms.total, terms.deviance)
 
-    def save(self, network: nn.Module, folder: Path, metadata: Mapping[str, Any]) -> Path:
+    def save(self, network: nn.Module, folder: Path, metadata: Mapping[str, object]) -> Path:
         assert isinstance(network, PatchingNetwork)
         path = folder / "patching.safetensors"
         save_model(network, path, metadata)
@@ -182,7 +181,7 @@ class _Reference:
         value = reference_loss(output.float(), patches.truth[:, None], gap)
         return TaskLoss(value, value)
 
-    def save(self, network: nn.Module, folder: Path, metadata: Mapping[str, Any]) -> Path:
+    def save(self, network: nn.Module, folder: Path, metadata: Mapping[str, object]) -> Path:
         path = folder / weights_name(self.width)
         write_weights(network, path, metadata)
         return path
