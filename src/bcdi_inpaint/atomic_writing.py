@@ -1,4 +1,4 @@
-"""Files that appear under their names only once they are whole."""
+"""Files that appear under their names only when they are completely written."""
 
 from __future__ import annotations
 

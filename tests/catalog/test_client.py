@@ -188,7 +188,7 @@ def test_incomplete_nodes_are_not_read_as_results(
         with pytest.raises(ValueError, match="is not complete: 0 frames are there so far"):
             reading()
     fill.fail("disk full")
-    with pytest.raises(ValueError, match="was given up: disk full"):
+    with pytest.raises(ValueError, match="has failed: disk full"):
         processed[fill.key].to_inpainted()
 
 

@@ -97,7 +97,7 @@ def test_queries(beamline_at_work: Container) -> None:
     assert scan_ids(filled(raw[53], processed)) == [53]
     assert filled(raw[57]) == []
 
-    # 55 was given up, 56 is under way, so it is not filled yet
+    # 55 has failed, 56 is under way, so it is not filled yet
     without = [raw[key].metadata["start"]["scan_id"] for key in unfilled(raw, processed)]
     assert without == [57, 56]
     patient = unfilled(raw, processed, max_failures=4)

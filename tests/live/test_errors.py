@@ -98,7 +98,7 @@ def test_a_worker_killed_at_random_moments(
             the_complete_node(callback, uid, stack)
 
 
-def test_a_run_that_kills_every_worker_is_given_up_and_the_next_goes_on(
+def test_a_run_that_kills_every_worker_fails_and_the_next_goes_on(
     server, settings, documents, stack, angles
 ):
     raw, processed = server.beamline()
@@ -390,7 +390,7 @@ def area_detector(server, stack, angles, motor):
         yield detector
 
 
-def test_a_file_that_comes_late_is_waited_for_and_one_that_is_broken_given_up(
+def test_a_file_that_comes_late_is_waited_for_and_a_broken_one_fails(
     RE, server, settings, area_detector, array_detector, motor, stack, angles
 ):
     raw, processed = server.beamline()

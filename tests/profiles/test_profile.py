@@ -149,7 +149,7 @@ def test_runs_that_are_not_filled_are_explained_and_off_is_remembered(tmp_path):
         said = first.type("RE(bp.scan([point], eta, -3, 3, 16));") + first.type("inpaint.wait()")
         assert "inpaint:" not in said
         assert "Traceback" not in said
-        assert "given up" not in said
+        assert "failed" not in said
         why = "scan 1 is not filled: no images (it recorded point, eta, eta_setpoint)"
         assert why in first.type("%inpaint why")
         assert why in first.type("%inpaint log")

@@ -92,7 +92,7 @@ def test_what_is_in_tiled_is_seen(browser, serve, processed, tmp_path):
         assert picture.width > 1000
 
 
-def test_what_is_provisional_waits_or_was_given_up_is_seen(browser, serve, processed, stack, gap):
+def test_what_is_provisional_waits_or_has_failed_is_seen(browser, serve, processed, stack, gap):
     """Frames that may change are told from final ones; each run that isn't filled has its reason."""
     part = fill(stack, gap, "linear")
     growing = catalog.claim(processed, scan(stack, gap, 5, "Fe").metadata, method="linear")
@@ -116,17 +116,17 @@ def test_what_is_provisional_waits_or_was_given_up_is_seen(browser, serve, proce
         dropped_by={}, skipped_by={}, last_error="",
     )  # fmt: skip
     browser.open(serve(page(processed, status=lambda: status)))
-    now, given_up = browser.value(
-        "[...document.querySelectorAll('section')].map(s => s.innerText)"
-    )[:2]
+    now, failed = browser.value("[...document.querySelectorAll('section')].map(s => s.innerText)")[
+        :2
+    ]
     assert re.search(
         r"Scan 5 Fe.*10 of 20 frames.*4 frames\s+6 frames are provisional", now, re.DOTALL
     )
     assert "Scan 8 Cu: filled when it has stopped, the worker could not keep up" in now
     assert "Scan run-10: waits" in now
     assert "Scan 9" not in now  # it is filled while it goes on
-    assert re.search(r"Scan 6 Ni \d+ s ago no mask <b>", given_up)
-    assert "at first" not in given_up
+    assert re.search(r"Scan 6 Ni \d+ s ago no mask <b>", failed)
+    assert "at first" not in failed
     assert browser.complaints == []
     growing.abandon()
 

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 
 
 def follow_tags(raw: Container, processed: Container) -> list[str]:
-    """Give filled scans the access tags that their raw runs have by now.
+    """Give filled scans the present access tags of their raw runs.
 
     Parameters
     ----------
     raw, processed
-        Tiled clients of the catalogue of runs and the container of filled scans. A run that this key
-        doesn't see any more is no reason to change anything.
+        Tiled clients of the catalogue of runs and the container of filled scans. Scans whose runs this key can't see are not changed.
 
     Returns
     -------
@@ -40,7 +39,7 @@ def follow_tags(raw: Container, processed: Container) -> list[str]:
 
 def _retag(node: Container, tags: Sequence[str]) -> None:
     """Change the tags of a node and all in it; the data first."""
-    if not tags:  # the run is its writer's own, who is the only one that may say so of the node
+    if not tags:  # the run belongs to its writer alone, and only he can give the node such a tag
         return
     for child in node.base.values():
         child.update_metadata(access_tags=list(tags), drop_revision=True)

@@ -1,8 +1,8 @@
 """Claiming the node of a fill.
 
-A node exists from its claim on. It counts only once it is ``complete``, which is written last, so
-a crash at any moment leaves either nothing, or a node that is visibly incomplete and is replaced
-by the next claim after this one has expired.
+A node exists from its claim on. It is a result only when it is ``complete``, which is written last.
+After a crash there is either no node, or one that is marked incomplete and is replaced by the next claim when this one
+has expired.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ LEASE = 300.0
 """Seconds after which a claim that was not renewed expires; every block written renews it."""
 
 WATCHED = 1000
-"""Claims of others that are watched; the ones that were seen last."""
+"""Number of other services' claims that are watched, the latest ones."""
 
 
 class Watch:
     """Since when the claims of others have not been renewed, by this machine's steady clock.
 
     Clocks jump and differ: a claim that expires in hours may have been made an hour before the clock was
-    set right, by a service that is gone. Whoever works on a node renews its claim.
+    set right, by a service that is gone. A service that works on a node renews its claim.
 
     Parameters
     ----------
     patience
-        Seconds without a renewal after which a claim is taken for left.
+        Seconds without a renewal after which a claim has expired.
     """
 
     def __init__(self, patience: float = LEASE) -> None:
@@ -72,7 +72,7 @@ class Watch:
 
 
 class ClaimedError(BcdiInpaintError, RuntimeError):
-    """Somebody else is writing this fill; the message says who and until when."""
+    """Another service is writing this fill; the message says which one and until when."""
 
 
 class AlreadyFilledError(BcdiInpaintError, RuntimeError):
@@ -80,7 +80,7 @@ class AlreadyFilledError(BcdiInpaintError, RuntimeError):
 
 
 def unique_owner() -> str:
-    """Host, process and a token: in whose name nodes are claimed where nobody gives a name."""
+    """Host, process and a token: the owner of claims if no name is given."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
@@ -94,9 +94,9 @@ def claim(
     lease: float = LEASE,
     watch: Watch | None = None,
 ) -> Fill:
-    """Create the node of a fill, unless somebody is at it or it is done.
+    """Create the node of a fill, unless another service has claimed it or it is complete.
 
-    What earlier attempts left half-written or failed is removed. Creating the node is atomic in
+    Half-written and failed nodes of earlier attempts are removed. Creating the node is atomic in
     the server: of two services that claim the same fill, one gets `ClaimedError`.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What a filled scan is to users of Tiled: a client with a few methods more."""
+"""The client of a filled scan: a Tiled container with a few more methods."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class BCDIInpainted(CompositeClient):  # type: ignore[misc]
     """A rocking scan whose gaps have been filled.
 
-    Everything that a Tiled container can do works as ever; this only adds methods. Children are
+    It can do everything that a Tiled container can; this only adds methods. Children are
     clients: nothing is downloaded before they are read or sliced.
     """
 
@@ -80,7 +80,7 @@ class BCDIInpainted(CompositeClient):  # type: ignore[misc]
 
     @property
     def self_check(self) -> SelfCheck | None:
-        """How well the method filled artificial gaps in this very scan; None if not checked."""
+        """How well the method filled artificial gaps in the same scan; None if not checked."""
         return to_self_check(self.metadata)
 
     def to_inpainted(self) -> Inpainted:

@@ -1,4 +1,4 @@
-"""How a filled scan lies in Tiled: spec, key, data sources."""
+"""Spec, key and data sources of a filled scan in Tiled."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SPECS = (Spec(SPEC, version="1.0"), Spec("composite"))
 LONGEST = (20, 40, 60, 30, 10)
 """Bytes of number, sample, data key, method and attempt in a key, as Tiled quotes them."""
 LONGEST_UID = 64
-"""Longer ones stand in it as a hash. A whole key is a name that a file system takes, which has 255 bytes."""
+"""Longer ones are replaced by a hash. A key must be a valid file name, of at most 255 bytes."""
 
 
 def node_key(scan: ScanMetadata, method: str, attempt: int) -> str:
     """Key of the node: unique for each attempt, so that creating it is an atomic claim.
 
-    It begins with what people know a scan by. All of it follows from the start document: two services
+    It begins with the scan's number and sample. It is made from the start document only: two services
     that claim the same attempt choose the same key.
     """
     number = "" if scan.scan_id is None else str(scan.scan_id)
@@ -52,7 +52,7 @@ def array_source(
     chunks: tuple[tuple[int, ...], ...],
     dims: tuple[str, ...],
 ) -> DataSource[ArrayStructure]:
-    """What Tiled needs to make room for an array."""
+    """What Tiled needs to allocate an array."""
     from tiled.structures.array import ArrayStructure, BuiltinDtype
     from tiled.structures.data_source import DataSource
 

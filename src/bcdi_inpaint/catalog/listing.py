@@ -1,7 +1,7 @@
-"""Nodes as a catalogue lists them, without a client for each.
+"""Nodes as a catalogue lists them, without making a client for each.
 
-Tiled's client chooses a class for each node by its specs. Some of these classes raise over a node that is
-not quite what its spec says, and an iteration over clients would end there, before all nodes behind it.
+Tiled's client chooses a class for each node by its specs. Some of these classes raise for a node that does not fit
+its spec, and an iteration over clients would end there.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _plainly(found: Container) -> Any:
 
 
 def _listed(*, item: Mapping[str, Any], **_: object) -> Listed:
-    """What takes the place of a client class."""
+    """Replaces a client class."""
     attributes = item["attributes"]
     metadata = attributes.get("metadata")
     return Listed(

@@ -76,7 +76,7 @@ class Fill:
         *,
         frames_per_block: int | None = None,
     ) -> Blocks:
-        """Make room for the volumes, zeros until written.
+        """Allocate the volumes, zeros until written.
 
         Call it again when there turn out to be more or fewer frames than expected, or when counts
         beyond 2**24 need float64: what was there before is dropped then, and kept if nothing changed.
@@ -223,14 +223,14 @@ class Fill:
         return self._node.node.refresh()
 
     def fail(self, reason: str, *, counts: bool = True) -> None:
-        """Give up: the node stays, without data, and says why.
+        """Mark the node as failed: it stays, without data, and says why.
 
         Parameters
         ----------
         reason
             Why.
         counts
-            Whether it is the run's own fault; otherwise catching up tries again.
+            Whether the run itself is the cause; otherwise catching up tries again.
         """
         reason = reason or "no reason was given"
         self._node.empty()

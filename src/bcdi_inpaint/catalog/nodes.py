@@ -25,7 +25,7 @@ class TagsRefusedError(BcdiInpaintError, PermissionError):
 
 
 def supersede(processed: Container, newest: FillMetadata) -> None:
-    """Of the complete nodes of one run, detector and method, leave only the last one current."""
+    """Mark all complete nodes of one run, detector and method but the last one as superseded."""
     complete = {
         key: known
         for key, known in attempts(
@@ -55,7 +55,7 @@ def attempts(
 
 
 def wanted_tags(access_tags: Iterable[str]) -> list[str]:
-    """Those that Tiled can be asked for: it gives a user's or a service's own tag by itself."""
+    """The tags that can be requested: Tiled adds a user's or a service's own tag itself."""
     return [tag for tag in access_tags if not tag.startswith(("user:", "service:"))]
 
 
@@ -68,7 +68,7 @@ def create(
     access_tags: tuple[str, ...],
     **kwargs: object,
 ) -> Any:
-    """A new node that nobody sees who may not see the raw run with these tags, or none at all."""
+    """Create a node with the raw run's access tags; if that is impossible, no node is created."""
     wanted = wanted_tags(access_tags)
     try:
         node = parent.new(family, sources, key=key, access_tags=wanted or None, **kwargs)
@@ -90,7 +90,7 @@ def create(
 
 
 def discard(processed: Container, key: str, *, instead: str) -> None:
-    """Remove what an earlier attempt left, or mark it where this key may not delete."""
+    """Remove the node of an earlier attempt, or mark it if this key may not delete."""
     try:
         delete(processed, key)
     except ClientError as error:

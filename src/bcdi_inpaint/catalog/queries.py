@@ -126,7 +126,7 @@ def filled(run: Container, processed: Container | None = None) -> list[Container
 def unfilled(raw: Container, processed: Container, *, max_failures: int = 3) -> Iterator[str]:
     """Keys of the runs that have no current filled scan, newest first.
 
-    Runs that were given up `max_failures` times are left out. Any run counts, whether or not it
+    Runs that have failed `max_failures` times are left out. Any run counts, whether or not it
     is a rocking scan.
     """
     settled = settled_uids(processed, max_failures=max_failures)
@@ -137,9 +137,9 @@ def unfilled(raw: Container, processed: Container, *, max_failures: int = 3) -> 
 
 
 def settled_uids(processed: Container, *, max_failures: int = 3) -> set[str]:
-    """Uids of the runs that have a current filled scan, or were given up `max_failures` times."""
-    given_up = processed.search(Key("failures") >= max_failures)
-    return {*raw_uids(current(processed)), *raw_uids(given_up)}
+    """Uids of the runs that have a current filled scan, or have failed `max_failures` times."""
+    failed = processed.search(Key("failures") >= max_failures)
+    return {*raw_uids(current(processed)), *raw_uids(failed)}
 
 
 def raw_uids(found: Container) -> list[str]:
@@ -201,7 +201,7 @@ def _create(parent: Container, key: str) -> Container:
     except ClientError as error:
         if error.response.status_code != httpx.codes.CONFLICT:
             raise
-        return parent[key]  # somebody else was faster
+        return parent[key]  # another process has created it
 
 
 def _open(node: Container, path: list[str]) -> Container | None:

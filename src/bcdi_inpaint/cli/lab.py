@@ -131,7 +131,7 @@ def evaluate(
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Judge the methods: tables with noise ceilings and baselines."""
+    """Compare the methods: tables with noise ceilings and baselines."""
     from bcdi_inpaint.lab.evaluate import evaluate, requested
     from bcdi_inpaint.lab.evaluate.downstream import QUICK, WHOLE, report
 

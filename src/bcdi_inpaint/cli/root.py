@@ -17,7 +17,7 @@ from rich.console import Console
 from .errors import OneLineErrors
 
 WIDE = 10_000
-"""Columns where nobody looks: in a pipe or a file, lines are not folded, so that paths stay whole."""
+"""Columns if the output is no terminal: lines are not wrapped, so that paths stay in one piece."""
 
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
 

@@ -114,7 +114,7 @@ def why(
             return f"{name} is not filled: {skipped.reason}"
     for node in listing(processed.search(Key("raw_uid") == run.uid)):
         if failed := node.metadata.get("failed"):
-            return f"{name} was given up: {failed}"
+            return f"{name} has failed: {failed}"
     if skip := why_skipped(start, rule):
         return f"{name} is not filled: {skip}"
     return f"{name} is not filled, and this session has not seen it; %inpaint redo fills it"

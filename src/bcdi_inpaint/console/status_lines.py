@@ -51,7 +51,7 @@ def show(console: Console, status: Status, toggles: Toggles, where: Mapping[str,
         rows.append(("threshold", f"self-check PCC {toggles.threshold:g}"))
     rows += [(run.name, progress(run)) for run in status.runs]
     waiting = f"{status.queue_documents} documents, {status.queue_bytes / 2**20:.1f} MiB"
-    done = f"{status.complete} filled, {status.failed} given up, {status.dropped} filled late"
+    done = f"{status.complete} filled, {status.failed} failed, {status.dropped} filled late"
     rows += [("queue", waiting), ("so far", done)]
     if status.last_error:
         rows.append(("last error", Text(f"{status.last_error}  (%inpaint log)", style=BAD)))

@@ -1,4 +1,4 @@
-"""A fill held against what the gap hid."""
+"""A fill compared with what the gap hid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BASELINES = ("kriging", "linear", "biharmonic")
 
 
 def compare(experiment: Experiment, filled: Inpainted) -> Table:
-    """Hold the fill and plain interpolations against what the gap hid."""
+    """Compare the fill and plain interpolations with what the gap hid."""
     # With the whole bench and torch, which a session with simulated devices doesn't need.
     from bcdi_inpaint.lab.evaluate.metrics import pcc, pcc_ceiling, pcc_ceiling_of_counts
 

@@ -1,4 +1,4 @@
-"""Reading filled scans back from Tiled."""
+"""Filled scans in Tiled -> arrays and report."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def assemble(volumes: Mapping[str, Any], flat: NodeMetadata) -> Inpainted:
 
 
 def require_complete(key: str, flat: NodeMetadata) -> None:
-    """Raise ValueError for a node that is still being written, or was given up."""
+    """Raise ValueError for a node that is still being written, or has failed."""
     if flat["complete"]:
         return
     if flat["failed"]:
-        raise ValueError(f"{key} was given up: {flat['failed']}")
+        raise ValueError(f"{key} has failed: {flat['failed']}")
     raise ValueError(f"{key} is not complete: {flat['frames']} frames are there so far")

@@ -1,4 +1,4 @@
-"""What a filled scan is made of, and in which blocks its volumes are read and written."""
+"""The volumes of a filled scan, and the blocks in which they are read and written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VOLUMES = (INTENSITY, SIGMA, MASK)
 UNITS = {INTENSITY: "counts", SIGMA: "counts", MASK: ""}
 
 MAX_BLOCK = 100_000_000
-"""Bytes; servers and proxies dislike larger requests."""
+"""Bytes; servers and proxies may refuse larger requests."""
 LONGEST_NAME = 100
 """Bytes of a name that becomes part of a path, as Tiled quotes it; file systems take 255 with what is around it."""
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
@@ -40,7 +40,7 @@ def motor_key(motor: str) -> str:
 
 
 def path_segment(name: str, longest: int = LONGEST_NAME) -> str:
-    """`name` as it may stand in a path: one part, of plain characters, that can't leave its folder."""
+    """A name that is safe as one part of a path: plain characters, without leaving the folder."""
     plain = re.sub(r"[^\w.-]|^\.", "_", name[:longest])
     if RESERVED.match(plain):
         plain = f"_{plain}"

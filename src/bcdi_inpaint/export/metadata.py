@@ -147,17 +147,20 @@ class FillMetadata(BaseModel):
     seconds_behind: float | None = _field(
         "While the run goes on: age of the oldest frame that is not yet filled.", None, unit="s"
     )
-    claimed_by: str = _field("Host, process and token of who writes; empty when nobody does.", "")
+    claimed_by: str = _field(
+        "Host, process and token of the service that writes; empty when none does.", ""
+    )
     claim_expires: float = _field(
-        "After this moment an incomplete node is left over and may be replaced, since 1970.",
+        "After this moment an incomplete node may be replaced, since 1970.",
         0.0,
         unit="s",
     )
     failures: int = _field(
-        "How often filling was given up for the run's own sake; with 0, catching up tries again.", 0
+        "How often filling has failed because of the run itself; with 0, catching up tries again.",
+        0,
     )
-    failed: str = _field("Why filling was given up; empty otherwise.", "")
-    left: str = _field("Why it doesn't grow, if that is for now only; empty otherwise.", "")
+    failed: str = _field("Why filling has failed; empty otherwise.", "")
+    left: str = _field("Why live filling was dropped, if it was; empty otherwise.", "")
     created: float | None = _field("When the node was created, since 1970.", None, unit="s")
     finished: float | None = _field("When it became complete, since 1970.", None, unit="s")
     version: str = _field("Version of bcdi-inpaint that wrote it.", "")

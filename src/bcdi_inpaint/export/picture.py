@@ -25,7 +25,7 @@ WIDTH = 3.4
 
 
 def draw(filled: Inpainted, truth: NDArray[np.number] | None = None) -> Figure:
-    """Cuts through the Bragg peak side by side: as recorded, filled and, if known, the truth.
+    """Cuts through the Bragg peak, in panels: as recorded, filled and, if known, the truth.
 
     All share one scale, log(1 + counts). Gaps are grey where they are recorded and outlined where
     they are filled, so that measured and filled voxels can't be confused.

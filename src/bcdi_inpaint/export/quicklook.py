@@ -1,4 +1,4 @@
-"""A picture that shows raw against filled at a glance, as an RGB array."""
+"""A picture of raw and filled data, as an RGB array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a gap is handed to phase retrieval where nobody says; docs/downstream.md has the reasons."""
+"""How phase retrieval should treat a gap, if the user does not say; docs/downstream.md has the reasons."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ HARD_DOUBT = 0.04
 
 FAINT = 3e4
 FAINT_DOUBT = 0.2
-"""In a pattern without a voxel of so many counts, up to this: noise leaves a free gap to itself."""
+"""In a pattern without a voxel of so many counts, up to this: its noise determines a free gap poorly."""
 
 
 def recommended(filled: Inpainted) -> Gaps:
     """``"hard"`` where the fill is trusted and little of the pattern's light is in doubt, else ``"free"``.
 
     The sum of the fill's sigma over the sum of all counts grows with what harms a reconstruction: how near
-    to the peak the gap lies, how bright it is there, how uncertain the fill is. A faint pattern bears more
-    of it, for what it measures hardly tells a free gap's counts. ``"soft"`` is never chosen, since only
+    to the peak the gap lies, how bright it is there, how uncertain the fill is. In a faint pattern a higher limit holds, since its measured voxels hardly determine a free gap. ``"soft"`` is never chosen, since only
     PyNX's Python API understands it; a free gap keeps its filled values in the file.
 
     Parameters

@@ -1,4 +1,4 @@
-"""A filled scan's volumes in an HDF5 file of the service's own, for Tiled to serve from there."""
+"""A filled scan's volumes in an HDF5 file, which Tiled serves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUP = "/entry/data"
 
 
 def write_volumes(path: Path, filled: Inpainted, *, progress: Progress = no_progress) -> None:
-    """Write the volumes block by block; the file appears under its name once it is whole.
+    """Write the volumes block by block; the file appears under its name when it is complete.
 
     Compressed by Blosc with zstd, which every reader with hdf5plugin knows, Tiled among them.
     """

@@ -167,7 +167,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
         self._queue.nudge()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until every run that has finished is filled or given up.
+        """Wait until every run that has finished is filled or has failed.
 
         Returns
         -------

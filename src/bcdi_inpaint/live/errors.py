@@ -31,7 +31,7 @@ class Cause(enum.Enum):
     """Whose fault it is."""
 
     RUN = "run"
-    """The run's, or ours: tried again, and given up after some times."""
+    """The run's, or ours: tried again a few times, then marked as failed."""
     OUTAGE = "outage"
     """Nobody's here: Tiled is down or can't store, this machine has no file descriptor or disk space left,
     or another service is at it. Tried again without end."""

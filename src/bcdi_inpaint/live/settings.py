@@ -61,7 +61,7 @@ class Limits:
     max_documents, max_bytes
         What may wait for the worker; beyond, live filling of that run is dropped.
     attempts
-        Failures after which a run is given up.
+        Attempts after which a run is marked as failed.
     retry_seconds
         Wait before the next attempt; doubles up to 32 times as much.
     absent_seconds

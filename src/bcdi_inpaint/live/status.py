@@ -26,13 +26,13 @@ class State(StrEnum):
     COMPLETE = "complete"
     """There is a complete node."""
     FAILED = "failed"
-    """Given up, for a reason."""
+    """It could not be filled, for a reason."""
     SKIPPED = "skipped"
     """None of those that are filled, for a reason."""
 
 
 class FailReason(StrEnum):
-    """Why a run was given up."""
+    """Why a run has failed."""
 
     DATA = "unusable data"
     FILES = "unreadable files"
@@ -140,9 +140,9 @@ class Status:
     skipped
         Runs that are none of those that are filled, newest first.
     complete, failed, dropped
-        How many runs were completed, given up, and left because the worker could not keep up.
+        How many runs were completed, have failed, and were dropped by live filling because the worker could not keep up.
     failed_by, dropped_by, skipped_by
-        How many runs were given up, left and skipped, by the kind of reason.
+        How many runs have failed, were dropped and skipped, by the kind of reason.
     last_error
         The last thing that went wrong, in one line.
     in_hand
@@ -172,7 +172,7 @@ class Status:
         on = "off" if not self.enabled else "paused" if self.paused else "on"
         worker = "no worker" if self.worker is None else f"worker {self.worker}"
         going_on = ", ".join(f"{run.name} {run.state}" for run in self.runs) or "nothing to do"
-        counts = f"{self.complete} filled, {self.failed} given up, {self.dropped} filled late"
+        counts = f"{self.complete} filled, {self.failed} failed, {self.dropped} filled late"
         error = f", last error: {self.last_error}" if self.last_error else ""
         return f"<Status {on} ({worker}): {going_on}; {counts}{error}>"
 

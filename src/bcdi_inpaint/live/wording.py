@@ -43,7 +43,7 @@ def line(run: RunStatus, threshold: float | None = None) -> Text:
     """One run that is done, as operators like to read it."""
     words = Text(run.name, style="bold")
     if run.state is State.FAILED:
-        return words.append(f"  given up: {run.reason}", style=BAD)
+        return words.append(f"  failed: {run.reason}", style=BAD)
     result = run.result
     words.append(f"  gap {result['gap_share']:.1%}", style="not bold")
     words.append(f"  {result['method_used']}{_after(run)}", style="not bold")

@@ -52,7 +52,7 @@ def left_over(
     newest_first
         The order.
     failed_too
-        Also those that were given up.
+        Also those that have failed.
     """
     settled = settled_uids(processed, max_failures=EVER if failed_too else 1)
     scans = finished_scans(raw.sort(NEWEST_FIRST), rule or RockingScanRule())

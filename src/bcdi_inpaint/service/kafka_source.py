@@ -44,7 +44,7 @@ LOOK = 1.0
 class KafkaSource:
     """Reads a topic as a member of a consumer group.
 
-    An offset is committed only when all runs that began before it have their node, are given up, or are left
+    An offset is committed only when all runs that began before it have their node, have failed, or are left
     to Tiled. A service that was killed reads the others again from their start documents.
 
     Parameters

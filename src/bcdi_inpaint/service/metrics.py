@@ -68,7 +68,7 @@ def _counters(status: Status) -> Iterable[Metric]:
         ("worker_restarts", max(status.restarts, 0), "Workers that had to be replaced."),
     ):
         yield CounterMetricFamily(f"bcdi_inpaint_{name}", meaning, value)
-    yield _by_reason("failed", FailReason, status.failed_by, "Scans that were given up.")
+    yield _by_reason("failed", FailReason, status.failed_by, "Scans that have failed.")
     put_off = "Scans whose filling was put off until they had finished."
     yield _by_reason("dropped", DropReason, status.dropped_by, put_off)
     yield _by_reason("skipped", SkipReason, status.skipped_by, "Runs that are not to be filled.")

@@ -59,7 +59,7 @@ def waiting(status: Status, may_see: Callable[[RunStatus], bool]) -> list[dict[s
 
 
 def failed(processed: Container) -> list[dict[str, object]]:
-    """Scans that were given up last, and why; not those that are filled by now."""
+    """The latest scans that have failed, and why; not those that are filled by now."""
     found = processed.search(Key("failed") != "").search(Key("complete") == False)
     nodes = found.sort(("created", -1)).values()[:RESULTS]
     return [_facts(node) for node in nodes if not find(processed, node.metadata["raw_uid"])]

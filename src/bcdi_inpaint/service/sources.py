@@ -117,7 +117,7 @@ class Intake:
         return True
 
     def _is_settled(self, uid: str) -> bool:
-        """Whether there is a complete node, or one that was given up for the run's own sake."""
+        """Whether there is a complete node, or one that failed because of the run itself."""
         nodes = listing(self._processed.search(Key("raw_uid") == uid))
         return any(
             (known.get("complete") and not known.get("superseded_by")) or known.get("failures")

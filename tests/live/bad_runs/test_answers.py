@@ -38,7 +38,7 @@ def test_what_tiled_answers_for_a_while_is_not_the_runs_fault(
 
 
 @pytest.mark.parametrize("marked", [True, False])
-def test_a_run_that_tiled_can_never_read_is_given_up(
+def test_a_run_that_tiled_can_never_read_fails(
     marked: bool, callback: InpaintCallback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, bool]] = []

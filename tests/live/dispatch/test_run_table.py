@@ -81,7 +81,7 @@ def test_an_outage_never_counts(table: RunTable) -> None:
     assert (run.failures, run.reason) == (0, "down")
 
 
-def test_what_is_absent_for_too_long_is_given_up_but_not_at_fault(table: RunTable) -> None:
+def test_what_is_absent_for_too_long_fails_without_being_the_cause(table: RunTable) -> None:
     table.submit("a", SETTINGS, again=False)
     fail(table, Cause.ABSENT)
     time.sleep(0.06)

@@ -195,7 +195,7 @@ class RunTable:
                 self._done.appendleft(run.status)
 
     def attempt_failed(self, uid: str, reason: str, cause: Cause) -> None:
-        """A run could not be filled; it is tried again, or given up after too many times."""
+        """A run could not be filled; it is tried again, or fails after too many times."""
         with self._changed:
             run = self._open.get(uid)
             if run is None:
