@@ -73,7 +73,7 @@ def call(inpaint: Inpaint, line: str) -> object:
     Raises
     ------
     ValueError
-        In one line, for what can't be understood or done.
+        In one line, if it can't be understood or done.
     """
     words = shlex.split(line)
     name, arguments = (words[0], words[1:]) if words else ("status", [])

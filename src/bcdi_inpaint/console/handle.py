@@ -44,7 +44,7 @@ def _numbers(inpaint: Inpaint) -> list[str]:
 
 
 class Inpaint:
-    """Toggles of a running inpainting, its status and its results.
+    """Settings, status and results of inpainting.
 
     Methods are the commands of ``%inpaint``: they take the words that are typed there, or the same
     as Python values, and count from the next scan on.
@@ -257,7 +257,7 @@ class Inpaint:
         return not self._tuning.busy and self.callback.wait(0.0)
 
     def leave(self) -> None:
-        """Let go at the end of a session: wait for finished scans first, but not after Ctrl-C."""
+        """Close at the end of a session: wait for finished scans first, but not after Ctrl-C."""
         self._tuning.close()
         if not self.toggles.paused and not self.callback.wait(0.0):
             self._say("a finished scan is being filled; Ctrl-C leaves without it")
@@ -269,7 +269,7 @@ class Inpaint:
         self.close(0.0)
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Let go of the RunEngine; wait for finished scans, as the callback's `close` does."""
+        """Unsubscribe from the RunEngine; wait for finished scans, as the callback's `close` does."""
         self._unsubscribe()
         self._tuning.close()
         done = self.callback.close(timeout)
@@ -289,7 +289,7 @@ class Inpaint:
                 self._announce()
 
     def _announce(self) -> None:
-        """Say what is done since the last look."""
+        """Report what was finished since the last check."""
         with self._announcing:
             self._announcements.announce(self.callback.status(), self.toggles)
 

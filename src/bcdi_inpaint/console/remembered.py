@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class RememberedToggles:
-    """Toggles in a file, and in force for the next scan.
+    """Toggles in a file, which apply from the next scan on.
 
     Parameters
     ----------
     file
         Where they are remembered; programs may share it.
     callback
-        For whose scans they are in force.
+        Whose scans they apply to.
     say
         Says a line to the operator.
     changed

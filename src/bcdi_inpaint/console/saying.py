@@ -65,7 +65,7 @@ class Say:
 
 
 class Announcements:
-    """Says of each run once what has become of it.
+    """Reports the result of each run once.
 
     Runs that are not to be filled are written to the log only, but for the first one that is left
     alone because inpainting is off.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HEAD = "# What %inpaint remembers. Changed by hand, it counts from the next scan on.\n"
 AUTO = ("", "auto", "default", "none")
-"""Words for: let the program decide."""
+"""Texts that let the program decide."""
 ALL = ("", "all", "auto", "none")
 TRUE, FALSE = ("on", "yes", "true", "1"), ("off", "no", "false", "0")
 
@@ -152,7 +152,7 @@ class Toggles(BaseModel):
         )
 
     def _notes(self) -> list[str]:
-        """Choices of which the result's metadata would not tell otherwise."""
+        """Choices that the result's metadata would not show otherwise."""
         notes = [f"the mask was read from {self.mask}"] if self.mask else []
         if self.threshold is not None:
             notes.append(f"below a self-check PCC of {self.threshold:g} the operator has doubts")

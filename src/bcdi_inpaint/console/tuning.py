@@ -78,7 +78,7 @@ class Tuner:
         self._jobs: Queue[tuple[Job, Done]] = Queue()
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
-        # A daemon: whoever leaves doesn't wait for it.
+        # A daemon: the end of the session doesn't wait for it.
         threading.Thread(target=self._run, name="bcdi-inpaint tuning", daemon=True).start()
 
     @property

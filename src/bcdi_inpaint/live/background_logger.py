@@ -1,4 +1,4 @@
-"""A logger for what is called by the RunEngine, which may not wait for a handler."""
+"""A logger for code that the RunEngine calls, which must not wait for a handler."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Lines:
         self._starting = threading.Lock()
 
     def put(self, record: logging.LogRecord) -> None:
-        """Take a record, or leave it out."""
+        """Take a record, or drop it if too many wait."""
         try:
             self._waiting.put_nowait(record)
         except queue.Full:

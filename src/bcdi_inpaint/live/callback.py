@@ -1,4 +1,4 @@
-"""What a RunEngine is given."""
+"""The callback that a RunEngine is subscribed to."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
     enabled
         Whether new runs are taken.
     settings
-        With what the next run is filled.
+        How the next run is filled.
 
     Raises
     ------
@@ -101,7 +101,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
 
     @property
     def settings(self) -> Settings:
-        """With what the next run is filled.
+        """How the next run is filled.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
         uid
             The run.
         again
-            Although it is filled already.
+            Even if it is filled already.
         settings
             By default those of the next run.
         stopped
@@ -158,7 +158,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
         self._queue.nudge()
 
     def pause(self) -> None:
-        """Let filling rest. Runs are taken and wait; what is being filled is finished."""
+        """Pause filling. New runs wait; what is being filled is finished."""
         self._supervisor.paused = True
 
     def resume(self) -> None:
@@ -200,12 +200,12 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
         )
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Take nothing more, wait for finished runs, end the worker.
+        """Take no more runs, wait for finished ones, end the worker.
 
         Returns
         -------
         bool
-            Whether all runs were done within `timeout` seconds; the others are left to catching up.
+            Whether all runs were done within `timeout` seconds; the others will be filled by catching up.
         """
         self.enabled = False
         atexit.unregister(self.close)
@@ -269,7 +269,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
     def _go_on_without(self, uid: str | None, name: str) -> None:
         """Go on without a document that could not be taken.
 
-        Any run that is filled live may lack it if it isn't known whose it was.
+        If its run is not known, all runs that are filled live are dropped.
         """
         why = f"a {name} document could not be taken"
         for lacking in self._run_table.live() if uid is None else (uid,):
@@ -282,7 +282,7 @@ class InpaintCallback(AbstractContextManager["InpaintCallback"]):
                 self._run_table.fail(lacking, f"{why}; left to catching up")
 
     def _drop(self, uid: str, reason: str, why: DropReason) -> None:
-        """Give up filling a run live."""
+        """Drop the live filling of a run."""
         self._queue.discard(uid)
         self._run_table.drop(uid, reason, why)
         self._queue.insist(Drop(uid))

@@ -1,4 +1,4 @@
-"""Whose fault it is when a run can't be filled: that decides whether trying again counts."""
+"""What causes a failure to fill a run, which decides whether and how often it is tried again."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOT_NOW = {401, 408, 429, 502, 503, 504}
-"""HTTP statuses of a server, or of the proxy before it, that is starting, stopping, too busy, or without its keys."""
+"""HTTP statuses of a server, or of its proxy, that is starting, stopping, too busy, or without its keys."""
 MAY_PASS = {403, 404, 500}
-"""What a server answers over a run that is broken, but also while its database is locked or it is being set up."""
+"""Statuses for a broken run, but also while the database is locked or the server is being set up."""
 
 
 SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
-"""What a system says that has no file descriptor or disk space left."""
+"""Errors of a system without free file descriptors or disk space."""
 
 
 class Cause(enum.Enum):
-    """Whose fault it is."""
+    """What has caused a failure."""
 
     RUN = "run"
-    """The run's, or ours: tried again a few times, then marked as failed."""
+    """The run, or a defect of this package: tried again a few times, then marked as failed."""
     OUTAGE = "outage"
-    """Nobody's here: Tiled is down or can't store, this machine has no file descriptor or disk space left,
-    or another service is at it. Tried again without end."""
+    """Not the run: Tiled is down or can't store, this machine has no file descriptor or disk space left, or another
+    service is filling the run. Tried again without end."""
     ABSENT = "absent"
     """The run or its files are not there yet, or Tiled can't or won't read them. Tried again for some time."""
 
@@ -63,7 +63,7 @@ ABSENT = (NotThereYetError, FileNotFoundError, BlockingIOError)
 
 
 def cause_of(error: Exception) -> Cause:
-    """Whose fault `error` is."""
+    """What has caused `error`."""
     causes = list(_causes(error))
     if any(isinstance(cause, OSError) and cause.errno in SHORT for cause in causes):
         return Cause.OUTAGE
@@ -92,7 +92,7 @@ def reason(error: Exception) -> str:
 
 
 def kind_of(reason: str) -> FailReason:
-    """What kind of failure a reason tells of, as `reason` has made it or the supervisor says it."""
+    """The kind of a failure, from its reason."""
     name = reason.partition(":")[0]
     if not name.isidentifier():
         return FailReason.WORKER
@@ -100,7 +100,7 @@ def kind_of(reason: str) -> FailReason:
 
 
 def is_expected(error: Exception) -> bool:
-    """Whether `error` says all there is to say: about the run, its files or Tiled, and no defect of ours."""
+    """Whether `error` is about the run, its files or Tiled, and not a defect of this package."""
     return cause_of(error) is not Cause.RUN or isinstance(error, ValueError | OSError | ImportError)
 
 

@@ -1,7 +1,7 @@
-"""What keeps threads of ours, and the RunEngine's, alive: loggers that don't raise, and steps that may fail.
+"""Loggers that don't raise and steps that may fail, so that neither our threads nor the RunEngine end.
 
-``logging`` passes an exception of a handler on to whoever logs: a handler that a user attached, a file
-on a full disk. Here that would abort a scan, or end a thread that nobody starts again.
+``logging`` raises a handler's exception in the logging call: that of a user's handler, or of a file on a full disk. Here
+it would abort a scan, or end a thread for good.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
 
 _said: set[str] = set()
-"""Complaints that were made; none is made twice."""
+"""Complaints that were printed; none is printed twice."""
 
 
 class GuardedLogger(logging.LoggerAdapter[logging.Logger]):
@@ -55,14 +55,14 @@ def complain(text: str, error: BaseException | None = None) -> None:
 def going_on(
     logger: GuardedLogger, doing: str, *, but: tuple[type[BaseException], ...] = ()
 ) -> Iterator[None]:
-    """Log an exception of what stands in the ``with`` block, and go on behind it.
+    """Log an exception raised in the ``with`` block, and go on after it.
 
     Parameters
     ----------
     logger
         Where.
     doing
-        What could not be done, as a whole sentence.
+        What could not be done, as a sentence.
     but
         Exceptions that mean something to the caller: they are passed on.
     """
@@ -109,7 +109,7 @@ def repeat(
             closing.wait(pause)
             pause = min(2 * pause, 32 * rest)
         except Exception:
-            # Whatever this was, the next step may be fine, and nobody else would go on.
+            # The next step may succeed, and without it this thread would end.
             logger.exception("%s", doing)
             closing.wait(pause)
             pause = min(2 * pause, 32 * rest)

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, without secrets; and a file that may be out of order for a while."""
+"""Logs: one JSON object a line, without secrets; and a log file that may be unwritable for a while."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LogFile(logging.Handler):
         self._missing = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, if that can be done."""
+        """Write a line, if possible."""
         try:
             line = self.format(record)
         except Exception:  # noqa: BLE001 (arguments that don't fit the message)
@@ -100,7 +100,7 @@ class JsonLines(logging.Formatter):
     Parameters
     ----------
     secrets
-        Texts that are replaced wherever they turn up, in tracebacks too.
+        Texts that are replaced everywhere, in tracebacks, too.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""What the supervisor and its worker process say to each other."""
+"""Messages between the supervisor and its worker process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Hello:
     owner: str
     lease_seconds: float
     beat_seconds: float
-    """A worker that has nothing to do says so each time that these have passed."""
+    """Seconds between signs of life of a worker that has nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class MarkFailed:
-    """Mark the node of a run as failed; if that is `proved` to be its own fault, nobody tries again unasked."""
+    """Mark the node of a run as failed; if the run is `proved` to be the cause, it is not tried again unless asked."""
 
     uid: str
     settings: Settings
@@ -77,7 +77,7 @@ class MarkFailed:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Nothing more will come."""
+    """No more messages will come."""
 
 
 # From the worker.
@@ -94,8 +94,7 @@ class InHand:
 class Progress:
     """How far a run is: frames received, filled and announced, age of the oldest unfilled one.
 
-    Of the filled ones, `final` stay as they are; the others are filled again when their Friedel twins
-    are in.
+    Of the filled ones, `final` stay as they are; the others are filled again when their Friedel twins have been measured.
     """
 
     uid: str
@@ -126,7 +125,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A run turned out to be none of those that are filled."""
+    """A run is not to be filled after all."""
 
     uid: str
     skip: Skip

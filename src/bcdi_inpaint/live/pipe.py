@@ -37,7 +37,7 @@ KEPT = (complex, bytearray, range, slice, pickle.PickleBuffer)
 
 
 class UnreadableError(BcdiInpaintError, RuntimeError):
-    """A message came whole, but can't be read here; `uid` is that of the run that it is about."""
+    """A message arrived completely, but can't be read here; `uid` is that of its run."""
 
     def __init__(self, uid: str, why: str) -> None:
         super().__init__(f"a message between the supervisor and its worker can't be read: {why}")
@@ -54,7 +54,7 @@ def send(connection: Connection, message: Order | News) -> None:
     OSError
         If the other side is gone.
     Exception
-        Whatever says that something in the message can't be pickled.
+        If the message can't be pickled.
     """
     arrays: list[pickle.PickleBuffer] = []
     body = _dumps(message, arrays.append)
@@ -80,7 +80,7 @@ def receive(connection: Connection) -> Any:
     arrays = [connection.recv_bytes() for _ in range(count)]
     uid, body = message[_HEAD.size :][:length], message[_HEAD.size + length :]
     try:
-        # The pipe joins this process and the child (or parent) it started, nobody else.
+        # The pipe connects only this process and its child (or parent).
         return pickle.loads(body, buffers=arrays)  # noqa: S301
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
@@ -88,7 +88,7 @@ def receive(connection: Connection) -> Any:
 
 
 def copy_settings(settings: Settings) -> Settings:
-    """Settings as a worker process gets them, whatever becomes afterwards of the arrays and options in them.
+    """A copy of the settings, as a worker process gets them.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def _dumps(
 
 
 class _Pickler(pickle.Pickler):
-    """Refuses what is defined in the program that runs: the worker is another one."""
+    """Refuses objects defined in ``__main__``, which the worker does not have."""
 
     def reducer_override(self, obj: object) -> Any:
         if _is_global(obj) and getattr(obj, "__module__", "") == "__main__":

@@ -1,4 +1,4 @@
-"""With what a run is filled, and within which bounds live filling works."""
+"""How a run is filled, and the bounds of live filling."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settings(ReadingOptions):
-    """How a run is read, and with what it is filled; fixed for a run when its start document arrives.
+    """How a run is read and filled; fixed for a run when its start document arrives.
 
     Beside what `bcdi_inpaint.scans.ReadingOptions` holds:
 
@@ -54,7 +54,7 @@ class Settings(ReadingOptions):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Within which bounds live filling works.
+    """The bounds of live filling.
 
     Attributes
     ----------

@@ -28,7 +28,7 @@ class State(StrEnum):
     FAILED = "failed"
     """It could not be filled, for a reason."""
     SKIPPED = "skipped"
-    """None of those that are filled, for a reason."""
+    """It is not to be filled, for a reason."""
 
 
 class FailReason(StrEnum):
@@ -126,7 +126,7 @@ class Status:
     enabled
         Whether new runs are taken.
     paused
-        Whether filling rests; runs are taken and wait.
+        Whether filling is paused; runs are taken and wait.
     worker
         Process id of the worker; None while there is none.
     restarts
@@ -168,7 +168,7 @@ class Status:
     in_hand: str = ""
 
     def __repr__(self) -> str:
-        """One line: what is on, what goes on, what came of the rest."""
+        """One line: settings, unfinished runs, results."""
         on = "off" if not self.enabled else "paused" if self.paused else "on"
         worker = "no worker" if self.worker is None else f"worker {self.worker}"
         going_on = ", ".join(f"{run.name} {run.state}" for run in self.runs) or "nothing to do"

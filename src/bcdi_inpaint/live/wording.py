@@ -1,4 +1,4 @@
-"""What is going on and what came of it, in words for people."""
+"""Status and results as lines for people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NOT_CHECKED = "not checked"
 GOOD, BAD, NEUTRAL = "green", "yellow", "cyan"
-"""Told apart by words as well."""
+"""Also distinguished by words."""
 
 
 def verdict(result: NodeMetadata, threshold: float | None) -> str:
@@ -40,7 +40,7 @@ def verdict(result: NodeMetadata, threshold: float | None) -> str:
 
 
 def line(run: RunStatus, threshold: float | None = None) -> Text:
-    """One run that is done, as operators like to read it."""
+    """One finished run, in a line for operators."""
     words = Text(run.name, style="bold")
     if run.state is State.FAILED:
         return words.append(f"  failed: {run.reason}", style=BAD)
@@ -96,7 +96,7 @@ def _figures(result: NodeMetadata) -> str:
 
 
 def ago(moment: float | None) -> str:
-    """How long ago a moment was, roughly."""
+    """How long ago a moment was, approximately."""
     if moment is None:
         return ""
     seconds = max(0.0, time.time() - moment)

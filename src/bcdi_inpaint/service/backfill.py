@@ -110,7 +110,7 @@ class Outcome:
 def matching(
     raw: Container, processed: Container, query: Query, config: ServiceConfig
 ) -> list[str]:
-    """Uids of finished rocking scans that a query means and that are not filled, oldest first."""
+    """Uids of finished rocking scans that match a query and are not filled, oldest first."""
     found = raw
     if query.since is not None:
         found = found.search(Key("start.time") >= query.since)
@@ -127,7 +127,7 @@ def matching(
 
 
 def _took_part(run: RunStart, query: Query) -> bool:
-    """Whether the sample and the detector are those that a query means."""
+    """Whether the sample and the detector match a query."""
     return query.sample in (None, run.sample) and (
         query.detector is None or query.detector in run.detectors
     )
@@ -178,7 +178,7 @@ def backfill(
         uid = known.pop(future.key)
         if future.status == "finished":
             yield future.result()
-        else:  # the worker died over it, again and again
+        else:  # the worker died each time
             yield Outcome(uid, state=Ending.FAILED, reason=reason(future.exception()))
         for more in submit(1):
             running.add(more)
@@ -205,13 +205,13 @@ def fill_run(uid: str, tiled: TiledSection, settings: Settings, owner: str, trie
         return Outcome(uid, state=Ending.THERE)
     except NoImagesError:
         return Outcome(uid, state=Ending.SKIPPED)
-    except Exception as error:  # noqa: BLE001 (one run's trouble is no other's)
+    except Exception as error:  # noqa: BLE001 (a failure of one run does not affect the others)
         return Outcome(uid, state=Ending.FAILED, reason=reason(error))
     raise AssertionError("the last attempt ends in one way or the other")
 
 
 def _wait_after(error: Exception) -> bool | float:
-    """Whether a run is tried again after this; at once if the fault is its own, else after longer and longer waits."""
+    """Whether a run is tried again after this; at once if the run is the cause, else after growing waits."""
     if isinstance(error, AlreadyFilledError | ValueError):
         return False
     return 0.0 if cause_of(error) is Cause.RUN else True

@@ -74,8 +74,8 @@ def catch_up(
 ) -> list[RunStatus]:
     """Fill every finished rocking scan that has no complete node, and have access tags follow the raw runs.
 
-    Nodes that were left half-written are replaced, as soon as the claim of whoever began them has
-    expired. Several services may do this at once: each run is filled by one of them.
+    Nodes that were left half-written are replaced, as soon as the claim on them has expired. Several services
+    may do this at once: each run is filled by one of them.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def catch_up(
     Returns
     -------
     list of RunStatus
-        What became of each run, in the order they were done; runs without images are left out.
+        The result of each run, in the order they were done; runs without images are left out.
     """
     with going_on(logger, "access tags of filled scans could not be compared with the raw runs'"):
         if changed := follow_tags(raw, processed):
@@ -127,7 +127,7 @@ def fill_all(callback: InpaintCallback, uids: Sequence[str]) -> Iterator[RunStat
             if status.uid in waiting:
                 del waiting[status.uid]
                 yield status
-        # Whatever is neither to be done nor done would be waited for in vain.
+        # Don't wait for runs that are neither waiting nor done.
         for uid in waiting.keys() - {run.uid for run in now.runs}:
             del waiting[uid]
-            yield RunStatus(uid, state=State.FAILED, reason="it is not known what became of it")
+            yield RunStatus(uid, state=State.FAILED, reason="its result is not known")

@@ -54,7 +54,7 @@ class Finding:
 
 
 def check(config: ServiceConfig) -> Iterator[Finding]:
-    """Try everything the service needs; nothing is left behind where it was tried."""
+    """Try everything the service needs; everything that is created is removed again."""
     yield _try("name", lambda: f"nodes are claimed as {config.name}")
     yield _try("key", lambda: _key(config))
     places: list[Container] = []
@@ -95,7 +95,7 @@ def _places(config: ServiceConfig, places: list[Container]) -> str:
 
 
 def _write(processed: Container) -> str:
-    """Do with a small node what is done with a filled scan: each needs a scope of the key."""
+    """Create, change and remove a small node, for which the key needs all its scopes."""
     key = f"check-{uuid.uuid4().hex}"
     step = "create a node (scope create:node)"
     try:

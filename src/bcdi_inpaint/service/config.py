@@ -41,7 +41,7 @@ def _known_names(dataclass: type) -> BeforeValidator:
 
 
 class FillingSection(Section):
-    """With what runs are filled."""
+    """How runs are filled."""
 
     method: str = DEFAULTS.method
     """As in 'bcdi-inpaint info'."""
@@ -52,11 +52,11 @@ class FillingSection(Section):
     model_sha256: str = ""
     """Refuse to start if options.model is not the network with this sha256 (hexadecimal)."""
     detector: str | None = None
-    """The detector, as in 'bcdi-inpaint detectors'; else it is told from the run."""
+    """The detector, as in 'bcdi-inpaint detectors'; else it is taken from the run."""
     data_key: str | None = None
     """The detector's key in the documents; needed only if several record frames."""
     motor: str | None = None
-    """The rocking motor; else it is told from the run."""
+    """The rocking motor; else it is taken from the run."""
     mask: Path | None = None
     """File of missing pixels (non-zero), as bcdi_inpaint.geometry.read_mask reads it."""
     own_mask: bool = True
@@ -64,7 +64,7 @@ class FillingSection(Section):
     fill_saturated: bool = False
     """Fill voxels at the highest count that the detector can show, where file or run say which that is."""
     roi: tuple[tuple[int, int], tuple[int, int]] | None = None
-    """Rows and columns of the detector's full frame that are recorded; else told from the run."""
+    """Rows and columns of the detector's full frame that are recorded; else taken from the run."""
     around_peak: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
     """Fill only so many rows and columns around the Bragg peak."""
     frames_per_point: FramesPerPoint | None = None
@@ -129,7 +129,7 @@ class HttpSection(Section):
 
 
 class ServiceConfig(BaseSettings):
-    """All that ``bcdi-inpaint serve`` is told."""
+    """The configuration of ``bcdi-inpaint serve``."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -140,10 +140,9 @@ class ServiceConfig(BaseSettings):
     )
 
     name: str = Field(default_factory=lambda: f"bcdi-inpaint@{socket.gethostname()}")
-    """In whose name nodes are claimed; a restarted service that keeps it goes on at once. Two
-    services need two names."""
+    """The owner of claims; a restarted service with the same name goes on at once. Two services need different names."""
     stop_seconds: Annotated[float, Field(ge=0)] = 60.0
-    """On SIGTERM, finished runs are filled for so long; what is left then is handed back."""
+    """On SIGTERM, finished runs are filled for so long; then claims on the others are released."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Of the JSON lines on stderr."""
     tiled: TiledSection = TiledSection()

@@ -1,4 +1,4 @@
-"""Documents as they are published, read by decoders that make plain values only.
+"""Decoders of published documents, which make plain values only.
 
 ``bluesky`` publishes pickles unless its ``Publisher`` is given another serializer.
 """

@@ -68,7 +68,7 @@ class KafkaSource:
 
     @property
     def trouble(self) -> str:
-        """Why no document comes in at the moment; empty while all is well."""
+        """Why no document arrives at the moment; empty while the source works."""
         return self._trouble
 
     def start(self) -> None:

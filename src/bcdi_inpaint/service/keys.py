@@ -1,4 +1,4 @@
-"""Keys, from files that nobody else may read or from the environment."""
+"""Keys, from files that no other user may read or from the environment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def api_key(tiled: TiledSection) -> str:
 
 
 def read_secret(path: Path) -> str:
-    """What a file holds that only its owner, and perhaps its group, may read.
+    """The content of a file that only its owner, and perhaps its group, may read.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the service tells Prometheus, read from its status at each scrape."""
+"""Metrics for Prometheus, read from the service's status at each scrape."""
 
 from __future__ import annotations
 

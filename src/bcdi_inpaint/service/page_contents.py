@@ -29,7 +29,7 @@ ICONS = {
     Verdict.KRIGING_INSTEAD: "↩",
     NOT_CHECKED: "–",
 }
-"""Verdicts are told apart without colours, too."""
+"""Verdicts can be distinguished without colours, too."""
 WAITS = {
     State.LEFT: "filled when it has stopped",
     State.WAITING: "waits",

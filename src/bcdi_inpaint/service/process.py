@@ -69,7 +69,7 @@ class Service:
         self._stopping.set()
 
     def run(self) -> None:
-        """Start the sources, wait for `stop`, finish what has finished, hand back the rest."""
+        """Start the sources, wait for `stop`, fill finished runs, release the other claims."""
         config = self._config
         with ExitStack() as stack:
             settings = config.filling.settings()
@@ -180,7 +180,7 @@ def configured_sources(config: ServiceConfig, raw: Container, intake: Intake) ->
 
 
 def hand_back(processed: Container, owner: str) -> int:
-    """Let others take over what `owner` has claimed and not completed; how many nodes these are."""
+    """Release the claims of `owner` on incomplete nodes; returns their number."""
     mine = processed.search(Key("claimed_by") == owner).search(Key("complete") == False)
     nodes = list(mine.values())
     for node in nodes:

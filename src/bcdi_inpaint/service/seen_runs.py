@@ -1,4 +1,4 @@
-"""Runs as they are seen in a catalogue, where there may also be nodes that are none."""
+"""Runs in a catalogue, where other nodes may be, too."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SeenRun:
     Attributes
     ----------
     uid
-        By which it is found again.
+        Its uid.
     start, stop
         Its documents; `stop` is empty while it goes on.
     """
@@ -71,8 +71,7 @@ def seen_run(node: Listed) -> SeenRun:
 def finished_scans(found: Container, rule: RockingScanRule) -> Iterator[SeenRun]:
     """Finished rocking scans among nodes, in their order.
 
-    Nodes with which something is wrong don't stand before others. They are passed over, and in the
-    end one line says which ones, and why.
+    Nodes with errors are skipped, and at the end one line lists them with the reasons.
     """
     passed_over: dict[str, str] = {}
     for node in listing(found):

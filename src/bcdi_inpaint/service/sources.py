@@ -1,4 +1,4 @@
-"""What the service's sources lead to: documents and finished runs, from wherever they come."""
+"""Sources of documents and finished runs, and what takes them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ OVERDUE = 30.0
 
 
 class Source(Protocol):
-    """A way in. Runs in a thread of its own."""
+    """A source. Runs in a thread of its own."""
 
     name: str
 
     @property
     def trouble(self) -> str:
-        """Why nothing comes in at the moment; empty while all is well."""
+        """Why nothing arrives at the moment; empty while the source works."""
 
     def start(self) -> None:
         """Open it."""
@@ -43,7 +43,7 @@ class Source(Protocol):
 
 
 class Intake:
-    """Passes on what is to be filled, each run once whichever sources it comes from.
+    """Passes on what is to be filled, each run once, from all sources.
 
     Parameters
     ----------

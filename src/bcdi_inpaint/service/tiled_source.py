@@ -1,7 +1,7 @@
 """The source to Tiled: runs are seen when they have finished there.
 
-The stream only says that something has changed; what has, the catalogue says. So nothing depends
-on messages: replayed, lost or reordered ones, or a server without a stream, cost time but no run.
+The stream only says that something has changed; the runs are then read from the catalogue. So no run depends
+on a message: if messages are repeated, lost or reordered, or the server has no stream, runs are found later.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class TiledSource:
             self._changed.wait(self._poll_seconds if pending else LOOK_ANYWAY)
 
     def _look(self) -> None:
-        """See what has come of the latest runs."""
+        """Check the latest runs."""
         keys = list(self._raw.keys().tail(self._look_back))
         self._done.intersection_update(keys)
         self._odd.intersection_update(keys)
@@ -135,20 +135,20 @@ class TiledSource:
         ]
         refused = [error for error in failed if isinstance(error, httpx.HTTPError)]
         if len(refused) > 1 and len(refused) == len(set(keys) - self._done):
-            raise refused[-1]  # that is hardly each run's own fault
+            raise refused[-1]  # hardly caused by each of the runs
 
     def _look_at(self, key: str) -> Exception | None:
-        """See what has come of one run.
+        """Check one run.
 
         Returns
         -------
         Exception or None
-            What is wrong with it; it doesn't stand before others, and is looked at again.
+            What is wrong with it; it is checked again later.
 
         Raises
         ------
         Exception
-            If Tiled is away: then there is no use in asking for the others.
+            If Tiled can't be reached.
         """
         try:
             run = seen_run(look_up(self._raw, key))

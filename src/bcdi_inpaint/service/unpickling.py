@@ -1,7 +1,7 @@
-"""Documents from pickles, in which nothing else can be hidden.
+"""Documents from pickles; anything else in them is refused.
 
-numpy's own functions believe what a pickle says of an array: of its dtype, its size, and of objects at
-addresses in its bytes. None of them is within reach of a pickle here.
+numpy's own functions trust what a pickle says about an array: its dtype, its size, and objects at addresses in its bytes.
+Pickles can't call them here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def plain_dtype(code: object) -> np.dtype:
 
 
 def loads(body: bytes) -> object:
-    """What ``pickle.loads`` makes of a document; nothing else can be hidden in it.
+    """Load a pickled document.
 
     Raises
     ------
@@ -118,7 +118,7 @@ KNOWN: dict[tuple[str, str], object] = {
     ("builtins", "complex"): complex,
     ("builtins", "bytearray"): bytearray,
 }
-"""All that a document may be made of beside plain values, by module and name, and what it stands for."""
+"""What a document may contain besides plain values: module and name -> what is made instead."""
 
 
 class _Unpickler(pickle.Unpickler):

@@ -34,7 +34,7 @@ def application(
     status
         What is going on; None while the service has not reached Tiled yet.
     sources
-        The ways in.
+        The sources.
     """
     app = FastAPI(title="bcdi-inpaint", openapi_url=None)
     registry = CollectorRegistry()
@@ -55,7 +55,7 @@ def application(
 
 
 def ailments(status: Status | None, sources: Sequence[Source]) -> list[str]:
-    """Why scans are not being filled, if they are not; one line for each reason."""
+    """Reasons why scans are not being filled, if there are any."""
     if status is None:
         return ["Tiled has not been reached yet"]
     problems = [f"source {source.name}: {source.trouble}" for source in sources if source.trouble]

@@ -55,7 +55,7 @@ class ZmqSource:
 
     @property
     def trouble(self) -> str:
-        """Why no document comes in at the moment; empty while all is well."""
+        """Why no document arrives at the moment; empty while the source works."""
         return "" if self._connected else f"not connected to {self._proxy.address}"
 
     def start(self) -> None:

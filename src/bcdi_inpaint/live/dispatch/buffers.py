@@ -1,4 +1,4 @@
-"""Memory for copies of frames, used again and again."""
+"""Memory for copies of frames, which is reused."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 SMALL = 2**16
 """Bytes of an array that is copied into memory of its own."""
 KEPT = 64 * 2**20
-"""Bytes of memory that is kept though nothing is in it."""
+"""Bytes of unused memory that are kept."""
 
 
 class Buffers:
-    """Copies arrays into memory that earlier copies of the same size had.
+    """Copies arrays into the memory of earlier copies of the same size.
 
-    Fresh memory costs several times as much as copying into it, since the system provides it page
-    by page as it is first touched. A copy's memory is used again when the copy, and every view of
-    it, has been let go of, in whatever thread that is.
+    Allocating new memory takes several times as long as copying into it, since the system provides it page by page
+    at first use. A copy's memory is reused when the copy and all views of it have been deleted, in any thread.
     """
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class DocumentQueue:
-    """First in, first out; refuses what would exceed its bounds and never waits to take something.
+    """First in, first out; refuses entries beyond its bounds and never blocks.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class DocumentQueue:
         return room
 
     def insist(self, entry: Open | Document | Drop) -> None:
-        """Take `entry` whatever waits: for the few small ones that may not be lost."""
+        """Take `entry` in any case: for the few small ones that must not be lost."""
         with self._changed:
             self._append(entry, 0)
 
@@ -73,7 +73,7 @@ class DocumentQueue:
             return entry
 
     def nudge(self) -> None:
-        """Wake up whoever waits in `take`."""
+        """Wake up the thread that waits in `take`."""
         with self._changed:
             self._nudged = True
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""One run that was taken: what is known of it beside what people are told."""
+"""What is known of one run besides its status."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class KnownRun:
     waits: int = 0
     absent_since: float | None = None
     proved: bool = False
-    """Whether it has failed for its own sake, and not for what may pass."""
+    """Whether all its failures were caused by the run itself, not by something temporary."""
     last_document: float = field(default_factory=time.monotonic)
     """When the last document came."""
     releasing: bool = False
-    """Whether the worker has been told to release what it holds of it."""
+    """Whether the worker was asked to release its frames and node."""
     released: bool = False
-    """Whether it has done so."""
+    """Whether they are released."""
 
     def silent_at(self, silent_seconds: float) -> float:
-        """From when on it counts as silent."""
+        """Time from which on it counts as silent."""
         going_on = self.status.state in GOING_ON and not self.releasing and not self.released
         return max(self.last_document + silent_seconds, self.due) if going_on else math.inf
 
     def has_failed(self, cause: Cause, limits: Limits) -> None:
-        """Count a failure if it counts, and wait for the next attempt."""
+        """Count a failure, unless it is due to an outage, and set the time of the next attempt."""
         now = time.monotonic()
         self.releasing = False
         failures = self.status.failures
@@ -74,4 +74,4 @@ class Job:
     failure: str
     """Why, if it is not to be filled but marked as failed."""
     proved: bool
-    """Whether that was proved to be the run's own fault."""
+    """Whether the run itself was proved to be the cause."""

@@ -1,4 +1,4 @@
-"""Which run a document belongs to, and which runs are ours."""
+"""Which run a document belongs to, and which runs are filled."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ REFERENCES = ("run_start", "descriptor", "resource", "stream_resource")
 class Router:
     """Follow runs from their start to their stop, interleaved ones too. Safe to use from several threads.
 
-    Documents are told apart by the uids that they refer to, whatever their names, so that kinds of
-    documents that don't exist yet find their run.
+    Documents are told apart by the uids that they refer to, not by their names, so that future kinds of
+    documents find their run, too.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Router:
         return run
 
     def forget_all_but(self, runs: Collection[str]) -> None:
-        """Follow none but these runs any longer."""
+        """Follow only these runs from now on."""
         with self._lock:
             self._run_of = {uid: of for uid, of in self._run_of.items() if of in runs}
 

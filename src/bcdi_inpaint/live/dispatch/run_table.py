@@ -27,7 +27,7 @@ logger = BackgroundLogger(__name__)
 KEPT = 50
 """Done runs that are remembered, and silent ones that may still stop."""
 PATIENCE = 30.0
-"""Seconds for which a finished run makes way for one that is being measured."""
+"""Seconds for which a finished run waits while another one is being measured."""
 
 
 class RunTable:
@@ -77,7 +77,7 @@ class RunTable:
                 self._changed.notify_all()
 
     def skip(self, start: RunStart, skip: Skip) -> None:
-        """A run is none of those that are filled."""
+        """A run is not to be filled."""
         with self._changed:
             run = self._open.pop(start.uid, None)
             status = (
@@ -99,13 +99,13 @@ class RunTable:
                 self._defer(run, reason)
 
     def document_came(self, uid: str) -> None:
-        """A document of a run has come."""
+        """A document of a run has arrived."""
         run = self._open.get(uid)
         if run is not None:
             run.last_document = time.monotonic()
 
     def release(self, uid: str, reason: str) -> bool:
-        """What is held of a silent run is to be released; whether it still goes on."""
+        """Release the frames and the node of a silent run; returns whether it has not stopped yet."""
         with self._changed:
             run = self._open.get(uid)
             if run is None or run.status.state not in GOING_ON:
@@ -116,7 +116,7 @@ class RunTable:
             return True
 
     def released(self, uid: str) -> None:
-        """What was held of a silent run is released; the last ones of these are remembered."""
+        """A silent run is released; the latest such runs are remembered."""
         with self._changed:
             run = self._open.get(uid)
             if run is None:
@@ -153,7 +153,7 @@ class RunTable:
                 self._note(run, state=state, stopped=time.time())
 
     def next_job(self) -> Job | None:
-        """The finished run whose turn it is, if there is one; it is being filled from now on.
+        """The next finished run, if there is one; it is being filled from now on.
 
         One at a time, and none while a run is filled live unless it has waited for long.
         """
@@ -172,7 +172,7 @@ class RunTable:
         return None
 
     def complete_run(self, uid: str, path: str, metadata: NodeMetadata) -> None:
-        """A run has a complete node, or another one in place of the one that it had."""
+        """A run has a complete node, perhaps in place of an earlier one."""
         with self._changed:
             run = self._open.pop(uid, None)
             if run is None:
@@ -209,7 +209,7 @@ class RunTable:
                 self._defer(run, reason)
 
     def fail(self, uid: str, reason: str = "") -> None:
-        """A run is not tried again; without a node that says so, it is left to catching up."""
+        """A run is not tried again; without a node that says so, catching up will fill it."""
         with self._changed:
             run = self._open.pop(uid, None)
             if run is not None:
@@ -243,7 +243,7 @@ class RunTable:
             )
 
     def silent(self) -> tuple[str, ...]:
-        """Runs that go on, of which no document has come for long, and of which something is held."""
+        """Unfinished runs without a document for long, whose frames or node are not released."""
         now, seconds = time.monotonic(), self._limits.silent_seconds
         with self._changed:
             return tuple(uid for uid, run in self._open.items() if run.silent_at(seconds) <= now)
@@ -274,7 +274,7 @@ class RunTable:
             return tuple(self._done)
 
     def skipped(self) -> tuple[RunStatus, ...]:
-        """Runs that are none of those that are filled, newest first."""
+        """Runs that are not to be filled, newest first."""
         with self._changed:
             return tuple(self._skipped)
 

@@ -1,8 +1,7 @@
-"""Documents as they were when they came, whatever becomes of them afterwards.
+"""Copies of documents, independent of later changes.
 
-A document is shared with everybody who is subscribed, and so are the arrays in it: a detector may
-return the same one at every point and write the next frame into it. What is kept beyond the call is
-therefore a copy.
+All subscribers share a document and its arrays, and a detector may return the same array at every point and write
+the next frame into it. So documents that are kept beyond the call are copied.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 Key = TypeVar("Key")
 
 NUMBERS = frozenset({bool, int, float, complex, NoneType})
-"""Types of which a list needs no look into."""
+"""Types whose lists need not be checked element by element."""
 POINTER = 8
 """Bytes that an element takes in a list."""
 ENTRY = 50
@@ -37,7 +36,7 @@ DEEPEST = 100
 
 
 class TooLargeError(BcdiInpaintError, ValueError):
-    """A document takes more memory than there is for it."""
+    """A document is larger than the memory that is available for it."""
 
 
 class TooDeepError(BcdiInpaintError, ValueError):
@@ -54,8 +53,7 @@ def snapshot(
     doc
         It stays as it is.
     most
-        Bytes that the copy may take. Nothing is copied beyond, so that refusing a frame that there
-        is no room for costs nothing.
+        Bytes that the copy may take. Nothing is copied beyond, so that refusing a frame takes no time.
     buffers
         Where arrays are copied to.
 

@@ -1,4 +1,4 @@
-"""Documents and finished runs are passed to a worker process, which is replaced when it is lost."""
+"""Passes documents and finished runs to a worker process, which is replaced when it is lost."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 logger = GuardedLogger(__name__)
 
 REST = 1.0
-"""Seconds between attempts at something that failed for no run's sake."""
+"""Seconds between attempts after a failure that no run has caused."""
 LONGEST_REST = 30.0
-"""Seconds between attempts to start a worker that dies before it does anything."""
+"""Seconds between attempts to start a worker that dies at its start."""
 
 
 class Supervisor:
@@ -42,7 +42,7 @@ class Supervisor:
     clients
         Pickled Tiled clients of raw and processed data.
     owner
-        In whose name nodes are claimed.
+        The owner of claims.
     limits
         Bounds.
     """
@@ -69,7 +69,7 @@ class Supervisor:
 
     @property
     def in_hand(self) -> str:
-        """Uid of the run that the worker is at, or empty."""
+        """Uid of the run that the worker works on, or empty."""
         worker = self._worker
         return worker.in_hand if worker is not None and worker.alive else ""
 
@@ -116,7 +116,7 @@ class Supervisor:
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _let_go_of_silent_runs(self, worker: WorkerProcess) -> None:
-        """Release what is held of runs that may never stop: whoever published them may be gone."""
+        """Release runs that may never stop, since the process that published them may be gone."""
         for uid in self._run_table.silent():
             with self._one_run(uid, self._run_table.fail):
                 why = (
@@ -134,7 +134,7 @@ class Supervisor:
 
     @contextmanager
     def _one_run(self, uid: str, let_go: Callable[[str, str], None]) -> Iterator[None]:
-        """What fails here for a run's sake costs this run only: it is let go, and others go on."""
+        """If an exception is raised, only this run is affected; the others go on."""
         try:
             yield
         except WorkerLostError:
@@ -149,7 +149,7 @@ class Supervisor:
                 self._run_table.fail(uid, why)
 
     def _drop(self, uid: str, why: str) -> None:
-        """End live filling of a run, of which the worker has not all documents."""
+        """Drop the live filling of a run, since the worker lacks some of its documents."""
         self._run_table.drop(uid, why, DropReason.LOST)
         self._queue.discard(uid)
         worker = self._worker
@@ -162,7 +162,7 @@ class Supervisor:
         if lost is not None:
             how = lost.how_it_ended()
             logger.warning("the worker was lost: %s; it is replaced", how)
-            # The run that it had in hand has failed, others are only late.
+            # The run that it worked on has failed, the others are delayed only.
             for uid in self._run_table.with_worker():
                 with self._one_run(uid, self._run_table.fail):
                     whose = Cause.RUN if uid == lost.in_hand else Cause.OUTAGE
@@ -186,7 +186,7 @@ class Supervisor:
 
 
 def _order(job: Job) -> Order:
-    """What a worker is told to do about a finished run."""
+    """The order for a finished run."""
     if job.failure:
         return MarkFailed(job.uid, job.settings, job.failure, job.proved)
     return Fill(job.uid, job.settings, job.again)

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 logger = GuardedLogger(__name__)
 
 BEAT = 10.0
-"""Seconds after which a worker that has nothing to do says that it is there."""
+"""Seconds between signs of life of a worker that has nothing to do."""
 IDLE_SECONDS = 60.0
-"""A worker that has nothing to do, and is silent for so long, hangs."""
+"""Seconds without one after which such a worker is taken to hang."""
 START_SECONDS = 300.0
 """The same for one that starts; it imports much, perhaps over a network."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def start_process(connection: Connection, limits: Limits) -> subprocess.Popen[bytes]:
-    """Start a worker process that is told what to do through `connection`.
+    """Start a worker process that gets its orders through `connection`.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def start_process(connection: Connection, limits: Limits) -> subprocess.Popen[by
         How many threads it may have.
     """
     return subprocess.Popen(  # noqa: S603 (this interpreter, our own module)
-        # -P: what lies in the working directory is not ours to import.
+        # -P: nothing is imported from the working directory.
         [sys.executable, "-P", "-m", "bcdi_inpaint.live.worker.main", str(connection.fileno())],
         pass_fds=[connection.fileno()],
         stdin=subprocess.DEVNULL,
@@ -54,9 +54,9 @@ def start_process(connection: Connection, limits: Limits) -> subprocess.Popen[by
         env={
             **os.environ,
             **dict.fromkeys(THREADS, str(limits.threads)),
-            # Threads that wait for each other leave the processor to those who need it.
+            # Waiting threads must not use the processor.
             "OMP_WAIT_POLICY": "PASSIVE",
-            # The supervisor tries again itself; a worker that waits for Tiled does nothing else.
+            # The supervisor tries again itself; a worker that waits for Tiled can't do anything else.
             "TILED_RETRY_ATTEMPTS": "3",
             "TILED_RETRY_TIMEOUT": "5",
         },
@@ -121,7 +121,7 @@ class WorkerProcess:
         Raises
         ------
         WorkerLostError
-            If nobody is there to take it.
+            If the worker is gone.
         """
         try:
             send(self._connection, order)
@@ -139,7 +139,7 @@ class WorkerProcess:
         self._connection.close()
 
     def how_it_ended(self) -> str:
-        """Why it is not there any more, in words."""
+        """Why it has ended."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(1.0)
         code = self.process.returncode
@@ -154,7 +154,7 @@ class WorkerProcess:
         return f"the worker ended with code {code}"
 
     def _listen(self) -> None:
-        lost = "nobody listens to the worker any more; it is replaced"
+        lost = "the thread that listens to the worker has ended; the worker is replaced"
         with going_on(logger, lost), suppress(EOFError, OSError):
             while True:
                 seconds, doing = self._patience()
@@ -177,7 +177,7 @@ class WorkerProcess:
         return START_SECONDS, " when it was started"
 
     def _take_news(self) -> None:
-        """Take what the worker says; what can't be taken costs the run that it is about."""
+        """Take a message of the worker; if that fails, only the run that it is about is affected."""
         try:
             news: News = receive(self._connection)
         except UnreadableError as error:

@@ -1,7 +1,7 @@
 """Whether the frames that were filled live are those of the raw run.
 
-Frames in Events reach this package and Tiled by different ways, so that a document that was lost or
-changed on one of them would go unseen. Frames in files do not: both read the same file.
+Frames in Events reach this package and Tiled separately, so that a lost or changed document would not be
+noticed otherwise. Frames in files need no comparison: both read the same file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LOOK_EVERY = 0.1
 
 
 class Verdict(StrEnum):
-    """What a comparison has come to."""
+    """The result of a comparison."""
 
     PENDING = "pending"
     SAME = "same"
@@ -83,7 +83,7 @@ class Comparison:
     Attributes
     ----------
     note
-        What a difference consists in.
+        Description of a difference.
     """
 
     def __init__(self, catalogs: Catalogs, uid: str, settings: Settings) -> None:
@@ -112,7 +112,7 @@ class Comparison:
         self._filled = checksums(filled.intensity, filled.mask)
 
     def look(self, seconds: float = 0.0) -> Verdict:
-        """What the comparison has come to; waits for so long while the raw run is being read.
+        """The result; waits for so long while the raw run is being read.
 
         A run that is not in Tiled yet, or that goes on there, is looked for again.
         """
@@ -158,7 +158,7 @@ class _Reading(threading.Thread):
 
 
 def _difference(filled: NDArray[np.uint32], raw: NDArray[np.uint32]) -> str:
-    """What the difference consists in; empty if there is none."""
+    """Description of the difference; empty if there is none."""
     if len(filled) != len(raw):
         return (
             f"{len(filled)} frames came live, the raw run has {len(raw)}: filled from the raw run"

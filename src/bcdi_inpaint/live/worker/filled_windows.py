@@ -146,7 +146,7 @@ class FilledWindows:
         per_point, rest = divmod(len(scan.frames), window.last - window.first)
         if rest or not per_point:
             return False
-        check, changed = self._knowledge.learn(scan, self._so_far, last=last)
+        check, changed = self._knowledge.update(scan, self._so_far, last=last)
         if changed:
             for known in self.by_window.values():
                 known.final = False

@@ -49,11 +49,11 @@ LISTED = 8
 """Data keys that a message names."""
 ONCE = Retry()
 LAST_LOOKS = Retry(attempts=4, pause=0.1)
-"""How patiently to look once the run has stopped; what comes later is read from Tiled."""
+"""Attempts when the run has stopped; frames that come later are read from Tiled."""
 
 
 class Collector:
-    """Frames by point, in the order of the points however they arrive.
+    """Frames by point, whatever the order in which they arrive.
 
     Parameters
     ----------
@@ -85,12 +85,12 @@ class Collector:
 
     @property
     def record(self) -> RunRecord:
-        """What the documents said beside frames."""
+        """What the documents hold besides frames."""
         return self._documents.run
 
     @property
     def points(self) -> int:
-        """How many points are there without a gap, from the first one on."""
+        """Number of consecutive points that are there, from the first one on."""
         absent = np.flatnonzero(np.isnan(self._arrived))
         return int(absent[0]) if absent.size else len(self._arrived)
 
@@ -127,7 +127,7 @@ class Collector:
         Raises
         ------
         CannotFollowError
-            If they can't be had while the run goes on.
+            If they can't be read while the run goes on.
         """
         came = False
         while self._announced and (last or time.monotonic() >= self._next_look):
@@ -154,7 +154,7 @@ class Collector:
         return revised
 
     def part(self, start: int, stop: int) -> RockingScan:
-        """The scan as far as these points go; all of them must be there."""
+        """The scan of these points, all of which must be there."""
         return self._assemble(np.arange(start, stop))
 
     def whole(self) -> RockingScan:
@@ -187,7 +187,7 @@ class Collector:
     def _fetch(
         self, location: FramesInEvent | FramesInFile, *, last: bool
     ) -> FramesInEvent | FramesInFile | None:
-        """Fetch frames; what of them is not there yet."""
+        """Fetch frames; returns those that are not there yet."""
         if not self._is_ours(location):
             if isinstance(location, FramesInEvent):
                 self._documents.forget(location)

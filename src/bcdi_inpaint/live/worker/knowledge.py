@@ -1,4 +1,4 @@
-"""What is known of a scan as a whole while it is measured."""
+"""What is known about the whole scan while it is measured."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Knowledge:
         """Whether the scan's frames are believed to have twins."""
         return self._estimate is not None and self._estimate.symmetry.believed
 
-    def learn(
+    def update(
         self, window: RockingScan, so_far: Callable[[], RockingScan], *, last: bool
     ) -> tuple[bool, bool]:
-        """Learn from a window that is about to be filled.
+        """Update from a window that is about to be filled.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Knowledge:
         return so_far == total or self._mirror - first < so_far
 
     def estimate_for(self, first: int, opposite: RockingScan | None, start: int) -> Estimate | None:
-        """What the fill of a window is told.
+        """The estimate with which a window is filled.
 
         Parameters
         ----------

@@ -39,7 +39,7 @@ logger = GuardedLogger(__name__)
 CLAIM_EVERY = 3.0
 """Seconds between attempts to begin a node."""
 LONGER = 0.5
-"""Seconds by which comparing with the raw run may make a node later."""
+"""Seconds by which the comparison with the raw run may delay a node."""
 
 
 class LiveRun:
@@ -56,7 +56,7 @@ class LiveRun:
     settings
         With what it is filled.
     progress
-        Told how far it is.
+        Called with the progress of the run.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class LiveRun:
         Raises
         ------
         CannotFollowError
-            If something is lacking; the run must be read from Tiled then.
+            If frames are missing; the run must be read from Tiled then.
         """
         self._fetch(last=True)
         whole = self._with_provenance(self._collector.whole())
@@ -132,7 +132,7 @@ class LiveRun:
         return finish(fill, scan, filled, settings)
 
     def _difference(self, filled: Inpainted) -> str:
-        """In what the frames differ from the raw run's, if that can be told in time; else empty."""
+        """How the frames differ from the raw run's; empty if they don't, or if it is not known in time."""
         if self.comparison is None:
             return ""
         self.comparison.expect(filled)
@@ -209,7 +209,7 @@ class LiveRun:
 
     @cached_property
     def _provenance(self) -> tuple[str, tuple[str, ...]]:
-        """Path and access tags of the run, which must be in Tiled before anything is made of it."""
+        """Path and access tags of the run, which must be in Tiled before its node is created."""
         return self._catalogs.provenance(self._uid)
 
     def _with_provenance(self, scan: RockingScan) -> RockingScan:

@@ -1,8 +1,7 @@
 """The worker process: takes orders from the supervisor, fills runs, reports.
 
-Run as ``python -m bcdi_inpaint.live.worker.main FD`` by `bcdi_inpaint.live.dispatch.worker_process`. It does one
-thing after the other, so that it never works on more than it can be asked to redo, and ends when
-the other end of the pipe is closed.
+Run as ``python -m bcdi_inpaint.live.worker.main FD`` by `bcdi_inpaint.live.dispatch.worker_process`. It does
+one thing after the other, and ends when the other end of the pipe is closed.
 """
 
 from __future__ import annotations
@@ -56,19 +55,19 @@ if TYPE_CHECKING:
 logger = GuardedLogger("bcdi_inpaint.live.worker.main")  # __name__ is __main__ here
 
 LOOK_AGAIN = 1.0
-"""Seconds before open runs are gone on with after that has failed as a whole."""
+"""Seconds before work on open runs goes on after an exception."""
 NICENESS = 5
 """The RunEngine, the detector and Tiled come first on a machine that they share with the worker."""
 
 
 class Worker:
-    """Fills runs; a fault of one never reaches another."""
+    """Fills runs; an error of one does not affect the others."""
 
     def __init__(self, connection: Connection, catalogs: Catalogs, beat: float) -> None:
         self._connection = connection
         self._catalogs = catalogs
         self._beat = beat
-        """Seconds after which the supervisor is told that there is nothing to do."""
+        """Seconds between signs of life while there is nothing to do."""
         self._live: dict[str, LiveRun] = {}
         self._to_compare: dict[str, tuple[Comparison, Settings]] = {}
         """Complete runs that are yet to be compared with the raw run."""
@@ -76,7 +75,7 @@ class Worker:
         """What was reported last."""
 
     def serve(self) -> None:
-        """Do what is ordered until the supervisor closes; in between, go on with open runs."""
+        """Carry out orders until the supervisor closes; in between, work on open runs."""
         pause = 0.0
         while True:
             if self._connection.poll(pause):
@@ -213,7 +212,7 @@ class Worker:
             sys.exit(f"it can't be said what became of run {uid}: {reason(reporting)}")
 
     def _tell(self, news: News) -> None:
-        # A supervisor that is gone doesn't keep us from finishing what we are at.
+        # Without a supervisor, the current work is still finished.
         with suppress(OSError):
             send(self._connection, news)
 
@@ -223,7 +222,7 @@ def _broke_device(error: Exception) -> bool:
 
 
 def _step_back() -> None:
-    """Take what processor time others leave."""
+    """Lower this process' priority."""
     os.nice(NICENESS)
     with suppress(OSError):  # Linux shares it out among sessions first, and this is one of its own
         Path("/proc/self/autogroup").write_text(str(NICENESS))

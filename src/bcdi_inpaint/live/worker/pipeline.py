@@ -36,14 +36,14 @@ logger = GuardedLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Catalogs:
-    """Where runs come from, where filled scans go, and in whose name.
+    """Where runs come from, where filled scans go, and the owner of claims.
 
     Attributes
     ----------
     raw, processed
         Tiled clients.
     owner
-        In whose name nodes are claimed.
+        The owner of claims.
     lease_seconds
         Until such a claim expires if it is not renewed.
     watch
@@ -105,7 +105,7 @@ class Catalogs:
             raise NotThereYetError(f"run {uid} is not in {self.raw.uri}") from None
 
     def complete_node(self, uid: str, settings: Settings) -> Container | None:
-        """What has been made of a run with these settings, if it is complete."""
+        """The complete node of a run with these settings, if there is one."""
         found = self.processed.search(Key("raw_uid") == uid)
         found = found.search(Key("method") == settings.method).search(Key("complete") == True)
         if settings.data_key is not None:
@@ -116,7 +116,7 @@ class Catalogs:
         return None
 
     def remove_failed(self, uid: str) -> None:
-        """Remove what `mark_failed` left of a run whose detector it did not know."""
+        """Remove the failed node of a run whose detector was not known."""
         failed = self.processed.search(Key("raw_uid") == uid).search(Key("data_key") == "")
         for key in list(failed):
             self.processed.delete_contents(key, recursive=True, external_only=False)
@@ -170,7 +170,7 @@ def read_finished(catalogs: Catalogs, uid: str, settings: Settings) -> RockingSc
 
 @cache
 def warm_up(method: str, device: str) -> None:
-    """Load what a method needs, and what a node does, so that no run waits for it."""
+    """Load what filling and writing need, so that no run waits for it."""
     mask = np.zeros((16, 16), bool)
     mask[:, 8] = True
     stack = np.ones((16, 16, 16))
@@ -245,16 +245,16 @@ def finish(
 def mark_failed(
     catalogs: Catalogs, uid: str, settings: Settings, why: str, *, proved: bool = True
 ) -> None:
-    """Leave a node that says that, and why, a run could not be filled.
+    """Create a node that says why a run could not be filled.
 
-    Unless it is `proved` to be the run's own fault, catching up tries again.
+    Catching up tries again, unless the run is `proved` to be the cause.
     """
     scan = replace(catalogs.known_of(uid), data_key=settings.data_key or "")
     catalogs.claim(scan, settings, again=False).fail(why, counts=proved)
 
 
 def release_nodes(catalogs: Catalogs, uid: str, why: str) -> None:
-    """Release the nodes that were begun of a run, and have them say why they don't grow any more."""
+    """Release the unfinished nodes of a run, and write the reason into them."""
     begun = catalogs.processed.search(Key("raw_uid") == uid).search(Key("complete") == False)
     for node in begun.search(Key("claimed_by") == catalogs.owner).values():
         released = {"left": why, "claimed_by": "", "claim_expires": 0.0}

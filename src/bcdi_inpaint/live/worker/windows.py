@@ -59,7 +59,7 @@ def next_window(
 
 
 def filled_points(done: Collection[Window]) -> int:
-    """How many points are filled without a gap, from the first one on."""
+    """Number of consecutive points that are filled, from the first one on."""
     stops = {window.start: window.stop for window in done}
     point = 0
     while point in stops:
@@ -110,7 +110,7 @@ def join(parts: Sequence[Inpainted], check: SelfCheck | None) -> Inpainted:
 
 
 def with_check(filled: Inpainted, check: SelfCheck | None) -> Inpainted:
-    """A whole fill with the self-check of one window, judged anew."""
+    """A fill of the whole scan with the self-check of one window, and a new verdict."""
     report = replace(filled.report, self_check=check)
     if check is not None:
         check = judged(check, filled.intensity, filled.sigma, filled.mask)
