@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -172,3 +175,12 @@ def test_bands_hold_every_voxel_and_every_count(a, b):
         assert sum(sums["voxels"]) == 40
         assert sum(sums["filled"]) == pytest.approx(a.sum())
         assert sum(sums["true"]) == pytest.approx(b.sum())
+
+
+def test_metrics_do_without_pandas():
+    asked = (
+        "from bcdi_inpaint.lab.evaluate import metrics; print(metrics.pcc([0, 1, 3], [0, 3, 1]))"
+    )
+    command = [sys.executable, "-c", f"import sys; sys.modules['pandas'] = None; {asked}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) == pytest.approx(0.5)

@@ -13,7 +13,7 @@ from .measuring import able, run
 from .patterns import read_scan
 from .store import Store
 from .weights import learned
-from .writing import Provenance, write_tables
+from .writing import Provenance, show, write_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,15 @@ def evaluate(request: Request, console: Console) -> Evaluation:
             progress("figures", 1.0)
             _write(evaluation, request, request.out)
             store.discard()
-    _show(evaluation, console, request.out)
+    *detailed, summary = evaluation.tables
+    show(console, detailed, remarks, made)
+    summary.show(console)
+    where = (
+        request.out / "tables.md"
+        if request.out
+        else "above; --out FOLDER writes them, with figures"
+    )
+    console.print(f"all tables: {where}", markup=False, highlight=False, soft_wrap=True)
     return evaluation
 
 
@@ -116,15 +124,3 @@ def _write(evaluation: Evaluation, request: Request, folder: Path) -> None:
             draw_rows(table, folder / f"{table.figure}.png")
     if request.data is None:
         draw_fringes(request, folder / "fringes.png")
-
-
-def _show(evaluation: Evaluation, console: Console, out: Path | None) -> None:
-    *detailed, summary = evaluation.tables
-    for table in detailed:
-        if not table.figure:
-            table.show(console)
-    for remark in (*evaluation.remarks, evaluation.provenance.line()):
-        console.print(remark, markup=False, highlight=False)
-    summary.show(console)
-    where = "above; with --out FOLDER in files, with figures" if out is None else out / "tables.md"
-    console.print(f"all tables: {where}", markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Tables on disk, and where they come from."""
+"""Tables on disk and in a terminal, and where they come from."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from bcdi_inpaint.lab.provenance import source_commit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.console import Console
 
     from .markdown import Table
     from .request import Request
@@ -63,6 +65,17 @@ def write_tables(
         "tables": [table.plain() for table in tables],
     }
     (folder / "tables.json").write_text(json.dumps(plain, indent=1) + "\n")
+
+
+def show(
+    console: Console, tables: Sequence[Table], remarks: Sequence[str], made: Provenance
+) -> None:
+    """Print tables, but for those that are too long for a terminal, and what is to be said of them."""
+    for table in tables:
+        if not table.figure:
+            table.show(console)
+    for remark in (*remarks, made.line()):
+        console.print(remark, markup=False, highlight=False)
 
 
 def _processor() -> str:

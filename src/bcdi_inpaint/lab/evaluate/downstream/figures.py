@@ -67,22 +67,10 @@ def draw_ratios(inverse: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def slices_path(folder: Path, scene: str) -> Path:
-    """Where slices of a scene are drawn."""
-    return folder / f"slices-{scene.replace(' ', '-')}.png"
-
-
 def draw_slices(view: View, images: Mapping[str, Waves], path: Path) -> None:
     """Draw modulus and phase of the object's middle plane, as in the paper's Figs. 7-8.
 
-    Parameters
-    ----------
-    view
-        Whose object is drawn first.
-    images
-        Reconstructions of it by their names, `aligned`.
-    path
-        From `slices_path`.
+    The view's own object comes first, then its reconstructions by their names, `aligned`.
     """
     from matplotlib.figure import Figure
 

@@ -15,7 +15,7 @@ from ..measuring import able
 from ..patterns import read_scan
 from ..request import method_of
 from ..weights import digests, learned
-from ..writing import Provenance, write_tables
+from ..writing import Provenance, show, write_tables
 from . import cohere_runs as cohere
 from .figures import draw_ratios, draw_scatter
 from .fills import FILLS
@@ -84,10 +84,7 @@ def report(request: Request, console: Console, plan: Plan = WHOLE) -> StudyStore
         draw_scatter(store.of("Reconstruction"), folder / "scatter.png")
         if len(inverse := store.of("Inverse")):
             draw_ratios(inverse, folder / "true-phases.png")
-    for table in tables:
-        table.show(console)
-    for remark in (*remarks, made.line()):
-        console.print(remark, markup=False, highlight=False)
+    show(console, tables, remarks, made)
     return store
 
 

@@ -15,7 +15,7 @@ from ..patterns import simulated
 from ..real_space import real_space_errors
 from ..weights import digest
 from . import cohere_runs as cohere
-from .figures import draw_slices, slices_path
+from .figures import draw_slices
 from .fills import FILLS
 from .results import Key, firsts
 from .retrieval import free_voxels, retrieve
@@ -128,7 +128,7 @@ class Study:
         """Slices are drawn of the first object in a few scenes."""
         first = task.engine == "bench" and task.object == str(SEED)
         if first and task.scene.name in self.plan.pictured:
-            return slices_path(self.folder, task.scene.name)
+            return self.folder / f"slices-{task.scene.name.replace(' ', '-')}.png"
         return None
 
     def _transform(self, task: Task, fills: Iterable[Fill]) -> None:
