@@ -266,7 +266,7 @@ def test_the_complete_node_stays_current_until_the_redo_is_complete(
 
 
 def test_an_interrupted_write_leaves_nothing(processed: Container, scan_and_fill: Pair) -> None:
-    def interrupt(done: int, total: int) -> None:
+    def interrupt(what: str, done: float, total: float = 1.0) -> None:
         raise KeyboardInterrupt
 
     scan, filled = scan_and_fill
@@ -328,8 +328,8 @@ def test_without_a_motor_there_are_no_angles(processed: Container, make_scan: Ma
 
 
 def test_progress_counts_frames(processed: Container, scan_and_fill: Pair) -> None:
-    seen: list[tuple[int, int]] = []
-    write(processed, *scan_and_fill, progress=lambda done, total: seen.append((done, total)))
+    seen: list[tuple[float, ...]] = []
+    write(processed, *scan_and_fill, progress=lambda _, *count: seen.append(count))
     assert seen == [(12, 12)]
 
 
@@ -337,13 +337,13 @@ def test_volumes_may_lie_in_a_file_that_tiled_reads(
     processed: Container, make_scan: MakeScan, detector_files: Path
 ) -> None:
     scan, filled = make_scan()
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[float, ...]] = []
     node = write(
         processed,
         scan,
         filled,
         folder=detector_files,
-        progress=lambda done, total: seen.append((done, total)),
+        progress=lambda _, *count: seen.append(count),
     )
     assert seen == [(12, 12)]
     assert [path.name for path in detector_files.iterdir()] == [f"{node.item['id']}.h5"]
@@ -359,7 +359,7 @@ def test_volumes_may_lie_in_a_file_that_tiled_reads(
 def test_an_interrupted_write_leaves_no_file(
     processed: Container, scan_and_fill: Pair, detector_files: Path
 ) -> None:
-    def interrupt(done: int, total: int) -> None:
+    def interrupt(what: str, done: float, total: float = 1.0) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -21,7 +21,6 @@ from bluesky_tiled_plugins import TiledWriter
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Limits
-from bcdi_inpaint.service import zmq_source
 from bcdi_inpaint.service.source_sections import ZmqSection
 from bcdi_inpaint.service.web import WebServer, application
 from bcdi_inpaint.service.zmq_source import ZmqSource
@@ -99,7 +98,7 @@ def test_a_worker_that_can_open_nothing_gives_no_run_up(
 
 
 def test_a_source_waits_for_descriptors(monkeypatch, caplog):
-    monkeypatch.setattr(zmq_source, "REST", 0.1)
+    monkeypatch.setattr("bcdi_inpaint.service.sources.REST", 0.1)
     with zmq.Context() as context, context.socket(zmq.PUB) as proxy:
         port = proxy.bind_to_random_port("tcp://127.0.0.1")
         source = ZmqSource(ZmqSection(address=f"127.0.0.1:{port}"), None)

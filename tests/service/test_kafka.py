@@ -159,7 +159,7 @@ def test_it_goes_on_behind_a_bad_run(
     listen: Open,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kafka_source, "REST", 0.05)
+    monkeypatch.setattr("bcdi_inpaint.service.sources.REST", 0.05)
     listen(callback)
     *begun, stop = run_of("open meanwhile")
     feed(begun, publish)

@@ -66,7 +66,7 @@ def test_0mq_goes_on_behind_a_bad_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     publish, address = publisher
-    monkeypatch.setattr(zmq_source, "REST", 0.05)
+    monkeypatch.setattr("bcdi_inpaint.service.sources.REST", 0.05)
     if name == "reason":
         fail_for(monkeypatch, zmq_source, "decode", "first")
     raised = fail_for(monkeypatch, place, name, which)

@@ -6,18 +6,18 @@ so that it unpickles what a message says is an array of objects.
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint.live.errors import reason
-from bcdi_inpaint.live.guard import GuardedLogger, going_on, repeat
+from bcdi_inpaint.live.guard import GuardedLogger, going_on
 from bcdi_inpaint.scans import RunStart
 
 from .decoding import decode_named
 from .kafka_offsets import Offsets
 from .keys import read_secret
+from .sources import ListeningSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 logger = GuardedLogger(__name__)
 
-REST = 5.0
-"""Seconds between attempts to subscribe, when that fails."""
 WAIT = 0.2
 """Seconds between looks whether to close."""
 COMMIT_EVERY = 1.0
@@ -41,7 +39,7 @@ LOOK = 1.0
 """Seconds in which they must answer, when it is to be found out whether they are there again."""
 
 
-class KafkaSource:
+class KafkaSource(ListeningSource):
     """Reads a topic as a member of a consumer group.
 
     An offset is committed only when all runs that began before it have their node, have failed, or are left
@@ -58,34 +56,18 @@ class KafkaSource:
     name = "kafka"
 
     def __init__(self, kafka: KafkaSection, intake: Intake) -> None:
+        super().__init__(kafka.servers, intake)
         self._kafka = kafka
-        self._intake = intake
         self._offsets = Offsets()
         self._committed: dict[int, int] = {}
-        self._closing = threading.Event()
         self._trouble = f"not connected to {kafka.servers}"
-        self._thread = threading.Thread(target=self._run, name="kafka-source", daemon=True)
 
     @property
     def trouble(self) -> str:
         """Why no document arrives at the moment; empty while the source works."""
         return self._trouble
 
-    def start(self) -> None:
-        """Open it."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Shut it."""
-        self._closing.set()
-        self._thread.join(2.0)
-
-    def _run(self) -> None:
-        doing = f"listening to {self._kafka.servers} failed; it is tried again"
-        repeat(self._listen, self._closing, logger, doing, rest=REST)
-
     def _listen(self) -> None:
-        """Listen until the source is closed."""
         consumer = open_consumer(self._kafka, error_cb=self._on_error, on_commit=self._on_commit)
         try:
             consumer.subscribe(

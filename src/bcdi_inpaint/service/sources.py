@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from tiled.queries import Key
 
 from bcdi_inpaint.catalog.listing import listing
-from bcdi_inpaint.live.guard import GuardedLogger
+from bcdi_inpaint.live.guard import GuardedLogger, repeat
 from bcdi_inpaint.live.status import GOING_ON, State
 from bcdi_inpaint.scans import RunStart, RunStop, is_rocking_scan
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 logger = GuardedLogger(__name__)
 
+REST = 5.0
+"""Seconds between attempts to listen, when that fails."""
 OVERDUE = 30.0
 """Seconds after which a stop document that did not come is taken from Tiled."""
 
@@ -40,6 +44,43 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Shut it, within a second or two."""
+
+
+class ListeningSource(ABC):
+    """A source with a thread that listens, and listens anew when that fails, until it is closed.
+
+    Parameters
+    ----------
+    address
+        Of what it listens to.
+    intake
+        Where documents go.
+    """
+
+    name = ""
+
+    def __init__(self, address: str, intake: Intake) -> None:
+        self._address = address
+        self._intake = intake
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"{self.name}-source", daemon=True)
+
+    def start(self) -> None:
+        """Open it."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Shut it."""
+        self._closing.set()
+        self._thread.join(2.0)
+
+    def _run(self) -> None:
+        doing = f"listening to {self._address} failed; it is tried again"
+        repeat(self._listen, self._closing, GuardedLogger(type(self).__module__), doing, rest=REST)
+
+    @abstractmethod
+    def _listen(self) -> None:
+        """Listen until the source is closed."""
 
 
 class Intake:

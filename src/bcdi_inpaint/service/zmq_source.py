@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint.live.errors import reason
-from bcdi_inpaint.live.guard import GuardedLogger, repeat
+from bcdi_inpaint.live.guard import GuardedLogger
 
 from .decoding import decode
 from .keys import read_secret
+from .sources import ListeningSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +24,13 @@ if TYPE_CHECKING:
 
 logger = GuardedLogger(__name__)
 
-REST = 5.0
-"""Seconds between attempts to subscribe, when that fails."""
 WAIT = 200
 """Milliseconds between looks whether to close."""
 DESCRIPTORS = 16
 """File descriptors that a subscriber takes, and some: without them libzmq ends the process."""
 
 
-class ZmqSource:
+class ZmqSource(ListeningSource):
     """Subscribes to a ``bluesky-0MQ-proxy``.
 
     Parameters
@@ -46,33 +44,17 @@ class ZmqSource:
     name = "zmq"
 
     def __init__(self, proxy: ZmqSection, intake: Intake) -> None:
+        super().__init__(proxy.address, intake)
         self._proxy = proxy
-        self._intake = intake
         self._prefix = proxy.prefix.encode()
-        self._closing = threading.Event()
         self._connected = False
-        self._thread = threading.Thread(target=self._run, name="zmq-source", daemon=True)
 
     @property
     def trouble(self) -> str:
         """Why no document arrives at the moment; empty while the source works."""
         return "" if self._connected else f"not connected to {self._proxy.address}"
 
-    def start(self) -> None:
-        """Open it."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Shut it."""
-        self._closing.set()
-        self._thread.join(2.0)
-
-    def _run(self) -> None:
-        doing = f"listening to {self._proxy.address} failed; it is tried again"
-        repeat(self._listen, self._closing, logger, doing, rest=REST)
-
     def _listen(self) -> None:
-        """Listen until the source is closed."""
         import zmq
 
         self._connected = False
