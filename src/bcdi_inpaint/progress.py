@@ -27,7 +27,7 @@ class Progress(Protocol):
 
 
 def no_progress(what: str, done: float, total: float = 1.0) -> None:
-    """Take no note: where nobody watches."""
+    """Ignore progress."""
 
 
 def part(progress: Progress, index: int, number: int, prefix: str = "") -> Progress:

@@ -116,7 +116,7 @@ def claim(
     lease
         Seconds until the claim expires if it is not renewed.
     watch
-        Of claims that stood in the way before: one that nobody renews is taken over before it expires.
+        Of claims that stood in the way before: one that is not renewed is taken over before it expires.
 
     Raises
     ------

@@ -49,7 +49,7 @@ def write(
         Write the volumes to an HDF5 file in this folder and register it, instead of sending them
         to Tiled. The server must see it under the same path and have it in ``readable_storage``.
     progress
-        Told how many frames are written, after every block.
+        Called with the number of frames written, after every block.
 
     Returns
     -------

@@ -52,7 +52,7 @@ def fill_file(
     force
         Replace `target` if it is there.
     progress
-        Told what is being done.
+        Called with what is being done.
     **reading
         What `bcdi_inpaint.scans.from_file` takes beside the path.
 

@@ -145,7 +145,7 @@ def krige(
     noise = NOISE * texture.variance
     prior = Prior(torch.zeros_like(logs), texture.spectrum)
     if twin is not None:
-        prior = _told_by_twin(texture, twin, seen.opposite, mask, noise)
+        prior = _given_twin(texture, twin, seen.opposite, mask, noise)
     given = posterior(known, prior.spectrum, noise, iterations)
     value = seen.mean + given.mean(seen.residual, prior.mean)
     error = None
@@ -209,7 +209,7 @@ def _with_twin(logs: Tensor, known: Tensor, twin: Twin, variance: float) -> _See
     )
 
 
-def _told_by_twin(
+def _given_twin(
     texture: Texture, twin: Twin, opposite: Tensor, mask: Tensor, noise: float
 ) -> Prior:
     """The prior of a band, given its twin.
@@ -228,12 +228,12 @@ def _told_by_twin(
         return spectrum, coherence, coherence * spectrum / (spectrum + noise)
 
     def spectrum(grid: Shape) -> Tensor:
-        whole, coherence, told = weight(grid)
-        return whole * (1 - share * coherence * told)
+        whole, coherence, reliability = weight(grid)
+        return whole * (1 - share * coherence * reliability)
 
     # The centre is not exactly on the grid.
-    told = weight(grid)[2] * shift(grid, symmetry.offset, opposite.device).conj()
-    mean = inverse(forward(embedded(opposite, grid)) * told, grid)
+    reliability = weight(grid)[2] * shift(grid, symmetry.offset, opposite.device).conj()
+    mean = inverse(forward(embedded(opposite, grid)) * reliability, grid)
     return Prior(corner(mean, shape), spectrum)
 
 

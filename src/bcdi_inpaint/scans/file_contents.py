@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Told = Mapping[str, tuple[Any, str]]
+NamedValues = Mapping[str, tuple[Any, str]]
 """Name, as `bcdi_inpaint.scans.facts` looks for it -> value and unit."""
 
 
@@ -30,7 +30,7 @@ class FileContents:
         Which of them are the rocking angles; empty if the file doesn't say.
     start
         What a start document would say: sample, region, and so on.
-    told
+    named_values
         What the detector and the beamline say.
     pixels
         What the file says of the detector's pixels.
@@ -42,6 +42,6 @@ class FileContents:
     columns: Mapping[str, tuple[NDArray[np.number], str]] = field(default_factory=dict)
     motor: str = ""
     start: Mapping[str, Any] = field(default_factory=dict)
-    told: Told = field(default_factory=dict)
+    named_values: NamedValues = field(default_factory=dict)
     pixels: PixelFacts = field(default_factory=PixelFacts)
     notes: tuple[str, ...] = ()

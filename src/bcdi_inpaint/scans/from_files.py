@@ -15,7 +15,7 @@ import numpy as np
 from .assembly import assemble
 from .detector_files import frame_datasets, read_frames_of
 from .file_contents import FileContents
-from .hdf5_facts import columns_of, told_by, unit_of
+from .hdf5_facts import columns_of, read_values, unit_of
 from .image_files import is_image, read_images
 from .local_files import check_regular, open_hdf5
 from .pixel_facts import PixelFacts, readable_facts
@@ -99,8 +99,10 @@ def from_file(
         data_keys={name: _key(path, unit) for name, (_, unit) in contents.columns.items()},
         configuration={
             key: {
-                "data": {name: value for name, (value, _) in contents.told.items()},
-                "data_keys": {name: _key(path, unit) for name, (_, unit) in contents.told.items()},
+                "data": {name: value for name, (value, _) in contents.named_values.items()},
+                "data_keys": {
+                    name: _key(path, unit) for name, (_, unit) in contents.named_values.items()
+                },
             }
         },
         columns={name: column for name, (column, _) in contents.columns.items()},
@@ -177,11 +179,11 @@ def _read_hdf5(path: Path, dataset: str | None, angles: str | None, largest: int
     with open_hdf5(path) as file:
         names = [dataset] if dataset else frame_datasets(file)
         frames = read_frames_of(file, names, largest)
-        start, told = told_by(file, names[0])
+        start, named_values = read_values(file, names[0])
         pixels = readable_facts(file, names[0], roots=("/",))
         if angles is None:
             motor, columns = columns_of(file, names[0], len(frames))
         else:
             motor = angles.rpartition("/")[2]
             columns = {motor: (read_frames_of(file, [angles], largest), unit_of(file[angles]))}
-    return FileContents(frames, columns, motor, start, told, pixels)
+    return FileContents(frames, columns, motor, start, named_values, pixels)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .file_contents import Told
+    from .file_contents import NamedValues
 
 TELLING = re.compile(r"detector|beam|source|mono|sample", re.IGNORECASE)
 """Groups whose numbers and names are taken."""
@@ -35,7 +35,7 @@ METRES = {"m": 1.0, "nm": 1e-9, "angstrom": 1e-10, "a": 1e-10, "å": 1e-10, "": 
 """Units of wavelengths; NeXus' and Dectris' is the angstrom, CXI's the metre."""
 
 
-def told_by(file: h5py.File, frames: str) -> tuple[dict[str, Any], Told]:
+def read_values(file: h5py.File, frames: str) -> tuple[dict[str, Any], NamedValues]:
     """What a file says beside its frames.
 
     Parameters
@@ -48,7 +48,7 @@ def told_by(file: h5py.File, frames: str) -> tuple[dict[str, Any], Told]:
 
     Returns
     -------
-    start, told
+    start, named_values
         What a start document would say, and what devices would, under the names of
         `bcdi_inpaint.scans.facts`. What several groups say differently is left out.
     """
@@ -68,12 +68,15 @@ def told_by(file: h5py.File, frames: str) -> tuple[dict[str, Any], Told]:
             unit = unit_of(dataset) or ("J" if cxi and "energy" in last else "")
             values = said.setdefault(last, [])
             values.insert(0 if group == home else len(values), (dataset[()].item(), unit))
-    told = {name: values[0] for name, values in said.items() if len(set(values)) == 1}
-    wavelength = told.pop("incident_wavelength", None)
-    if wavelength is not None and not {"incident_energy", "photon_energy", "energy"} & told.keys():
+    named_values = {name: values[0] for name, values in said.items() if len(set(values)) == 1}
+    wavelength = named_values.pop("incident_wavelength", None)
+    if (
+        wavelength is not None
+        and not {"incident_energy", "photon_energy", "energy"} & named_values.keys()
+    ):
         metres = wavelength[0] * METRES.get(wavelength[1].casefold(), np.nan)
-        told["incident_energy"] = (METRE_EV / metres if metres else np.nan, "eV")
-    return start, told
+        named_values["incident_energy"] = (METRE_EV / metres if metres else np.nan, "eV")
+    return start, named_values
 
 
 def columns_of(

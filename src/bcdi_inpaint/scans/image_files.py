@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .file_contents import Told
+    from .file_contents import NamedValues
 
     Header = dict[str, str]
 
@@ -84,7 +84,7 @@ def read_images(path: Path, angles: str | None, largest: int) -> FileContents:
         np.concatenate(stacks),
         {name: (column, "deg") for name, column in columns.items()},
         motor=angles or "",
-        told=_told(headers[0]),
+        named_values=_named_values(headers[0]),
         notes=(*notes, *_absent(files)),
     )
 
@@ -217,7 +217,7 @@ def _motors(header: Header) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if _is_number(value)}
 
 
-def _told(header: Header) -> Told:
+def _named_values(header: Header) -> NamedValues:
     """Energy, distance, pixel size and detector, as far as a header has them.
 
     EDF after the ESRF's SAXS conventions (lengths in metres), CBF after Dectris' mini-header.
@@ -229,14 +229,14 @@ def _told(header: Header) -> Told:
         "y_pixel_size": _first(header.get("PSize_2")) or _first(said.get("Pixel_size")),
         "x_pixel_size": _first(header.get("PSize_1")) or _first(said.get("Pixel_size")),
     }
-    told: dict[str, tuple[object, str]] = {
+    named_values: dict[str, tuple[object, str]] = {
         name: (value, "m") for name, value in numbers.items() if value
     }
     if wavelength := numbers["wavelength"]:
-        told["incident_energy"] = (METRE_EV / wavelength, "eV")
+        named_values["incident_energy"] = (METRE_EV / wavelength, "eV")
     if detector := said.get("Detector"):
-        told["detector_model"] = (" ".join(detector).split(",")[0], "")
-    return told
+        named_values["detector_model"] = (" ".join(detector).split(",")[0], "")
+    return named_values
 
 
 def _cbf_lines(header: Header) -> dict[str, list[str]]:

@@ -54,7 +54,7 @@ class PixelFacts:
     reasons
         Why -> how many pixels, for a mask that tells. A pixel may have several.
     saturation
-        The highest count that a pixel can show; None if nobody says.
+        The highest count that a pixel can show; None if it is not recorded.
     notes
         Sentences on it.
     """

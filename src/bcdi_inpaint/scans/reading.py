@@ -36,7 +36,7 @@ class ReadingOptions:
         not just one of them is known.
     detector
         The detector's key in `bcdi_inpaint.geometry`, for its gaps. If None and there is no
-        ``mask``, it is told from the scan's metadata, else from the shape of the frames.
+        ``mask``, it is taken from the scan's metadata, else from the shape of the frames.
     roi
         ``((row0, row1), (col0, col1))`` of the full, unbinned frame that the frames show.
     binning

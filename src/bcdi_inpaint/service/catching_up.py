@@ -84,7 +84,7 @@ def catch_up(
     newest_first, failed_too
         As `left_over` takes them.
     progress
-        Told how many runs are done.
+        Called with the number of runs that are done.
 
     Returns
     -------

@@ -129,7 +129,7 @@ class KafkaSource(ListeningSource):
             consumer.commit(offsets=due, asynchronous=True)
 
     def _look_after_trouble(self, consumer: Consumer) -> None:
-        """See whether what was wrong is over: nobody says so."""
+        """Check whether a problem is over, which no callback reports."""
         from confluent_kafka import KafkaException
 
         if self._trouble and consumer.assignment():
@@ -178,7 +178,7 @@ class KafkaSource(ListeningSource):
 
 
 def open_consumer(kafka: KafkaSection, **callbacks: Callable[..., None]) -> Consumer:
-    """A consumer that commits only what it is told to.
+    """A consumer that commits offsets only on request.
 
     Parameters
     ----------

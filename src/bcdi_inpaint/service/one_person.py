@@ -44,7 +44,7 @@ def serve_tiled(folder: Path, files: Iterable[Path], port: int, say: Callable[[s
     port
         Where it listens.
     say
-        Told in lines what there is to be known.
+        Called with lines for the user.
 
     Raises
     ------

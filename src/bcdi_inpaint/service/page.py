@@ -66,7 +66,7 @@ def page(
         Ask viewers for a Tiled API key (as password, with any user name) and show them what it may
         see. Without, everybody sees what `processed` sees: only for viewers on this machine.
     hosts
-        Names by which browsers may ask for the page where nobody signs in. Others are refused: a web
+        Names by which browsers may ask for the page without signing in. Others are refused: a web
         site may have its name stand for this machine, and read the page by its viewer's browser.
     """
     app = FastAPI(
@@ -121,7 +121,7 @@ def _asking(processed: Container) -> Callable[[], None]:
     health = f"{processed.uri.partition('/api/')[0]}/healthz"
 
     def ask_tiled() -> None:
-        """Fail at once if nobody answers; the client would try again for half a minute."""
+        """Fail at once if the server does not answer; the client would try again for half a minute."""
         processed.context.http_client.get(health)
 
     return ask_tiled

@@ -20,7 +20,7 @@ from bcdi_inpaint.lab.evaluate.records import SCORES, Results
 from bcdi_inpaint.lab.evaluate.request import weights_by_name
 from bcdi_inpaint.lab.evaluate.store import Store
 from bcdi_inpaint.lab.evaluate.tables import make_tables
-from bcdi_inpaint.lab.evaluate.weights import learned
+from bcdi_inpaint.lab.evaluate.weights import patches_seen
 from bcdi_inpaint.progress import no_progress
 
 if TYPE_CHECKING:
@@ -372,7 +372,7 @@ def test_networks_say_how_much_they_have_seen(tmp_path):
         methods=("patching", "reference"),
         options={"patching": {"model": str(model)}, "reference": {"weights": tmp_path}},
     )
-    patching, published = learned(weighed)
+    patching, published = patches_seen(weighed)
     assert patching.startswith("patching (mine, sha256 ")
     assert patching.endswith("1234 patches")
     assert published == "reference, 9 px: the network has seen 77 patches"

@@ -128,7 +128,7 @@ def finetune(
     seed
         Of the places of gaps and patches.
     progress
-        Told the share of the work that is done.
+        Called with the share of the work that is done.
 
     Raises
     ------

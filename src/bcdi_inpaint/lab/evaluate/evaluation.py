@@ -12,7 +12,7 @@ from .figures import draw_fringes, draw_rows
 from .measuring import able, run
 from .patterns import read_scan
 from .store import Store
-from .weights import learned
+from .weights import patches_seen
 from .writing import Provenance, show, write_tables
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def evaluate(request: Request, console: Console) -> Evaluation:
     from .tables import make_tables
 
     request, remarks = able(request)
-    remarks += learned(request)
+    remarks += patches_seen(request)
     made = Provenance.of(request, _seeds(request))
     store = _unfinished(request, remarks, made)
     with progress_bar(console, transient=True) as progress:

@@ -50,7 +50,7 @@ def pcc_ceiling(rate: ArrayLike, counts: ArrayLike) -> float:
 
 
 def pcc_ceiling_of_counts(counts: ArrayLike) -> float:
-    """What `pcc_ceiling` would be, from the counts alone: for real scans, whose rate nobody knows.
+    """What `pcc_ceiling` would be, from the counts alone: for real scans, whose rate is not known.
 
     The share of the variance of f(n) = log(1 + n) that isn't Poisson noise. The noise is bounded by
     the Poincare inequality of the Poisson distribution, Var f(N) <= E[N (f(N) - f(N - 1))**2], which

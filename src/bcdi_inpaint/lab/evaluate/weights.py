@@ -1,4 +1,4 @@
-"""Weights of the networks that a run fills with: which they are, and how much they have learned from."""
+"""Weights of the networks that a run fills with: which they are, and on how many patches they were trained."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def digests(request: Request, method: str) -> set[str]:
     return {digest(request, method, width) for width in WIDTHS}
 
 
-def learned(request: Request) -> Iterator[str]:
-    """How much the networks have learned from: only at equal numbers is a comparison one of methods."""
+def patches_seen(request: Request) -> Iterator[str]:
+    """A line for each network with the number of patches that it was trained on, for fair comparisons."""
     seen: dict[str, Mapping[str, str]] = {}
     for method in request.methods:
         if method_of(method) == "patching":

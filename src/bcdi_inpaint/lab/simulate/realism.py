@@ -116,7 +116,7 @@ def compare(
     count
         How many scans to simulate: of the same size, oversampling and brightness, everything else drawn.
     progress
-        Told how many are simulated.
+        Called with the number of simulated scans.
 
     Raises
     ------

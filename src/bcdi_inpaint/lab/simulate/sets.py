@@ -54,7 +54,7 @@ def generate(
     processes
         How many work at once, one thread each; on a GPU a few keep it busy.
     progress
-        Told how many scans there are.
+        Called with the number of scans made so far.
 
     Returns
     -------

@@ -63,7 +63,7 @@ def train(
     minutes
         End after this time at the latest; the learning rate then falls so as to end with it.
     progress
-        Told the figures of the latest validation, and the share of the training that is done.
+        Called with the figures of the latest validation, and the share of the training that is done.
 
     Returns
     -------

@@ -46,7 +46,7 @@ class TrainingRecipe(BaseModel):
     )
     precision: Literal["bf16", "fp32"] = Field("bf16", description="Of convolutions")
     mixing: int = Field(16, ge=1, description="Volumes whose patches are shuffled together")
-    passes: int = Field(1, ge=1, description="How often a patch is learned, each time turned")
+    passes: int = Field(1, ge=1, description="How often each patch is used, turned anew each time")
     workers: int = Field(1, ge=0, description="Processes that make data")
     validate_every: int = Field(500, ge=1, description="Steps between validations and checkpoints")
     validation_volumes: int = Field(24, ge=1, description="Held-out volumes, of all families")
@@ -54,7 +54,7 @@ class TrainingRecipe(BaseModel):
         12, ge=1, description="Validations without progress before training stops"
     )
     real: tuple[Path, ...] = Field(
-        (), description="Measured scans, whose gapless regions are learned too"
+        (), description="Measured scans, whose regions without gaps are used, too"
     )
     real_share: float = Field(
         0.3, ge=0, le=1, description="Share of volumes that are real, if there are any"

@@ -89,7 +89,7 @@ class Supervisor:
         doing = "a step of passing orders to the worker failed, it is tried again"
         repeat(self._step, self._closing, logger, doing, rest=REST)
         if self._worker is not None:
-            with going_on(logger, "the worker was not told to end"), suppress(WorkerLostError):
+            with going_on(logger, "the worker was not asked to end"), suppress(WorkerLostError):
                 self._worker.send(Close())
 
     def _step(self) -> None:

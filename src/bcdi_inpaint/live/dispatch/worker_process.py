@@ -77,7 +77,7 @@ class WorkerProcess:
     Parameters
     ----------
     run_table
-        Is told what the worker says.
+        Updated by the worker's messages.
     queue
         Is nudged when the worker has said something.
     limits

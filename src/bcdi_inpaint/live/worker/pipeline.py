@@ -210,7 +210,7 @@ def complete(
     settings
         With what it was filled.
     progress
-        Told how many frames are written.
+        Called with the number of frames written.
 
     Returns
     -------

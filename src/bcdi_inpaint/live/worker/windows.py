@@ -40,7 +40,7 @@ def next_window(
     points
         How many points are there.
     total
-        How many there will be; None if nobody knows.
+        How many there will be; None if that is not known.
     portion, margin
         As in `Settings`.
     """
@@ -114,8 +114,8 @@ def with_check(filled: Inpainted, check: SelfCheck | None) -> Inpainted:
     report = replace(filled.report, self_check=check)
     if check is not None:
         check = judged(check, filled.intensity, filled.sigma, filled.mask)
-        told = () if check.verdict == Verdict.TRUSTED else (check.note,)
-        report = replace(report, self_check=check, notes=(*report.notes, *told))
+        reasons = () if check.verdict == Verdict.TRUSTED else (check.note,)
+        report = replace(report, self_check=check, notes=(*report.notes, *reasons))
     return replace(filled, report=report)
 
 

@@ -54,7 +54,7 @@ class Fill:
         return Inpainted(counts, np.zeros_like(counts), view.mask, report)
 
     def bounds(self, filled: Inpainted) -> Bounds:
-        """What a retrieval is told of the amplitudes."""
+        """Bounds of the amplitudes in a retrieval."""
         counts, mask = filled.intensity, filled.mask
         low = high = counts
         if self.use == "free":

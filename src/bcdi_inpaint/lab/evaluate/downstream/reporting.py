@@ -14,7 +14,7 @@ from bcdi_inpaint.progress import progress_bar
 from ..measuring import able
 from ..patterns import read_scan
 from ..request import method_of
-from ..weights import digests, learned
+from ..weights import digests, patches_seen
 from ..writing import Provenance, show, write_tables
 from . import cohere_runs as cohere
 from .figures import draw_ratios, draw_scatter
@@ -76,7 +76,7 @@ def report(request: Request, console: Console, plan: Plan = WHOLE) -> StudyStore
                 Study(plan, request, store, folder, measured).run(progress)
         except KeyboardInterrupt:
             remarks.append("stopped early: the same command goes on")
-        remarks += learned(request)
+        remarks += patches_seen(request)
         seeds = f"objects {plan.objects}, starts {plan.starts}"
         made = Provenance.of(request, seeds, *packages)
         tables = make_tables(store)
