@@ -272,6 +272,58 @@ def test_a_queueserver_scans_with_it_over_epics(iocs, queueserver, tmp_path):
             manager.terminate()
 
 
+def profile_runs(folder, program, **variables):
+    """What a program prints that runs behind the startup files, without a terminal."""
+    startup = [path for path in sorted((PROFILE / "startup").glob("*.py")) if path.name[0] != "9"]
+    files = [f"exec(compile({path.read_text()!r}, {path.name!r}, 'exec'))" for path in startup]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([*files, program])],
+        env=environment(folder, **variables),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+FLY = """
+inpaint.method("linear")
+RE(bcdi_rocking_fly(maxipix, eta, points=64, exposure=0.05, sample="crystal"))
+assert inpaint.callback.wait(300)
+(node,) = processed.values()
+known = node.metadata
+print(known["detector"], known["plan_name"], known["motor"], known["frames"], known["roi"] == list(map(list, simulated("maxipix_2x2").roi)))
+print(np.abs(node["eta_readback"].read()).max() < 0.13, eta.position)
+inpaint.callback.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_fly_scan_is_filled_with_its_angles(tmp_path):
+    said = profile_runs(tmp_path, f"import numpy as np\n{FLY}", BCDI_DEVICES="simulated-async")
+    assert "maxipix_2x2 bcdi_rocking_fly eta_readback 64 True\n" in said
+    assert "True 0.0\n" in said
+
+
+MOCK = """
+from bluesky import plan_stubs as bps
+RE(bps.mv(eta, 0.5))
+print(eta.name, maxipix.name, merlin.name, eiger2.name)
+print(maxipix.driver.min_y.source, merlin.driver.trigger_mode.source)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_devices_of_ophyd_async_can_be_tried_without_epics(tmp_path):
+    said = profile_runs(tmp_path, MOCK, BCDI_DEVICES="epics-async", BCDI_MOCK="1", BCDI_PREFIX="X:")
+    assert "eta maxipix merlin eiger2\n" in said
+    assert "mock+ca://X:maxipix:cam1:MinY_RBV mock+ca://X:merlin:cam1:TriggerMode" in said
+
+
 def test_what_is_written_about_a_beamline_is_so():
     """Imports and calls in Python, blueapi's module, the toggles' file."""
     known = {

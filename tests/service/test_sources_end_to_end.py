@@ -53,7 +53,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 
 
 @pytest.fixture(scope="module")
-def catalogs(server: Any) -> tuple[Container, Container]:
+def catalogs(server: Any, way: Way) -> tuple[Container, Container]:  # one for each way
     raw, processed = server.beamline()
     return raw, processed
 

@@ -1,7 +1,7 @@
 """Motor and detectors: simulated, or the real ones over EPICS. This is the file to change.
 
 BCDI_DEVICES
-    simulated (as it is) or epics.
+    simulated (as it is) or epics; simulated-async or epics-async: those of the next file.
 BCDI_PREFIX
     With epics: what the PVs' names begin with.
 """
@@ -93,5 +93,6 @@ elif DEVICES == "epics":
     maxipix = Detector(f"{PREFIX}maxipix:", name="maxipix")
     eiger2 = Detector(f"{PREFIX}eiger2:", name="eiger2")
 
-else:
-    raise ValueError(f"BCDI_DEVICES={DEVICES!r}: takes simulated or epics")
+elif DEVICES not in ("simulated-async", "epics-async"):
+    takes = "simulated, epics, simulated-async or epics-async"
+    raise ValueError(f"BCDI_DEVICES={DEVICES!r}: takes {takes}")

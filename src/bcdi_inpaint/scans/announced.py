@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .assembly import assemble
-from .hdf5 import ONCE, read_frames
+from .hdf5 import ONCE, read_frames, read_numbers
 from .images import choose_image
 from .locations import FramesInEvent, FramesInFile
 from .pairing import count
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .locations import Location
     from .reading import ReadingOptions
     from .rocking_scan import RockingScan
+    from .streams import RunRecord
 
 
 def from_documents(
@@ -86,6 +87,7 @@ def from_documents(
         tuple(notes),
         announced_pixels(located, reading.file_roots),
     )
+    run = with_numbers(run, documents, roots=reading.file_roots, retry=retry)
     return assemble(run, frames, reading)
 
 
@@ -96,6 +98,38 @@ def announced_pixels(located: Sequence[Location], roots: Sequence[str | Path]) -
     if first is None or not roots:
         return PixelFacts()
     return read_pixel_facts(first.uri, first.dataset, roots)
+
+
+def with_numbers(
+    run: RunRecord,
+    documents: RunDocuments,
+    *,
+    roots: Sequence[str | Path],
+    retry: Retry = ONCE,
+) -> RunRecord:
+    """The record with the columns that a device wrote to files, such as a motor's positions in a fly scan.
+
+    As when a run is read from Tiled, that is so in streams without Events.
+
+    Raises
+    ------
+    OutsideRootsError
+        If a file lies outside ``roots``.
+    OSError, ValueError
+        If a column can't be read, or is none.
+    """
+    streams = dict(run.streams)
+    for (name, key), locations in documents.numbers.items():
+        if run.streams[name].columns:
+            continue
+        parts = [
+            read_numbers(location.uri, location.dataset, location.frames, roots=roots, retry=retry)
+            for location in locations
+            if isinstance(location, FramesInFile)
+        ]
+        columns = {**streams[name].columns, key: np.concatenate(parts)}
+        streams[name] = replace(streams[name], columns=columns)
+    return replace(run, streams=streams)
 
 
 def read_points(

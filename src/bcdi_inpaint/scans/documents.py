@@ -77,6 +77,7 @@ class RunDocuments(DocumentRouter):
         self._early: dict[str, list[Datum]] = {}
         self._early_in_streams: dict[str, list[StreamDatum]] = {}
         self._points: dict[tuple[str, str], Locations] = {}
+        self._numbers: dict[tuple[str, str], Locations] = {}
         self._news: list[Location] = []
 
     @property
@@ -116,6 +117,11 @@ class RunDocuments(DocumentRouter):
         """
         points = self._points.get((stream, data_key))
         return points.pieces if points else ()
+
+    @property
+    def numbers(self) -> dict[tuple[str, str], tuple[Location, ...]]:
+        """Where single numbers are that a device wrote to files, one a point, by stream and data key."""
+        return {place: points.pieces for place, points in self._numbers.items()}
 
     def start(self, doc: RunStart) -> None:
         self._start = doc
@@ -192,9 +198,15 @@ class RunDocuments(DocumentRouter):
     ) -> None:
         descriptor = self._descriptors[descriptor_uid]
         shape = descriptor["data_keys"][key]["shape"]
-        if not are_frames(shape):
+        is_number = all(length == 1 for length in shape)
+        if not (are_frames(shape) or is_number):
             return
         uri, dataset, options = _file(resource)
+        if is_number:
+            check_points(seq_nums[1] - 1)
+            number = FramesInFile(descriptor["name"], key, seq_nums, uri, dataset, indices)
+            self._numbers.setdefault((descriptor["name"], key), Locations()).put(number)
+            return
         per_point = (
             options.get("frame_per_point")
             or options.get("multiplier")

@@ -10,7 +10,8 @@ field               names                                                       
 ``pixel_size``      y_pixel_size and x_pixel_size (row, col), or pixel_size for both       m
 ``direct_beam``     beam_center_y and beam_center_x (row, col)                             pixels
 ``binning``         binning; cam_bin_y and cam_bin_x                                       pixels
-``roi``             roi; cam_min_y, cam_size_size_y, cam_min_x, cam_size_size_x            pixels
+``roi``             roi; cam_min_y, cam_size_size_y, cam_min_x, cam_size_size_x, or those  pixels
+                    of ophyd-async: driver_min_y, driver_size_y, ...
 ``detector``        detector_model, detector, cam_model, driver_model, model, description
 its maker           detector_vendor, vendor, cam_manufacturer, driver_manufacturer
 its images          bit_depth_image (start document and the detector itself only)              bits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from .local_files import OutsideRootsError, allowed_path, open_hdf5
 from .sizes import LARGEST_STACK, check_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import h5py
     from numpy.typing import NDArray
@@ -94,17 +95,56 @@ def read_frames(
         If it is not a regular file, or the dataset doesn't hold frames or too large ones.
     """
     start, stop = frames
+
+    def take(found: h5py.Dataset) -> NDArray[np.number]:
+        return _frames(found, start, stop, largest)
+
+    wanted = None if stop is None else stop - start
+    return _read(uri, dataset, take, wanted, 2, roots, retry)
+
+
+def read_numbers(
+    uri: str,
+    dataset: str,
+    rows: tuple[int, int],
+    *,
+    roots: Sequence[str | Path],
+    retry: Retry = ONCE,
+) -> NDArray[np.number]:
+    """Read rows ``[start, stop)`` of a column, or as many of them as are there; else as `read_frames`."""
+
+    def take(found: h5py.Dataset) -> NDArray[np.number]:
+        check_size(found.chunks or (), found.dtype, LARGEST_STACK)
+        if found.dtype.kind not in "iuf" or math.prod(found.shape[1:]) != 1:
+            raise ValueError(f"{dataset} is no column of numbers, but {found.dtype} {found.shape}")
+        stop = min(rows[1], _whole_entries(found))
+        numbers: NDArray[np.number] = found[rows[0] : max(stop, rows[0])]
+        return numbers.reshape(-1)
+
+    return _read(uri, dataset, take, rows[1] - rows[0], 1, roots, retry)
+
+
+def _read(
+    uri: str,
+    dataset: str,
+    take: Callable[[h5py.Dataset], NDArray[np.number]],
+    wanted: int | None,
+    axes: int,
+    roots: Sequence[str | Path],
+    retry: Retry,
+) -> NDArray[np.number]:
+    """What `take` takes from a dataset of so many axes, as soon as it is as many entries as are wanted."""
     failure: OSError | None = None
     read: NDArray[np.number] | None = None
     for _ in retry:
         try:
-            read = _read_once(allowed_path(uri, roots), dataset, frames, roots, largest)
+            read = _read_once(allowed_path(uri, roots), dataset, take, axes, roots)
         except OutsideRootsError:
             raise
         except OSError as error:
             failure = error
         else:
-            if stop is None or len(read) == stop - start:
+            if wanted in (None, len(read)):
                 break
     if read is None:
         raise failure or OSError(f"{uri} was not looked for")
@@ -114,16 +154,16 @@ def read_frames(
 def _read_once(
     path: Path,
     dataset: str,
-    frames: tuple[int, int | None],
+    take: Callable[[h5py.Dataset], NDArray[np.number]],
+    axes: int,
     roots: Sequence[str | Path],
-    largest: int,
 ) -> NDArray[np.number]:
-    """As many of the frames as are there now."""
+    """As much as is there now."""
     try:
         with ExitStack() as opened:
             file = opened.enter_context(open_hdf5(path, roots))
-            found = find_dataset(file, dataset, roots, opened)
-            read = _frames(found, *frames, largest)
+            found = find_dataset(file, dataset, roots, opened, axes)
+            read = take(found)
             check_sources(found, roots)
             return read
     except BROKEN as error:

@@ -29,9 +29,9 @@ LINKS, VIRTUAL, RAW = "HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX
 
 
 def find_dataset(
-    file: h5py.File, name: str, roots: Sequence[str | Path], opened: ExitStack
+    file: h5py.File, name: str, roots: Sequence[str | Path], opened: ExitStack, axes: int = 2
 ) -> h5py.Dataset:
-    """A dataset of frames for which HDF5 opens no file that is not below the roots.
+    """A dataset of frames, or of numbers, for which HDF5 opens no file that is not below the roots.
 
     Parameters
     ----------
@@ -43,6 +43,8 @@ def find_dataset(
         Folders in which all files must lie.
     opened
         Takes the files that links lead to; the dataset is open as long as they are.
+    axes
+        How many it must have: two for frames, one for a column of numbers.
 
     Raises
     ------
@@ -54,9 +56,10 @@ def find_dataset(
         If it doesn't hold frames, or is made of itself.
     """
     dataset = follow(file, name, roots, opened)
-    if isinstance(dataset, h5py.Dataset) and dataset.ndim >= 2 and not dataset.dtype.hasobject:
+    if isinstance(dataset, h5py.Dataset) and dataset.ndim >= axes and not dataset.dtype.hasobject:
         return dataset
-    raise ValueError(f"{name!r} in {file.filename} is not a dataset of frames")
+    what = "frames" if axes > 1 else "numbers"
+    raise ValueError(f"{name!r} in {file.filename} is not a dataset of {what}")
 
 
 def follow(

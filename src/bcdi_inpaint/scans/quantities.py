@@ -87,6 +87,13 @@ def pair_of(
     return None if row is None or col is None else (row, col)
 
 
+REGION_NAMES = (
+    ("cam_min_y", "cam_size_size_y", "cam_min_x", "cam_size_size_x"),  # ophyd
+    ("driver_min_y", "driver_size_y", "driver_min_x", "driver_size_x"),  # ophyd-async
+)
+"""First row, rows, first column and columns of the full frame that a camera records."""
+
+
 def _integers(facts: Facts, *names: str) -> tuple[int, ...] | None:
     """Whole numbers under these names, all or none."""
     found = [facts.find([name]) for name in names]
@@ -117,10 +124,11 @@ def roi_of(
         if len(spans) == 2 and spans[0] and spans[1]:
             return spans[0], spans[1]
         notes.append("roi in the start document is not taken: no two pairs of whole numbers")
-    if camera := _integers(facts, "cam_min_y", "cam_size_size_y", "cam_min_x", "cam_size_size_x"):
-        row0, rows, col0, cols = camera
-        if (rows // binning[0], cols // binning[1]) == frame_shape:
-            return (row0, row0 + rows), (col0, col0 + cols)
+    for names in REGION_NAMES:
+        if camera := _integers(facts, *names):
+            row0, rows, col0, cols = camera
+            if (rows // binning[0], cols // binning[1]) == frame_shape:
+                return (row0, row0 + rows), (col0, col0 + cols)
     return None
 
 

@@ -38,7 +38,13 @@ class DectrisWriter(FrameWriter):
         self._pixel_mask = pixel_mask
         self._count_cutoff = count_cutoff
 
-    def open(self, path: Path, frame_shape: tuple[int, int], dtype: str) -> None:
+    def open(
+        self,
+        path: Path,
+        frame_shape: tuple[int, int],
+        dtype: str,
+        attributes: tuple[str, ...] = (),
+    ) -> None:
         """Create the master file `path`, and the file of frames beside it."""
         frames = path.with_name(path.name.replace("_master", "_data_000001"))
         with h5py.File(path, "x") as file:
@@ -61,4 +67,4 @@ class DectrisWriter(FrameWriter):
             )
             detector["saturation_value"] = np.uint32(self._count_cutoff)
             detector["virtual_pixel_interpolation_applied"] = np.uint8(1)
-        super().open(frames, frame_shape, dtype)
+        super().open(frames, frame_shape, dtype, attributes)

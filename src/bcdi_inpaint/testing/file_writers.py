@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Self
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DATASET = "/entry/data/data"
+ATTRIBUTES = "/entry/instrument/NDAttributes"
+"""Where areaDetector puts numbers that it records with each frame."""
 
 
 class FrameWriter:
@@ -53,16 +56,25 @@ class FrameWriter:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
 
-    def open(self, path: Path, frame_shape: tuple[int, int], dtype: str) -> None:
-        """Create ``path`` with an empty dataset for frames of this shape; its folder must exist."""
+    def open(
+        self,
+        path: Path,
+        frame_shape: tuple[int, int],
+        dtype: str,
+        attributes: tuple[str, ...] = (),
+    ) -> None:
+        """Create ``path`` with an empty dataset for frames of this shape; its folder must exist.
+
+        ``attributes`` names the numbers that are written with each frame.
+        """
         with self._lock:
             if self._pipe is None:
                 self._start()
-        self._ask("open", str(path), frame_shape, dtype)
+        self._ask("open", str(path), frame_shape, dtype, attributes)
 
-    def write(self, frame: NDArray[np.number]) -> int:
-        """Append one frame; return how many the file has."""
-        written = self._ask("write", frame)
+    def write(self, frame: NDArray[np.number], **attributes: float) -> int:
+        """Append one frame with its attributes; return how many the file has."""
+        written = self._ask("write", frame, attributes)
         assert isinstance(written, int)
         return written
 
@@ -134,7 +146,8 @@ def _serve(pipe: Connection, swmr: bool, flush_every: int) -> None:
                 case "open":
                     file = _create(*arguments, swmr=swmr)
                 case "write" if file:
-                    answer = _append(file[DATASET], arguments[0], flush_every)
+                    frame, attributes = arguments
+                    answer = _append(file, frame, attributes, flush_every)
                 case "close":
                     if file:
                         file.close()
@@ -147,7 +160,9 @@ def _serve(pipe: Connection, swmr: bool, flush_every: int) -> None:
         file.close()
 
 
-def _create(path: str, frame_shape: tuple[int, int], dtype: str, *, swmr: bool) -> h5py.File:
+def _create(
+    path: str, frame_shape: tuple[int, int], dtype: str, attributes: tuple[str, ...], *, swmr: bool
+) -> h5py.File:
     file = h5py.File(path, "x", libver="latest" if swmr else None)
     file.create_dataset(
         DATASET,
@@ -156,17 +171,23 @@ def _create(path: str, frame_shape: tuple[int, int], dtype: str, *, swmr: bool) 
         chunks=(1, *frame_shape),
         dtype=dtype,
     )
+    for name in attributes:
+        file.create_dataset(f"{ATTRIBUTES}/{name}", shape=(0,), maxshape=(None,), dtype="f8")
     if swmr:
         file.swmr_mode = True
     return file
 
 
-def _append(dataset: h5py.Dataset, frame: NDArray[np.number], flush_every: int) -> int:
-    written = len(dataset) + 1
-    dataset.resize(written, axis=0)
-    dataset[-1] = frame
-    if flush_every and written % flush_every == 0:
-        dataset.flush()
+def _append(
+    file: h5py.File, frame: NDArray[np.number], attributes: Mapping[str, float], flush_every: int
+) -> int:
+    entries = {f"{ATTRIBUTES}/{name}": value for name, value in attributes.items()}
+    written = len(file[DATASET]) + 1
+    for path, entry in {**entries, DATASET: frame}.items():
+        file[path].resize(written, axis=0)
+        file[path][-1] = entry
+        if flush_every and written % flush_every == 0:
+            file[path].flush()
     return written
 
 

@@ -1,34 +1,134 @@
-"""A simulated detector of ophyd-async: StreamResource and StreamDatum documents, step and fly."""
+"""A simulated detector and motor of ophyd-async: StreamResource and StreamDatum documents, step and fly."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
+from bluesky.protocols import Flyable, Preparable
 from ophyd_async.core import (
+    AsyncStatus,
     DetectorAcquireLogic,
     DetectorDataLogic,
     DetectorTriggerLogic,
+    Device,
+    FlyMotorInfo,
     StandardDetector,
+    StandardReadable,
     StreamResourceDataProvider,
     StreamResourceInfo,
     TriggerInfo,
     soft_signal_r_and_setter,
+    soft_signal_rw,
 )
+from ophyd_async.core import StandardReadableFormat as Format
 
-from .file_writers import FrameWriter
+from .file_writers import ATTRIBUTES, FrameWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from bluesky.utils import MsgGenerator
 
     from .devices import Exposure
+
+
+class Axis(StandardReadable, Preparable, Flyable):
+    """A motor that is at once where it is set, and that a fly scan moves at constant speed."""
+
+    def __init__(self, name: str, *, units: str = "deg") -> None:
+        with self.add_children_as_readables(Format.HINTED_SIGNAL):
+            self.user_readback, self._set_readback = soft_signal_r_and_setter(float, units=units)
+        self._move = FlyMotorInfo(start_position=0.0, end_position=0.0, time_for_move=1.0)
+        self._began: float | None = None
+        super().__init__(name=name)
+        self.user_readback.set_name(name)
+
+    @property
+    def position(self) -> float:
+        """Where it stands."""
+        share = 0.0 if self._began is None else time.monotonic() - self._began
+        share = min(share / self._move.time_for_move, 1.0)
+        start, end = self._move.start_position, self._move.end_position
+        return start + share * (end - start)
+
+    @AsyncStatus.wrap
+    async def set(self, value: float) -> None:
+        """Be there."""
+        self._stand(FlyMotorInfo(start_position=value, end_position=value, time_for_move=1.0))
+
+    @AsyncStatus.wrap
+    async def prepare(self, value: FlyMotorInfo) -> None:
+        """Go to where a move begins."""
+        self._stand(value)
+
+    @AsyncStatus.wrap
+    async def kickoff(self) -> None:
+        """Begin the move."""
+        self._began = time.monotonic()
+
+    @AsyncStatus.wrap
+    async def complete(self) -> None:
+        """Wait for its end."""
+        if self._began is not None:
+            await asyncio.sleep(self._began + self._move.time_for_move - time.monotonic())
+        self._set_readback(self.position)
+
+    def _stand(self, move: FlyMotorInfo) -> None:
+        self._move, self._began = move, None
+        self._set_readback(self.position)
+
+
+class PositionTrigger:
+    """Sends a detector an edge each time that a motor has come to one of some rising positions, as a PandA does."""
+
+    parent = None
+
+    def __init__(
+        self, detector: StreamDetector, axis: Axis, positions: Sequence[float], *, name: str
+    ) -> None:
+        self.name = name
+        self._detector = detector
+        self._axis = axis
+        self._positions = positions
+        self._task: asyncio.Task[None] | None = None
+
+    @AsyncStatus.wrap
+    async def kickoff(self) -> None:
+        """Watch the motor."""
+        self._task = asyncio.create_task(self._watch())
+
+    @AsyncStatus.wrap
+    async def complete(self) -> None:
+        """Wait for the last edge."""
+        if self._task is not None:
+            await self._task
+
+    async def _watch(self) -> None:
+        for position in self._positions:
+            while self._axis.position < position:
+                await asyncio.sleep(0.001)
+            self._detector.edge()
+
+
+class Driver(Device):
+    """What areaDetector's driver says of the camera: whose gaps the frames have, and what part of them they show."""
+
+    def __init__(self, model: str, region: tuple[tuple[int, int], tuple[int, int]] | None) -> None:
+        (row0, row1), (col0, col1) = region or ((0, 0), (0, 0))
+        self.model, _ = soft_signal_r_and_setter(str, model)
+        self.min_y, _ = soft_signal_r_and_setter(int, row0)
+        self.size_y, _ = soft_signal_r_and_setter(int, row1 - row0)
+        self.min_x, _ = soft_signal_r_and_setter(int, col0)
+        self.size_x, _ = soft_signal_r_and_setter(int, col1 - col0)
+        self.acquire_time = soft_signal_rw(float, 0.0, units="s")
+        super().__init__()
 
 
 class StreamDetector(StandardDetector):
@@ -42,18 +142,45 @@ class StreamDetector(StandardDetector):
         Where frames come from: uniform in shape and dtype.
     folder
         Where its files go.
+    model
+        What its driver says it is; a key of ``bcdi_inpaint.geometry`` lets a scan be masked without more ado.
+    region
+        Half-open rows and columns of the full frame that are recorded; None = not said.
+    attributes
+        Numbers that are recorded with each frame, by data key, as areaDetector's NDAttributes are: what gives a fly
+        scan its angles.
     writer
         The process that writes; one of its own if None. It is shut down by :meth:`close`.
     """
 
     def __init__(
-        self, expose: Exposure, folder: Path, *, name: str, writer: FrameWriter | None = None
+        self,
+        expose: Exposure,
+        folder: Path,
+        *,
+        name: str,
+        model: str = "",
+        region: tuple[tuple[int, int], tuple[int, int]] | None = None,
+        attributes: Mapping[str, Callable[[], float]] | None = None,
+        writer: FrameWriter | None = None,
     ) -> None:
-        self._acquisition = _Acquisition(expose, folder, writer or FrameWriter())
+        self.driver = Driver(model, region)
+        self._acquisition = _Acquisition(expose, folder, writer or FrameWriter(), attributes or {})
         self.add_detector_logics(
-            _Trigger(self._acquisition), _Acquire(self._acquisition), _Data(self._acquisition)
+            _Trigger(self._acquisition, self.driver),
+            _Acquire(self._acquisition),
+            _Data(self._acquisition),
+        )
+        driver = self.driver
+        self.add_config_signals(
+            *(driver.model, driver.min_y, driver.size_y, driver.min_x, driver.size_x),
+            driver.acquire_time,
         )
         super().__init__(name=name)
+
+    def edge(self) -> None:
+        """Have it take a frame, when it has been prepared to wait for edges."""
+        self._acquisition.edges.release()
 
     def close(self) -> None:
         """Shut the writing process down."""
@@ -92,10 +219,19 @@ def fly(
 class _Acquisition:
     """What the three parts of the detector's logic share."""
 
-    def __init__(self, expose: Exposure, folder: Path, writer: FrameWriter) -> None:
+    def __init__(
+        self,
+        expose: Exposure,
+        folder: Path,
+        writer: FrameWriter,
+        attributes: Mapping[str, Callable[[], float]],
+    ) -> None:
         self.expose = expose
         self.folder = folder
         self.writer = writer
+        self.attributes = attributes
+        self.triggered = False
+        self.edges = asyncio.Semaphore(0)
         self.written, self.set_written = soft_signal_r_and_setter(int)
         self.exposures = 0
         self.number = 1
@@ -103,26 +239,44 @@ class _Acquisition:
 
     def open(self, path: Path) -> None:
         frame = self.expose(0)
-        self.writer.open(path, frame.shape, frame.dtype.str)
+        self.writer.open(path, frame.shape, frame.dtype.str, tuple(self.attributes))
         self.exposures = 0
         self.set_written(0)
 
     async def run(self) -> None:
+        """Take frames one after the other, each as things are in the middle of its exposure."""
+        began, first = time.monotonic(), self.exposures
         for _ in range(self.number):
+            if self.triggered:
+                await self.edges.acquire()
+                due = time.monotonic()
+            else:
+                due = began + (self.exposures - first) * self.period
+            await asyncio.sleep(due + self.period / 2 - time.monotonic())
             frame = self.expose(self.exposures)
-            await asyncio.sleep(self.period)
-            written = await asyncio.to_thread(self.writer.write, frame)
+            numbers = {name: read() for name, read in self.attributes.items()}
+            await asyncio.sleep(due + self.period - time.monotonic())
+            written = await asyncio.to_thread(self.writer.write, frame, **numbers)
             self.exposures += 1
             self.set_written(written)
 
 
 class _Trigger(DetectorTriggerLogic):
-    def __init__(self, acquisition: _Acquisition) -> None:
+    def __init__(self, acquisition: _Acquisition, driver: Driver) -> None:
         self._acquisition = acquisition
+        self._driver = driver
 
     async def prepare_internal(self, num: int, livetime: float, deadtime: float) -> None:
+        if livetime:
+            await self._driver.acquire_time.set(livetime)
+        self._acquisition.triggered = False
         self._acquisition.number = num
-        self._acquisition.period = livetime + deadtime
+        self._acquisition.period = await self._driver.acquire_time.get_value() + deadtime
+
+    async def prepare_edge(self, num: int, livetime: float) -> None:
+        await self.prepare_internal(num, livetime, 0.0)
+        self._acquisition.triggered = True
+        self._acquisition.edges = asyncio.Semaphore(0)
 
 
 class _Acquire(DetectorAcquireLogic):
@@ -160,9 +314,19 @@ class _Data(DetectorDataLogic):
             dtype_numpy=frame.dtype.str,
             parameters={"dataset": self._acquisition.writer.dataset},
         )
+        numbers = [
+            StreamResourceInfo(
+                data_key=name,
+                shape=(),
+                chunk_shape=(1024,),
+                dtype_numpy="<f8",
+                parameters={"dataset": f"{ATTRIBUTES}/{name}"},
+            )
+            for name in self._acquisition.attributes
+        ]
         return StreamResourceDataProvider(
             uri=path.as_uri().replace("file:///", "file://localhost/"),
-            resources=[resource],
+            resources=[resource, *numbers],
             mimetype="application/x-hdf5",
             collections_written_signal=self._acquisition.written,
         )

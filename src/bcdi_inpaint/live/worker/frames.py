@@ -26,6 +26,7 @@ from bcdi_inpaint.scans import (
     declared_images,
     read_points,
 )
+from bcdi_inpaint.scans.announced import with_numbers
 from bcdi_inpaint.scans.assembly import assemble
 from bcdi_inpaint.scans.streams import PointFrames
 
@@ -155,7 +156,7 @@ class Collector:
 
     def part(self, start: int, stop: int) -> RockingScan:
         """The scan of these points, all of which must be there."""
-        return self._assemble(np.arange(start, stop))
+        return self._assemble(np.arange(start, stop), self.record)
 
     def whole(self) -> RockingScan:
         """The scan, once the run has stopped.
@@ -171,9 +172,15 @@ class Collector:
             _refuse_without_images(self.record)
         if self._announced:
             raise CannotFollowError("not all announced frames could be read before the run stopped")
-        return self._assemble(np.flatnonzero(~np.isnan(self._arrived)))
+        try:
+            record = with_numbers(
+                self.record, self._documents, roots=self._settings.file_roots, retry=LAST_LOOKS
+            )
+        except (OSError, ValueError) as error:
+            raise CannotFollowError(str(error)) from error
+        return self._assemble(np.flatnonzero(~np.isnan(self._arrived)), record)
 
-    def _assemble(self, points: NDArray[np.intp]) -> RockingScan:
+    def _assemble(self, points: NDArray[np.intp], record: RunRecord) -> RockingScan:
         if self._source is None or not len(points):
             raise CannotFollowError("no frames came")
         first, last = int(points[0]), int(points[-1]) + 1
@@ -182,7 +189,7 @@ class Collector:
         frames = PointFrames(
             stream, data_key, array, seq_nums=(points + 1).astype(np.int64), pixels=self._pixels
         )
-        return assemble(self.record, frames, self._settings)
+        return assemble(record, frames, self._settings)
 
     def _fetch(
         self, location: FramesInEvent | FramesInFile, *, last: bool
