@@ -11,10 +11,12 @@ import dask.array
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from tiled.client import from_context
 from tiled.client.composite import CompositeClient
 
 from bcdi_inpaint.catalog import BCDIInpainted, claim, filled, open_processed, read, write
+from bcdi_inpaint.export.plots import plot_q_on
 from tests.helpers.filled_scans import METADATA, SELF_CHECK, insert_run
 
 if TYPE_CHECKING:
@@ -87,6 +89,21 @@ def test_xarray_has_dimensions_units_and_angles(written: BCDIInpainted) -> None:
     assert dataset.coords["eta"].attrs["units"] == "deg"
     np.testing.assert_allclose(dataset.coords["eta"], np.linspace(17, 17.6, 12))
     assert dataset.attrs["sample"] == "Pt_a"
+
+
+def test_xarray_has_q_of_every_voxel_if_asked(written: BCDIInpainted) -> None:
+    dataset = written.to_xarray(q=True)
+    assert dataset.coords["q_x"].attrs["units"] == "1/angstrom"
+    q = np.stack([dataset.coords[f"q_{axis}"] for axis in "xyz"])
+    assert q.shape == (3, 12, 24, 20)
+    np.testing.assert_array_equal(q[:, 3:4], written.q_space().vectors(slice(3, 4)))
+    figure = Figure()
+    plot_q_on(figure, written, written.q_space())
+    assert [axis.get_xlabel() for axis in figure.axes[:3]] == [
+        "along col (1/Å)",
+        "along col (1/Å)",
+        "along frame (1/Å)",
+    ]
 
 
 def test_lazy_xarray_is_computed_when_asked(written: BCDIInpainted, scan_and_fill: Pair) -> None:

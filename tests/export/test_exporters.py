@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import chexus
 import h5py
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hypothesis.extra import numpy as npst
 
 from bcdi_inpaint.catalog import FilledScan
 from bcdi_inpaint.export import formats as exporters
+from bcdi_inpaint.scans import ScanMetadata
 from tests.helpers.filled_scans import METADATA
 
 if TYPE_CHECKING:
@@ -351,6 +353,40 @@ def test_nexus_has_a_default_plot(scan: FilledScan, tmp_path: Path) -> None:
         np.testing.assert_array_equal(detector["pixel_mask"][()] & 0xFFFF, scan.filled.mask)
         assert entry["instrument/beam/incident_energy"].attrs["units"] == "eV"
         assert entry["process/note"].attrs["self_check_verdict"] == "trusted"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_chexus_finds_nothing_to_object_to(scan: FilledScan, tmp_path: Path, known: bool) -> None:
+    """The validator of NeXus files that ESS uses."""
+    bare = ScanMetadata(raw_uid="uid", motor="ry", detector_angles={"tth": 3.0}, distance=1.0)
+    path = tmp_path / "scan.nxs"
+    exporters.nexus(path, scan if known else replace(scan, metadata=bare))
+    reader = chexus.read_hdf5(str(path))  # holds the file open
+    results = chexus.validate(
+        next(reader), validators=chexus.validators.base_validators(has_scipp=False)
+    )
+    assert not chexus.has_violations(results), chexus.report(results=results)
+
+
+def test_the_detector_and_the_sample_stand_where_their_circles_turn_them(
+    scan: FilledScan, tmp_path: Path
+) -> None:
+    """Chains of transformations, followed from the inner ones out."""
+    exporters.nexus(tmp_path / "scan.nxs", scan)
+    with h5py.File(tmp_path / "scan.nxs") as file:
+
+        def chain(group: str) -> list[str]:
+            found = []
+            place = file[f"{group}/depends_on"].asstr()[()]
+            while place != ".":
+                found.append(place.rpartition("/")[2])
+                place = file[place].attrs["depends_on"]
+            return found
+
+        assert chain("entry/instrument/detector") == ["distance", "delta", "nu"]
+        assert chain("entry/sample") == ["phi", "eta"]
+        np.testing.assert_array_equal(file["entry/sample/transformations/eta"], scan.angles)
+        assert list(file["entry/sample/transformations/eta"].attrs["vector"]) == [-1, 0, 0]
 
 
 def test_silx_finds_the_default_plot(scan: FilledScan, tmp_path: Path) -> None:

@@ -71,9 +71,7 @@ def test_a_run_with_odd_fields_is_filled(
     run.replace_metadata({**run.metadata, "start": start, "stop": stop})
     assert catchup.left_over(raw, processed) == [uid]
     catalogs = pipeline.Catalogs(raw, processed)
-    node = pipeline.fill_finished(
-        catalogs, uid, settings, again=False, progress=lambda *_: None
-    )
+    node = pipeline.fill_finished(catalogs, uid, settings, again=False, progress=lambda *_: None)
     filled = inpaint(stack, settings.mask, settings.method)
     np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
 

@@ -14,11 +14,14 @@ from bcdi_inpaint.export.fields import to_self_check
 from bcdi_inpaint.export.layout import DIMS, INTENSITY, MASK, SIGMA, UNITS, VOLUMES, motor_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray
     from matplotlib.figure import Figure
     from tiled.client.array import ArrayClient
     from tiled.client.container import Container
 
+    from bcdi_inpaint.export.q_space import QSpace
     from bcdi_inpaint.export.treatment import Gaps
     from bcdi_inpaint.filling.result import Inpainted, SelfCheck
 
@@ -87,13 +90,24 @@ class BCDIInpainted(CompositeClient):  # type: ignore[misc]
         """Read the volumes and the report as `bcdi_inpaint.inpaint` returned them."""
         return reader.read(self)
 
-    def to_xarray(self, *, lazy: bool = False) -> xarray.Dataset:
+    def to_xarray(
+        self, *, lazy: bool = False, q: bool = False, axes: Mapping[str, str] | None = None
+    ) -> xarray.Dataset:
         """The volumes with dimensions, units, and the rocking angles as coordinate of the frames.
 
         Parameters
         ----------
         lazy
             Return dask arrays, which are read block by block when they are computed.
+        q
+            With ``q_x``, ``q_y`` and ``q_z`` of every voxel as coordinates, 1/angstrom.
+        axes
+            For `q`: what circles turn about, as `bcdi_inpaint.export.q_space.QSpace.of` takes it.
+
+        Raises
+        ------
+        GeometryUnknownError
+            If q is asked for and the metadata don't suffice; it lists what is missing.
         """
         import xarray
 
@@ -108,7 +122,20 @@ class BCDIInpainted(CompositeClient):  # type: ignore[misc]
         if motor and key in self.base:
             angles = np.asarray(self.base[key].read())
             coordinates[key] = xarray.Variable(DIMS[:1], angles, {"units": "deg"})
+        if q:
+            vectors = self.q_space(axes).vectors()
+            coordinates |= {
+                f"q_{name}": xarray.Variable(DIMS, values, {"units": "1/angstrom"})
+                for name, values in zip("xyz", vectors, strict=True)
+            }
         return xarray.Dataset(volumes, coordinates, dict(self.metadata))
+
+    def q_space(self, axes: Mapping[str, str] | None = None) -> QSpace:
+        """Where the voxels lie in reciprocal space; see `bcdi_inpaint.export.q_space`."""
+        from bcdi_inpaint.export.q_space import QSpace
+
+        scan = reader.open_scan(self)
+        return QSpace.of(scan.metadata, scan.angles, scan.filled.intensity.shape[1:], axes)
 
     def plot(self) -> Figure:
         """Raw, filled and uncertainty in three orthogonal cuts through the Bragg peak."""

@@ -10,7 +10,8 @@ from rich.progress import track
 
 from bcdi_inpaint.export.filled_scan import open_scan
 from bcdi_inpaint.export.layout import Blocks, path_segment
-from bcdi_inpaint.export.plots import plot_on
+from bcdi_inpaint.export.plots import plot_on, plot_q_on
+from bcdi_inpaint.export.q_space import GeometryUnknownError, QSpace
 from bcdi_inpaint.export.quicklook import OUTLINE
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from tiled.client.container import Container
 
-SIZE = (11.0, 13.5)
-"""Inches."""
+WIDTH = 11.0
+UNIT = 2.7
+"""Inches: of the picture, and of the height that the rocking curve has."""
 BLACK = "#222222"
 
 
@@ -30,7 +32,7 @@ def draw(node: Container, folder: Path, console: Console) -> Figure:
     """Draw a filled scan, save the picture, and open a window where there can be one.
 
     Above, the three central planes raw, filled and with their uncertainty; below, the rocking
-    curve with and without what was filled.
+    curve with and without what was filled, and where the metadata suffice the pattern in reciprocal space.
 
     Parameters
     ----------
@@ -41,12 +43,20 @@ def draw(node: Container, folder: Path, console: Console) -> Figure:
     console
         Where progress and the picture's path are printed.
     """
-    figure = _figure()
-    grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
+    scan = open_scan(node)
+    angles = scan.angles
+    try:
+        q_space = QSpace.of(scan.metadata, angles, scan.filled.intensity.shape[1:])
+    except GeometryUnknownError:
+        q_space = None
+    heights = (4.0, 1.0) if q_space is None else (4.0, 1.0, 1.3)
+    figure = _figure(sum(heights))
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     planes, curve = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     plot_on(planes, node)
+    if q_space is not None:
+        plot_q_on(figure.add_subfigure(grid[2]), node, q_space)
     measured, filled = rocking_curve(node, console)
-    angles = open_scan(node).angles
     x = np.arange(len(filled)) if angles is None else angles
     axis = curve.subplots()
     axis.semilogy(x, np.maximum(filled, 0.5), color=OUTLINE, linewidth=2, label="filled")
@@ -86,11 +96,11 @@ def rocking_curve(
     return measured, filled
 
 
-def _figure() -> Figure:
+def _figure(units: float) -> Figure:
     """An empty figure, in a window if the user plots in windows."""
     from matplotlib.figure import Figure
 
     if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
-        window: Figure = pyplot.figure(figsize=SIZE, layout="constrained")
+        window: Figure = pyplot.figure(figsize=(WIDTH, UNIT * units), layout="constrained")
         return window
-    return Figure(figsize=SIZE, layout="constrained")
+    return Figure(figsize=(WIDTH, UNIT * units), layout="constrained")

@@ -24,6 +24,7 @@ from .hdf5_parts import (
 )
 from .layout import motor_key
 from .pynx import cdiutils, pynx_arrays, pynx_cxi, pynx_npz, pynx_run
+from .transformations import NOWHERE, put_detector_place, put_sample_circles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,15 +84,19 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
         entry["entry_identifier_uuid"] = plain_text(metadata.raw_uid)
         if metadata.time is not None:
             entry["start_time"] = iso_time(metadata.time)
+        sample = new_group(entry, "sample", "NXsample")
         if metadata.sample:
-            new_group(entry, "sample", "NXsample")["name"] = plain_text(metadata.sample)
+            sample["name"] = plain_text(metadata.sample)
+        put_sample_circles(sample, metadata, scan.angles)
         instrument = new_group(entry, "instrument", "NXinstrument")
         if metadata.energy is not None:
             beam = new_group(instrument, "beam", "NXbeam")
             put_quantity(beam, "incident_energy", metadata.energy, "eV")
+            beam["depends_on"] = NOWHERE
         detector = new_group(instrument, "detector", "NXdetector")
         detector["local_name"] = plain_text(metadata.detector)
         put_detector(detector, scan)
+        put_detector_place(detector, metadata)
         process = new_group(entry, "process", "NXprocess")
         process["program"] = "bcdi-inpaint"
         new_group(process, "note", "NXcollection").attrs.update(provenance(scan))
@@ -102,8 +107,8 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
             put_quantity(data, axis, scan.angles, "deg")
             data.attrs[f"{axis}_indices"] = 0
         intensity = new_volume(data, "intensity", scan, volume.dtype)
-        intensity.attrs["units"] = "counts"
         errors = new_volume(data, "intensity_errors", scan, np.float32)
+        intensity.attrs["units"] = errors.attrs["units"] = "counts"
         # Bit 0 of NXdetector's pixel_mask: gap.
         gap = new_volume(detector, "pixel_mask", scan, np.uint32)
         detector["data"] = h5py.SoftLink("/entry/data/intensity")
