@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,10 +19,11 @@ from .patches import PATCHES_PER_VOLUME, Patches, cut_patches
 from .weights import Model, load_model, save_model, trainings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
 
     from bcdi_inpaint.progress import Progress
 
@@ -135,52 +136,78 @@ def finetune(
     ValueError
         If no gap of the scan's widths fits on measured voxels.
     """
-    began = time.monotonic()
+    session = _Session(seconds, progress)
     target = choose_device(device)
     first = load_model(model, target)
     network = copy.deepcopy(first.network)
-    gaps = max(patches // PATCHES_PER_VOLUME, FEWEST_GAPS)
-    made: list[Patches] = []
-    for around_gap in _around_artificial_gaps(stack, mask, gaps, seed, target):
-        made.append(around_gap)
-        share = (time.monotonic() - began) / seconds
-        progress("making patches", min(share, MAKING_SHARE))
-        if len(made) >= FEWEST_GAPS and share > MAKING_SHARE:
-            break
+    made = session.make_patches(_around_artificial_gaps(stack, mask, patches, seed, target))
     held = max(round(HELD_OUT * len(made)), 1)
     held_out, training = made[:held], made[held:]
-    before = best = _deviance(network, held_out, target)
-    kept = copy.deepcopy(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate)
-    rng = np.random.default_rng(seed)
-    epoch, since_best = 0, 0
-    while epoch < epochs and since_best <= PATIENCE and time.monotonic() - began <= seconds:
-        for count, index in enumerate(rng.permutation(len(training))):
-            if time.monotonic() - began > seconds:
-                break
-            _step(network, optimiser, training[index].turned(rng), target)
-            done = (epoch + count / len(training)) / epochs
-            progress("fine-tuning", MAKING_SHARE + (1 - MAKING_SHARE) * done)
-        epoch += 1
-        since_best += 1
-        deviance = _deviance(network, held_out, target)
-        if deviance < best:
-            best, since_best = deviance, 0
-            kept = copy.deepcopy(network.state_dict())
-    network.load_state_dict(kept)
+    before, after, done = session.train(network, optimiser, training, held_out, epochs, seed)
     trained_on = sum(len(batch.start) for batch in training)
-    duration = time.monotonic() - began
-    return FineTuned(network.to("cpu"), before, best, trained_on, epoch, duration, first)
+    return FineTuned(network.to("cpu"), before, after, trained_on, done, session.elapsed(), first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """The time that fine-tuning has, and what it reports."""
+
+    seconds: float
+    progress: Progress
+    began: float = field(default_factory=time.monotonic)
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.began
+
+    def make_patches(self, around_gaps: Iterable[Patches]) -> list[Patches]:
+        """As many as `MAKING_SHARE` of the time makes; at least those of `FEWEST_GAPS`."""
+        made: list[Patches] = []
+        for patches in around_gaps:
+            made.append(patches)
+            share = self.elapsed() / self.seconds
+            self.progress("making patches", min(share, MAKING_SHARE))
+            if len(made) >= FEWEST_GAPS and share > MAKING_SHARE:
+                break
+        return made
+
+    def train(
+        self,
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        training: list[Patches],
+        held_out: list[Patches],
+        epochs: int,
+        seed: int,
+    ) -> tuple[float, float, int]:
+        """Deviance on held-out patches before, and with the best weights, which are kept; epochs made."""
+        before = best = _deviance(network, held_out)
+        kept = copy.deepcopy(network.state_dict())
+        rng = np.random.default_rng(seed)
+        epoch, since_best = 0, 0
+        while epoch < epochs and since_best <= PATIENCE and self.elapsed() <= self.seconds:
+            for count, index in enumerate(rng.permutation(len(training))):
+                if self.elapsed() > self.seconds:
+                    break
+                _step(network, optimiser, training[index].turned(rng))
+                done = (epoch + count / len(training)) / epochs
+                self.progress("fine-tuning", MAKING_SHARE + (1 - MAKING_SHARE) * done)
+            epoch, since_best = epoch + 1, since_best + 1
+            deviance = _deviance(network, held_out)
+            if deviance < best:
+                best, since_best, kept = deviance, 0, copy.deepcopy(network.state_dict())
+        network.load_state_dict(kept)
+        return before, best, epoch
 
 
 def _around_artificial_gaps(
-    stack: ArrayLike, mask: ArrayLike, gaps: int, seed: int, device: torch.device
+    stack: ArrayLike, mask: ArrayLike, patches: int, seed: int, device: torch.device
 ) -> Iterator[Patches]:
-    """Patches around artificial gaps over measured voxels, gap by gap."""
+    """About so many patches around artificial gaps over measured voxels, gap by gap."""
     counts = np.asarray(stack, dtype=np.float32)
     missing = np.broadcast_to(np.asarray(mask, dtype=bool), counts.shape)
     known = np.where(missing, 0, counts)
-    for number in range(gaps):
+    for number in range(max(patches // PATCHES_PER_VOLUME, FEWEST_GAPS)):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
         gap = _artificial_gap(rng, missing)
         yield cut_patches(rng, known, known, ~missing, gap | missing, str(device))
@@ -216,23 +243,22 @@ def _widths(missing: NDArray[np.bool_], axis: int) -> list[int]:
     return [int(stop - start) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _step(
-    network: nn.Module, optimiser: torch.optim.Optimizer, batch: Patches, device: torch.device
-) -> None:
+def _step(network: nn.Module, optimiser: torch.optim.Optimizer, batch: Patches) -> None:
     # The intensities of one scan are not those of all: the normalisation's statistics are kept.
     network.eval()
-    with autocast(device):
-        output = network(channels_last(batch.features))
     optimiser.zero_grad()
-    loss(output, batch).deviance.backward()  # type: ignore[no-untyped-call]
+    loss(_predict(network, batch), batch).deviance.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimiser.step()
 
 
-def _deviance(network: nn.Module, held_out: list[Patches], device: torch.device) -> float:
+def _deviance(network: nn.Module, held_out: list[Patches]) -> float:
     network.eval()
-    total = 0.0
-    with torch.inference_mode(), autocast(device):
-        for batch in held_out:
-            total += float(loss(network(channels_last(batch.features)), batch).deviance)
+    with torch.inference_mode():
+        total = sum(float(loss(_predict(network, batch), batch).deviance) for batch in held_out)
     return total / len(held_out)
+
+
+def _predict(network: nn.Module, batch: Patches) -> Tensor:
+    with autocast(batch.features.device):
+        return network(channels_last(batch.features))  # type: ignore[no-any-return]
