@@ -156,7 +156,7 @@ def test_catching_up_fills_what_was_missed(server, settings, documents, stack, a
         processed,
         settings=settings,
         limits=Limits(retry_seconds=0.5),
-        progress=lambda *counts: told.append(counts),
+        progress=lambda _what, *counts: told.append(counts),
     )
     assert {status.uid for status in done} == set(runs)
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
