@@ -14,7 +14,7 @@ help:
 	@echo "make test        the tests, but for those that take whole services or minutes"
 	@echo "make test-slow   those"
 	@echo "make lint types  ruff, the layers, mypy"
-	@echo "make counts      how large the source is, and how much of it is long or complex"
+	@echo "make counts      how large the source is; fails where modules or functions are too long"
 	@echo "make docs        the documentation, in site/"
 	@echo "make minimal     an installation without extras, tried"
 	@echo "make benchmarks  figures of speed, as ratios in one run, into docs/speed.md"

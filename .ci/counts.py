@@ -1,49 +1,51 @@
-"""Print how large the source is: lines, long modules and functions, complex ones, uses of Any."""
+"""Print how large the source is, and fail where more of it is long or untyped than may be.
+
+Complexity is ruff's business (``max-complexity`` in ``pyproject.toml``).
+"""
 
 from __future__ import annotations
 
 import ast
-import json
-import subprocess
 import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "bcdi_inpaint"
-LONG_MODULE, LONG_FUNCTION, COMPLEX = 300, 60, 15
-
-
-def count_complex() -> int:
-    """Functions above `COMPLEX`, by ruff's McCabe rule."""
-    command = [
-        Path(sys.executable).with_name("ruff"),
-        "check",
-        "--isolated",
-        "--select=C901",
-        f"--config=lint.mccabe.max-complexity={COMPLEX}",
-        "--output-format=json",
-        "--exit-zero",
-        SOURCE,
-    ]
-    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return len(json.loads(found))
+LONG_MODULE, LONG_FUNCTION = 300, 60
+MAY_BE_LONG = {
+    "filling/pipeline.py:inpaint": "its parameters are the package's contract, and explained at length",
+    "filling/patching/finetuning.py:finetune": "the same",
+    "cli/files.py:fill": "every option of the command is an argument",
+    "export/conversion.py:fill_file": "the same for files",
+}
+"""Functions that are longer, docstring included, and why."""
+MOST_ANY = 150
 
 
 def main() -> None:
-    lines = long_modules = long_functions = anys = 0
+    lines = anys = 0
+    too_long: list[str] = []
     for path in sorted(SOURCE.rglob("*.py")):
         text = path.read_text()
         length = text.count("\n")
         lines += length
-        long_modules += length > LONG_MODULE
+        name = path.relative_to(SOURCE)
+        if length > LONG_MODULE:
+            too_long.append(f"{name}: {length} lines")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                long_functions += (node.end_lineno or 0) - node.lineno + 1 > LONG_FUNCTION
+                length = (node.end_lineno or 0) - node.lineno + 1
+                function = f"{name.as_posix()}:{node.name}"
+                if length > LONG_FUNCTION and function not in MAY_BE_LONG:
+                    too_long.append(f"{function}: {length} lines")
             anys += isinstance(node, ast.Name) and node.id == "Any"
     print(f"{lines:6} lines of source")
-    print(f"{long_modules:6} modules above {LONG_MODULE} lines")
-    print(f"{long_functions:6} functions above {LONG_FUNCTION} lines")
-    print(f"{count_complex():6} functions above complexity {COMPLEX}")
-    print(f"{anys:6} uses of Any")
+    print(f"{anys:6} uses of Any, at most {MOST_ANY}")
+    print(
+        f"{len(too_long):6} modules above {LONG_MODULE} and functions above {LONG_FUNCTION} lines"
+    )
+    for one in too_long:
+        print(f"       {one}")
+    sys.exit(bool(too_long) or anys > MOST_ANY)
 
 
 if __name__ == "__main__":

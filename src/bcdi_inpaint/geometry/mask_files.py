@@ -79,29 +79,14 @@ def read_mask(
         If more than half of the pixels are missing, as with the wrong polarity.
     """
     path = Path(path)
-    if missing not in ("nonzero", "zero"):
-        raise ValueError(f"missing must be 'nonzero' or 'zero'; got {missing!r}")
-    if bits is not None and missing == "zero":
-        raise ValueError("bits say what is missing; they don't go with missing='zero'")
-    if not path.is_file():
-        raise FileNotFoundError(f"no mask file {path}")
-    suffix = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    read = next((reader for names, reader in _READERS.items() if suffix in names), None)
-    if read is None:
-        known = ", ".join(f".{name}" for names in _READERS for name in names)
-        raise ValueError(f"{path}: a mask file ends in {known}")
+    _check_meaning(missing, bits)
     mask = merge(
         **{
             name: _is_missing(values, missing, convention if bits is None else bits, path)
-            for name, (values, convention) in read(path, dataset).items()
+            for name, (values, convention) in _stored(path, dataset).items()
         }
     ).mask
-    if mask.mean() > 0.5:
-        warnings.warn(
-            f"{path}: {mask.mean():.0%} of the pixels are missing; if this mask marks the pixels "
-            f"to keep, read it with missing={'zero' if missing == 'nonzero' else 'nonzero'!r}",
-            stacklevel=2,
-        )
+    _doubt(mask, missing, path)
     return mask
 
 
@@ -176,6 +161,36 @@ def _hdf5(path: Path, dataset: str | None) -> Stored:
         names = [dataset] if dataset else _mask_names(path, file)
         cxi = path.suffix.lower() == ".cxi" or "cxi_version" in file
         return {name: _hdf5_mask(path, file, name, cxi=cxi) for name in names}
+
+
+def _doubt(mask: NDArray[np.bool_], missing: str, path: Path) -> None:
+    """Warn of a mask that marks more than half of the pixels."""
+    if mask.mean() > 0.5:
+        other = "zero" if missing == "nonzero" else "nonzero"
+        warnings.warn(
+            f"{path}: {mask.mean():.0%} of the pixels are missing; if this mask marks the pixels "
+            f"to keep, read it with missing={other!r}",
+            stacklevel=3,
+        )
+
+
+def _check_meaning(missing: str, bits: int | None) -> None:
+    if missing not in ("nonzero", "zero"):
+        raise ValueError(f"missing must be 'nonzero' or 'zero'; got {missing!r}")
+    if bits is not None and missing == "zero":
+        raise ValueError("bits say what is missing; they don't go with missing='zero'")
+
+
+def _stored(path: Path, dataset: str | None) -> Stored:
+    """The arrays in a file of any kind that are masks."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no mask file {path}")
+    suffix = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    read = next((reader for names, reader in _READERS.items() if suffix in names), None)
+    if read is None:
+        known = ", ".join(f".{name}" for names in _READERS for name in names)
+        raise ValueError(f"{path}: a mask file ends in {known}")
+    return read(path, dataset)
 
 
 def _hdf5_mask(

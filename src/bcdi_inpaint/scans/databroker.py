@@ -14,7 +14,7 @@ from .documents import RunDocuments
 from .hdf5 import ONCE
 from .images import choose_image
 from .reading import AS_RECORDED
-from .streams import PointFrames, RunRecord
+from .streams import PointFrames
 
 if TYPE_CHECKING:
     from .hdf5 import Retry
@@ -73,13 +73,7 @@ def from_databroker(
         return from_documents(documents, reading, data_key=key, retry=retry)
     rows, cols = frames.shape[-2:]
     points = frames.reshape(len(frames), -1, rows, cols)
-    known = documents.run
-    record = RunRecord(
-        known.start,
-        known.stop,
-        known.streams,
-        path="/".join(run.path_parts),
-        access_tags=tuple(run.item["attributes"].get("access_tags") or ()),
-    )
+    tags = tuple(run.item["attributes"].get("access_tags") or ())
+    record = replace(documents.run, path="/".join(run.path_parts), access_tags=tags)
     pixels = announced_pixels(documents.located(stream, key), reading.file_roots)
     return assemble(record, PointFrames(stream, key, points, pixels=pixels), reading)

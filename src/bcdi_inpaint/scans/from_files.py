@@ -85,6 +85,19 @@ def from_file(
     reading = replace(reading, **options)
     path = Path(path)
     contents = _contents(path, dataset, angles, reading.largest_stack)
+    _check_shapes(contents, path)
+    key, frames = dataset or "data", contents.frames
+    motors = {"motors": [contents.motor]} if contents.motor else {}
+    start = {"uid": path.name, "num_points": len(frames), **motors, **contents.start}
+    points = frames if frames.ndim == 4 else frames[:, None]
+    return assemble(
+        RunRecord(start, {"exit_status": "success"}, {"primary": _stream(contents, path, key)}),
+        PointFrames("primary", key, points, notes=contents.notes, pixels=contents.pixels),
+        reading,
+    )
+
+
+def _check_shapes(contents: FileContents, path: Path) -> None:
     frames = contents.frames
     if frames.ndim not in (3, 4) or frames.dtype.kind not in "iuf":
         raise ValueError(
@@ -94,26 +107,21 @@ def from_file(
     for name, (column, _) in contents.columns.items():
         if column.shape != frames.shape[:1]:
             raise ValueError(f"{path} has {len(frames)} points but {column.shape} angles ({name})")
-    key = dataset or "data"
-    stream = Stream(
-        data_keys={name: _key(path, unit) for name, (_, unit) in contents.columns.items()},
+
+
+def _stream(contents: FileContents, path: Path, key: str) -> Stream:
+    """What a file tells, as a run's descriptor would."""
+    values = contents.named_values.items()
+    columns = contents.columns.items()
+    return Stream(
+        data_keys={name: _key(path, unit) for name, (_, unit) in columns},
         configuration={
             key: {
-                "data": {name: value for name, (value, _) in contents.named_values.items()},
-                "data_keys": {
-                    name: _key(path, unit) for name, (_, unit) in contents.named_values.items()
-                },
+                "data": {name: value for name, (value, _) in values},
+                "data_keys": {name: _key(path, unit) for name, (_, unit) in values},
             }
         },
-        columns={name: column for name, (column, _) in contents.columns.items()},
-    )
-    motors = {"motors": [contents.motor]} if contents.motor else {}
-    start = {"uid": path.name, "num_points": len(frames), **motors, **contents.start}
-    points = frames if frames.ndim == 4 else frames[:, None]
-    return assemble(
-        RunRecord(start, {"exit_status": "success"}, {"primary": stream}),
-        PointFrames("primary", key, points, notes=contents.notes, pixels=contents.pixels),
-        reading,
+        columns={name: column for name, (column, _) in columns},
     )
 
 

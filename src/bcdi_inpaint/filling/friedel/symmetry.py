@@ -25,45 +25,27 @@ from ..fourier import (
 )
 from ..mirroring import mirrored
 from ..poisson import variance_of_log
+from .centre import FRINGES, around, brightest, find_centre
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from ..bands import Box
     from ..fourier import Shape
     from ..texture import Sample
 
     Place = tuple[float, float, float]
 
-SEARCH = 12
-"""Voxels around the bright core within which the centre is searched."""
-
 NEAR_CORE = 6.0
 """Largest distance in voxels of a centre from the bright core along each axis; further ones are chance."""
-
-REACH = 40
-"""Voxels around the bright core that are compared with their mirror images."""
-
-STRENGTHS = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
-"""Correlations of pairs that are tried for each centre."""
-
-SPECKLE = 27.0
-"""Voxels that share one independent fluctuation: 3 x 3 x 3."""
 
 EVIDENCE, LEAD, LEAD_SHARE = 60.0, 20.0, 0.2
 """A centre is believed if its log likelihood ratio against no symmetry at all, in independent
 fluctuations, is at least the first, and exceeds that of any centre elsewhere by the second and by this
 share of itself. Chosen on simulated scans of the training families: `docs/twin.md`."""
 
-ELSEWHERE = 8
-"""Least distance in voxels of 2c between different centres."""
-
 LEVELS = (0.3, 0.7, 1.2, 2.0, 3.5, 5.0)
 """Edges of the classes of brightness (local mean log counts) whose pairs are correlated separately."""
-
-FRINGES = (0.7, 5.0)
-"""Range of brightness from which the coherence is estimated: below is noise, above the core."""
 
 TAPER = 6.0
 """Standard deviation (voxels) of the taper on cross-covariances."""
@@ -169,18 +151,18 @@ def symmetry_of(sample: Sample, wavelengths: Place) -> Symmetry:
     wavelengths
         Of the texture along each axis, voxels.
     """
-    start, mean, core = [s.start for s in sample.box], sample.mean, _core(sample)
+    start, mean, core = [s.start for s in sample.box], sample.mean, brightest(sample)
     noise = torch.from_numpy(variance_of_log(mean.numpy()).astype(np.float32))
-    found = _search(sample, core, noise)
-    first, second, third = (s + c for s, c in zip(start, found.centre, strict=True))
-    near = max(abs(a - b) for a, b in zip(found.centre, core, strict=True)) <= NEAR_CORE
+    found = find_centre(sample, core, noise)
+    first, second, third = (s + c for s, c in zip(start, found.place, strict=True))
+    near = max(abs(a - b) for a, b in zip(found.place, core, strict=True)) <= NEAR_CORE
     lead = max(LEAD, LEAD_SHARE * found.evidence)
     if not (near and found.evidence >= EVIDENCE and found.lead >= lead):
         return replace(
             without_symmetry(sample, wavelengths), evidence=found.evidence, lead=found.lead
         )
-    overall, by_level = _correlations(sample, found.centre, noise)
-    cross, auto = _covariances(sample, found.centre, noise)
+    overall, by_level = _correlations(sample, found.place, noise)
+    cross, auto = _covariances(sample, found.place, noise)
     return Symmetry(
         (first, second, third),
         overall > 0,
@@ -197,74 +179,10 @@ def symmetry_of(sample: Sample, wavelengths: Place) -> Symmetry:
 def without_symmetry(sample: Sample, wavelengths: Place) -> Symmetry:
     """No symmetry; the brightest place is the centre."""
     first, second, third = (
-        float(s.start + c) for s, c in zip(sample.box, _core(sample), strict=True)
+        float(s.start + c) for s, c in zip(sample.box, brightest(sample), strict=True)
     )
     nothing = np.zeros(len(LEVELS) + 1, np.float32)
     return Symmetry((first, second, third), False, 0.0, nothing, wavelengths)
-
-
-def _core(sample: Sample) -> list[int]:
-    """The brightest place of the local mean."""
-    return [int(i) for i in np.unravel_index(int(sample.mean.argmax()), sample.mean.shape)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    centre: tuple[float, ...]
-    evidence: float
-    lead: float
-
-
-def _search(sample: Sample, core: list[int], noise: Tensor) -> _Found:
-    """The likeliest centre near the core.
-
-    With x and x' whitened texture of a pair and r their correlation, the log likelihood ratio against
-    independence is -log(1 - r^2) / 2 + (r x x' - r^2 (x^2 + x'^2) / 2) / (1 - r^2), weighted by how much
-    of either is signal. Summed over the pairs of every centre, its three parts are autoconvolutions.
-    """
-    cut = _around(core, sample.mean.shape, REACH)
-    mean, known, error = sample.mean[cut], sample.known[cut], noise[cut]
-    residual = sample.residual[cut]
-    lit = known * (mean > FRINGES[0])
-    excess = float(((residual.square() - error) * lit).sum() / lit.sum().clamp_min(1))
-    # In dim places the logarithm of counts hardly varies.
-    signal = max(excess, 0.05) * (-torch.expm1(-mean)).square()
-    total = signal + error + 1e-3
-    weight = signal / total * known
-    white = (residual / total.sqrt()).clamp(-3, 3) * weight.sqrt()
-    grid = grid_for(tuple(white.shape), 2 * SEARCH + 4)
-    waves, power, weights = (forward(embedded(x, grid)) for x in (white, white.square(), weight))
-    at = tuple(2 * (c - s.start) for c, s in zip(core, cut, strict=True))
-    reach = 2 * SEARCH
-    product, energy, number = (
-        lags(inverse(x, grid), at, reach, grid)
-        for x in (waves.square(), power * weights, weights.square())
-    )
-    ratio = torch.full_like(product, -torch.inf)
-    for r in STRENGTHS:
-        part = (r * product - r * r * energy) / (1 - r * r) - 0.5 * np.log(1 - r * r) * number
-        ratio = torch.maximum(ratio, part)
-    ratio /= SPECKLE
-    best = [int(i) for i in np.unravel_index(int(ratio.argmax()), tuple(ratio.shape))]
-    height = float(ratio[tuple(best)])
-    elsewhere = ratio.clone()
-    elsewhere[tuple(slice(max(b - ELSEWHERE, 0), b + ELSEWHERE + 1) for b in best)] = -torch.inf
-    centre = tuple(
-        c + (b - reach + _vertex(ratio, best, axis)) / 2
-        for axis, (c, b) in enumerate(zip(core, best, strict=True))
-    )
-    return _Found(centre, height, height - float(elsewhere.max()))
-
-
-def _vertex(ratio: Tensor, best: list[int], axis: int) -> float:
-    """Of the parabola through the maximum and its neighbours along an axis, from -.5 to .5."""
-    if not 0 < best[axis] < ratio.shape[axis] - 1:
-        return 0.0
-    place: list[slice | int] = list(best)
-    place[axis] = slice(best[axis] - 1, best[axis] + 2)
-    left, middle, right = ratio[tuple(place)].tolist()
-    bend = left - 2 * middle + right
-    return float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5)) if bend < 0 else 0.0
 
 
 def _correlations(
@@ -294,7 +212,7 @@ def _correlations(
 
 def _covariances(sample: Sample, centre: tuple[float, ...], noise: Tensor) -> tuple[Tensor, Tensor]:
     """Covariance of the texture with its mirror image and with itself, tapered."""
-    cut = _around([round(c) for c in centre], sample.mean.shape, max(sample.mean.shape))
+    cut = around([round(c) for c in centre], sample.mean.shape, max(sample.mean.shape))
     mean = sample.mean[cut]
     lit = sample.known[cut] * (mean > FRINGES[0]) * (mean < FRINGES[1])
     residual = sample.residual[cut] * lit
@@ -312,15 +230,3 @@ def _covariances(sample: Sample, centre: tuple[float, ...], noise: Tensor) -> tu
     auto = covariance(itself, inverse(pairs.abs().square(), grid), (0, 0, 0))
     mirror = inverse(waves.square(), grid), inverse(pairs.square(), grid)
     return covariance(*mirror, at), auto
-
-
-def _around(centre: list[int], shape: tuple[int, ...], reach: int) -> Box:
-    """A box around a voxel, as far on both sides as it can be on the longer one."""
-    first, second, third = (
-        slice(
-            max(c - (half := min(reach, max(c, n - 1 - c))), 0),
-            min(c + half + 1, n),
-        )
-        for c, n in zip(centre, shape, strict=True)
-    )
-    return (first, second, third)
