@@ -10,6 +10,7 @@ client that has the plugin installed) costs milliseconds and pulls in neither to
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from bcdi_inpaint.filling.patching import FineTuned, finetune
     from bcdi_inpaint.geometry import Detector, detector, detectors
     from bcdi_inpaint.scans import RockingScan, ScanMetadata
+
+# OpenMP's threads spin while they wait for each other, and so take the processor from those that they wait
+# for where others fill beside them. It reads this when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
     "BcdiInpaintError": ".base_error",

@@ -312,6 +312,24 @@ def test_check_names_what_does_not_work(config: ServiceConfig, tmp_path: Path) -
     assert found["key"].what == "from TILED_API_KEY"
 
 
+@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_a_page_that_other_machines_reach_is_warned_of(
+    config: ServiceConfig, caplog: pytest.LogCaptureFixture, host: str, warned: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+    nowhere = config.tiled.model_copy(update={"uri": "http://127.0.0.1:9"})
+    http = config.http.model_copy(update={"host": host})
+    service = Service(config.model_copy(update={"tiled": nowhere, "http": http}))
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    until(lambda: any(line.startswith("Tiled: ") for line in caplog.messages))
+    service.stop()
+    thread.join(60)
+    lines = [line for line in caplog.records if "other machines reach this page" in line.message]
+    assert [line.levelname for line in lines] == ["WARNING"] * warned
+    assert not warned or "0.0.0.0" in lines[0].message
+
+
 def test_what_was_begun_can_be_taken_over_at_once_when_it_is_handed_back(
     places: tuple[Container, Container],
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -9,8 +10,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-OPTIONS = {"(detector=)": "(--detector)", "(mask=False)": "(--flags-only)"}
-"""What messages call arguments in Python, and what options are called here."""
+OPTIONS = {
+    r"give (\w+=( or )?)+, or name the detector": "name the detector",
+    r"mask=False": "--flags-only",
+    r"with missing='zero'": "with --mask-keeps",
+    r"with missing='nonzero'": "without --mask-keeps",
+    r"\bmodel=": "--option model=",
+    r"\b(detector|roi|binning|dataset|angles|energy|distance|device|method)=": r"--\1 ",
+    r"\bframes_per_point=": "--frames-per-point ",
+    r" (?=[)])": "",
+}
+"""What messages call arguments in Python, as patterns, and what options are called here."""
 
 
 class OneLineErrors(TyperGroup):
@@ -42,7 +52,7 @@ def _explain(error: Exception) -> tuple[int, str]:
 
     line = _one_line(error)
     for in_python, option in OPTIONS.items():
-        line = line.replace(in_python, option)
+        line = re.sub(in_python, option, line)
     if isinstance(error, httpx.HTTPError):
         where = ""
         with suppress(RuntimeError):  # it knows no request

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .methods import METHODS
+from .on_demand import OnDemand
 from .pipeline import estimate_scan, inpaint
 from .result import Inpainted, Report, SelfCheck
 from .verdict import Verdict, add_up, judged
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "METHODS",
     "Inpainted",
+    "OnDemand",
     "Report",
     "SelfCheck",
     "Verdict",

@@ -12,6 +12,7 @@ from .arguments import empty_frames, measured_counts, read_device, read_mask, re
 from .bands import Band, bands
 from .empty import fill_empty
 from .methods import DEFAULT, method_named, settings_of
+from .on_demand import OnDemand
 from .parallel import in_parallel
 from .result import Inpainted, Report
 from .self_checking import artificial_gaps, hidden_by
@@ -116,11 +117,7 @@ def inpaint(
         if check is not None and check.verdict == Verdict.KRIGING_INSTEAD:
             method, settings = "kriging", dict(method_named("kriging").options)
         _fill(intensity, sigma, missing, method_named(method), settings, estimate)
-        if not all(np.isfinite(values[missing]).all() for values in (intensity, sigma)):
-            raise ArithmeticError(
-                f"the fill by {method} is not finite, so nothing is returned: take other weights "
-                "(model=) or another method"
-            )
+        _require_numbers(method, intensity[missing], sigma[missing])
         if check is not None:
             check = judged(check, intensity, sigma, missing)
             if check.verdict != Verdict.TRUSTED:
@@ -161,7 +158,13 @@ def estimate_scan(
         return None
     counts = read_stack(stack)
     missing = read_mask(mask, counts.shape)
-    return _estimated(method, measured_counts(counts, missing, []), missing, twin=twin)
+
+    def measured(number: int) -> NDArray[np.float32]:
+        return np.where(missing[number], 0, counts[number]).astype(np.float32)
+
+    # Of most frames no more is needed than where the pattern is.
+    frames: Any = OnDemand(counts.shape, np.float32, measured)
+    return _estimated(method, frames, missing, twin=twin)
 
 
 def _estimated(
@@ -258,7 +261,9 @@ def _check(
         unknown = hidden[gap.box].copy()
         known = np.where(unknown, 0, intensity[gap.box]).clip(min=0).astype(np.float32)
         around = _surroundings(method_named(name), estimate, intensity, hidden, gap.box)
-        return method_named(name).fill(known, unknown, **options[name], **around).rate
+        rate = method_named(name).fill(known, unknown, **options[name], **around).rate
+        _require_numbers(name, rate[unknown])
+        return rate
 
     return check_fill(
         intensity,
@@ -267,6 +272,15 @@ def _check(
         method,
         replaceable=method_named(method).learned,
     )
+
+
+def _require_numbers(method: str, *fills: NDArray[np.floating]) -> None:
+    """Refuse a fill that is not finite, as strange weights give it."""
+    if not all(np.isfinite(values).all() for values in fills):
+        raise ArithmeticError(
+            f"the fill by {method} is not finite, so nothing is returned: take other weights "
+            "(model=) or another method"
+        )
 
 
 def _model(settings: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -97,6 +99,7 @@ Stored = dict[str, tuple["NDArray[np.number]", int | None]]
 @contextmanager
 def _reading(path: Path, kind: str, *more: type[Exception]) -> Iterator[None]:
     damaged: tuple[type[Exception], ...] = (OSError, ValueError, EOFError, zipfile.BadZipFile)
+    damaged += (SyntaxError, TokenError, zlib.error)  # of numpy's headers, and of archives
     try:
         yield
     except (*damaged, *more) as error:
@@ -129,8 +132,8 @@ def _tif(path: Path, dataset: str | None) -> Stored:
     import tifffile
 
     _refuse(dataset, path)
-    damaged = (IndexError, tifffile.TiffFileError)
-    with _reading(path, "TIFF", *damaged), tifffile.TiffFile(path) as file:
+    # tifffile has no common class for what a damaged file raises.
+    with _reading(path, "TIFF", Exception), tifffile.TiffFile(path) as file:
         series = file.series[0]
         colour, values = "S" in series.axes, series.asarray()
     if colour:

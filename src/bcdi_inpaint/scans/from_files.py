@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import tokenize
 import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from .image_files import is_image, read_images
 from .local_files import check_regular, open_hdf5
 from .pixel_facts import PixelFacts, readable_facts
 from .reading import AS_RECORDED
+from .sizes import check_size
 from .streams import PointFrames, RunRecord, Stream
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from .reading import ReadingOptions
     from .rocking_scan import RockingScan
 
+BROKEN = (EOFError, SyntaxError, tokenize.TokenError)
+"""What numpy raises over a broken array, beside `OSError` and `ValueError`."""
 FRAMES = ("data", "intensity")
 """Arrays of an npz file that are frames without being named."""
 ANGLES = ("theta", "angles")
@@ -140,16 +144,33 @@ def _contents(path: Path, dataset: str | None, angles: str | None, largest: int)
         raise FileNotFoundError(f"there is no file {path}")
     check_regular(path)
     if zipfile.is_zipfile(path) or path.suffix.lower() == ".npz":
-        return _read_npz(path, dataset, angles)
+        return _read_npz(path, dataset, angles, largest)
     if path.suffix.lower() == ".npy":
         if named := dataset or angles:
             raise ValueError(f"{path} holds a single array without a name; there is no {named!r}")
-        return FileContents(np.load(path, allow_pickle=False))
+        return _read_npy(path, largest)
     return _read_hdf5(path, dataset, angles, largest)
 
 
-def _read_npz(path: Path, dataset: str | None, angles: str | None) -> FileContents:
-    with _whole_archive(path) as arrays:
+def _read_npy(path: Path, largest: int) -> FileContents:
+    try:
+        with path.open("rb") as file:
+            _check_declared(file, largest)
+        return FileContents(np.load(path, allow_pickle=False))
+    except BROKEN as error:
+        raise OSError(f"{path} is broken or truncated, copy it again: {error}") from error
+
+
+def _check_declared(file: IO[bytes], largest: int) -> None:
+    """Refuse an array that is larger than this, before memory is taken for it."""
+    short = np.lib.format.read_magic(file) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if short else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    check_size(shape, dtype, largest)
+
+
+def _read_npz(path: Path, dataset: str | None, angles: str | None, largest: int) -> FileContents:
+    with _whole_archive(path, largest) as arrays:
         name = dataset or next((known for known in FRAMES if known in arrays), None)
         if name is None:
             stacks = [known for known in arrays if arrays[known].ndim in (3, 4)]
@@ -167,19 +188,33 @@ def _read_npz(path: Path, dataset: str | None, angles: str | None) -> FileConten
             frames,
             {MOTOR: (arrays[there[0]], "deg")} if there else {},
             motor=MOTOR if there else "",
-            start=json.loads(str(arrays["meta"])) if "meta" in arrays else {},
+            start=_metadata(path, str(arrays["meta"])) if "meta" in arrays else {},
             pixels=PixelFacts(np.not_equal(mask, 0), notes=(note,))
             if mask is not None and own
             else PixelFacts(),
         )
 
 
-@contextmanager
-def _whole_archive(path: Path) -> Iterator[Mapping[str, NDArray[np.number]]]:
+def _metadata(path: Path, text: str) -> dict[str, Any]:
     try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: its 'meta' is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: its 'meta' is no JSON object")  # noqa: TRY004
+    return found
+
+
+@contextmanager
+def _whole_archive(path: Path, largest: int) -> Iterator[Mapping[str, NDArray[Any]]]:
+    try:
+        with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as arrays:
+            for name in archive.namelist():
+                if name.endswith(".npy"):
+                    with archive.open(name) as file:
+                        _check_declared(file, largest)
             yield arrays
-    except (zipfile.BadZipFile, zlib.error) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, *BROKEN) as error:
         raise OSError(f"{path} is broken or truncated, copy it again: {error}") from error
 
 

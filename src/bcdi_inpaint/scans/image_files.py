@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     Header = dict[str, str]
 
 NUMBER = re.compile(r"\d+")
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
+CBF_SECTION, CBF_IMAGE = b"--CIF-BINARY-FORMAT-SECTION--", b"\x0c\x1a\x04\xd5"
+"""What stands before an image in a CBF file (CBF/imgCIF)."""
+CBF_HEADER = 2**20
+"""Bytes in which it must begin."""
 LISTED = 5
 """Names that a message holds."""
 
@@ -167,7 +174,7 @@ def _read_tif(file: Path) -> tuple[NDArray[np.number], list[Header]]:
             pages = image.pages if len(image.series) > 1 else []  # each written by itself
             alike = len({(page.shape, page.dtype) for page in pages}) == 1
             frames = np.stack([p.asarray() for p in pages]) if alike else image.asarray()
-    except (tifffile.TiffFileError, IndexError) as error:
+    except Exception as error:  # tifffile has no common class for what a damaged file raises
         raise OSError(f"{file} can't be read as tif: {error}") from error
     return frames, [{}]
 
@@ -178,12 +185,22 @@ def _read_with_fabio(file: Path) -> tuple[NDArray[np.number], list[Header]]:
     except ImportError:
         raise ImportError(f"reading {file} needs fabio: pip install 'bcdi-inpaint[edf]'") from None
 
+    _refuse_without_image(file)
     try:
         with fabio.open(str(file)) as image:
             frames = [image.get_frame(index) for index in range(image.nframes)]
             return np.stack([frame.data for frame in frames]), [dict(f.header) for f in frames]
     except Exception as error:  # fabio has no common class for what a damaged file raises
         raise OSError(f"{file} can't be read: {error}") from error
+
+
+def _refuse_without_image(file: Path) -> None:
+    """Refuse a CBF file in which no image begins: fabio would look for it without end."""
+    if _suffix(file) == ".cbf":
+        with OPENERS.get(file.suffix.lower(), open)(file, "rb") as stream:
+            head = stream.read(CBF_HEADER)
+        if head.find(CBF_IMAGE, max(head.find(CBF_SECTION), 0)) < 0:
+            raise OSError(f"{file} can't be read: no image begins in it")
 
 
 READERS: dict[str, Callable[[Path], tuple[NDArray[np.number], list[Header]]]] = {

@@ -33,6 +33,11 @@ class RockingScanRule:
         Names of motors, one of which must move; empty = any.
     min_points
         Fewer points make no volume. A run that doesn't say how many it will have may have enough.
+
+    Raises
+    ------
+    ValueError
+        If `min_points` is below 1.
     """
 
     key: str = "bcdi_inpaint"
@@ -40,6 +45,10 @@ class RockingScanRule:
     detectors: frozenset[str] = frozenset()
     motors: frozenset[str] = frozenset()
     min_points: int = 8
+
+    def __post_init__(self) -> None:
+        if self.min_points < 1:
+            raise ValueError(f"min_points must be at least 1; got {self.min_points}")
 
 
 ANY_ROCKING_SCAN = RockingScanRule()

@@ -18,6 +18,8 @@ from bcdi_inpaint.scans import FramesPerPoint, RockingScanRule
 from .source_sections import KafkaSection, Section, TiledSection, ZmqSection
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pydantic_settings import PydanticBaseSettingsSource
 
     from bcdi_inpaint.scans import Span
@@ -90,20 +92,68 @@ class FillingSection(Section):
         Raises
         ------
         ValueError, OSError
-            If the mask can't be read, or the network is another one.
+            If there is no such detector or method, the mask can't be read or doesn't fit, or the network is
+            another one.
         """
-        from bcdi_inpaint.geometry import read_mask
-
-        if self.model_sha256:
-            self._check_model()
+        self.check_method()
         alike = {name: value for name, value in self if name in Settings.__dataclass_fields__}
         return Settings(
             **alike
             | {
-                "mask": None if self.mask is None else read_mask(self.mask),
+                "mask": self.missing(),
                 "region": None if self.around_peak is None else AroundPeak(*self.around_peak),
             }
         )
+
+    def frame(self) -> NDArray[np.bool_] | None:
+        """Gaps of the frames of the detector that is named, ``(row, col)``; None if it is told from runs.
+
+        Raises
+        ------
+        ValueError
+            If there is no such detector, or no such region in its frame.
+        """
+        from bcdi_inpaint import geometry
+
+        return (
+            None if self.detector is None else geometry.detector(self.detector).mask(roi=self.roi)
+        )
+
+    def missing(self) -> NDArray[np.bool_] | None:
+        """What the mask file says; None without one.
+
+        Raises
+        ------
+        ValueError, OSError
+            If it can't be read, or is not of the detector's frames.
+        """
+        from bcdi_inpaint.geometry import read_mask
+
+        frame = self.frame()
+        if self.mask is None:
+            return None
+        mask = read_mask(self.mask)
+        if frame is not None and mask.shape[-2:] != frame.shape:
+            raise ValueError(
+                f"{self.mask} is {_by(mask.shape[-2:])}, but frames of {self.detector} "
+                f"{'' if self.roi is None else 'within filling.roi '}are {_by(frame.shape)}: give the mask "
+                "of these frames, or another filling.detector or filling.roi"
+            )
+        return mask
+
+    def check_method(self) -> None:
+        """Refuse a method that isn't there, options that it doesn't take, and another network.
+
+        Raises
+        ------
+        ValueError
+            That says what there is.
+        """
+        from bcdi_inpaint.filling.methods import settings_of
+
+        settings_of(self.method, self.options)
+        if self.model_sha256:
+            self._check_model()
 
     def _check_model(self) -> None:
         import torch
@@ -115,6 +165,10 @@ class FillingSection(Section):
             raise ValueError(
                 f"filling.model_sha256 is {self.model_sha256}, but {model.name} has {model.sha256}"
             )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 class HttpSection(Section):

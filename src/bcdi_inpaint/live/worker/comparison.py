@@ -63,7 +63,7 @@ def checksums(frames: NDArray[np.number], mask: NDArray[np.bool_]) -> NDArray[np
     """
     sums = np.empty(len(frames), np.uint32)
     counts = np.empty(frames.shape[1:], np.float64)
-    masks = np.broadcast_to(mask, frames.shape)
+    masks = np.broadcast_to(mask, frames.shape) if mask.ndim == 2 else mask
     for number, (frame, missing) in enumerate(zip(frames, masks, strict=True)):
         np.copyto(counts, frame, casting="unsafe")
         counts[missing] = np.nan

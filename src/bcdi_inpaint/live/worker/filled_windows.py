@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .frames import Collector
 
+LARGEST_WINDOW = 2**25
+"""Voxels that are filled at a time, however far filling has fallen behind; each takes some 30 bytes meanwhile."""
+
 
 @dataclass(slots=True)
 class FilledWindow:
@@ -109,7 +112,8 @@ class FilledWindows:
     def fill_rest(self, scan: RockingScan) -> Inpainted:
         """Fill a scan that is complete: at once if that is fast enough, else only what is not filled yet."""
         seconds = self._seconds_per_frame * len(scan.frames)
-        if self.by_window and seconds > self._settings.final_seconds and self._fill_left():
+        in_windows = self.by_window or scan.frames.size > LARGEST_WINDOW
+        if in_windows and seconds > self._settings.final_seconds and self._fill_left():
             parts = [self.by_window[window].filled for window in sorted(self.by_window)]
             filled = join(parts, self._check)
             if filled.intensity.shape == scan.frames.shape:
@@ -121,8 +125,8 @@ class FilledWindows:
         return with_check(filled, self._check)
 
     def _next(self, points: int, total: int | None) -> Window | None:
-        settings = self._settings
-        return next_window(self.by_window, points, total, settings.portion, settings.margin)
+        settings, most = self._settings, LARGEST_WINDOW // max(self._collector.voxels, 1)
+        return next_window(self.by_window, points, total, settings.portion, settings.margin, most)
 
     def _provisional(self, points: int, total: int | None) -> Window | None:
         """A window that was filled before its twins came, which are in now; None if there is none."""
@@ -169,6 +173,7 @@ class FilledWindows:
                 filled,
                 (window.start - window.first) * per_point,
                 (window.stop - window.first) * per_point,
+                scan.frames,
             ),
             final=self._twins_are_in(window, per_point, points, total),
         )

@@ -96,6 +96,11 @@ class Collector:
         return int(absent[0]) if absent.size else len(self._arrived)
 
     @property
+    def voxels(self) -> int:
+        """How many voxels a point has."""
+        return math.prod(self._array.shape[1:])
+
+    @property
     def waiting(self) -> bool:
         """Whether frames have been announced that are not there yet."""
         return bool(self._announced)

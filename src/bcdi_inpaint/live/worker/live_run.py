@@ -196,9 +196,9 @@ class LiveRun:
                 per_point, filled = self._windows.frames_per_point(window), known.filled
                 self._fill.write_frames(
                     window.start * per_point,
-                    filled.intensity.astype(np.float32, copy=False),
-                    filled.sigma,
-                    filled.mask,
+                    filled.intensity[:].astype(np.float32, copy=False),
+                    filled.sigma[:],
+                    filled.mask[:],
                     seconds_behind=self._seconds_behind(),
                     final=self._windows.final_points * per_point,
                 )
