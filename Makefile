@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# What tests use; `docs` of the dependency groups comes with `make docs`.
+INSTALL := $(RUN)/pip install --quiet --constraint constraints.txt --editable '.[server,edf,dask,downstream,zmq,kafka,ophyd-async]' --group dev
 
 # Many small processes on few cores: threads that spin for work would starve each other.
 export OMP_NUM_THREADS ?= 1
@@ -13,7 +15,7 @@ help:
 	@echo "make demo        a simulated rocking scan, filled while it is measured, in a real Tiled server"
 	@echo "make test        the tests, but for those that take whole services or minutes"
 	@echo "make test-slow   those"
-	@echo "make lint types  ruff, the layers, mypy"
+	@echo "make lint types  ruff, the layers, spelling, mypy over source and tests"
 	@echo "make counts      how large the source is; fails where modules or functions are too long"
 	@echo "make docs        the documentation, in site/"
 	@echo "make minimal     an installation without extras, tried"
@@ -22,7 +24,8 @@ help:
 # Installed anew only when the requirements change.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(RUN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(INSTALL)
 	@touch $@
 
 demo: $(STAMP)
@@ -39,6 +42,7 @@ lint: $(STAMP)
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
 	$(RUN)/lint-imports
+	$(RUN)/codespell
 
 types: $(STAMP)
 	$(RUN)/mypy
@@ -47,7 +51,7 @@ counts: $(STAMP)
 	@$(RUN)/python .ci/counts.py
 
 docs: $(STAMP)
-	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(RUN)/pip install --quiet --constraint constraints.txt --group docs
 	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
 
 # As somebody installs it who wants no extras.

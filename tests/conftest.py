@@ -63,8 +63,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-SHARE_SERVERS = ("console", "deploy")
-"""Folders whose servers take longer to start than a file's tests."""
+SHARE_SERVERS = ("console", "deploy", "live", "service")
+"""Folders whose servers and workers take longer to start than a file's tests."""
 
 
 @pytest.hookimpl(optionalhook=True)

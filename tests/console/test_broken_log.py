@@ -40,7 +40,13 @@ class Raising(logging.Handler):
         raise ConnectionError("no place for a line")
 
 
-@pytest.fixture(params=["a file as folder", "full disk", "somebody's handler"])
+@pytest.fixture(
+    params=[
+        pytest.param("a file as folder", marks=pytest.mark.slow),
+        "full disk",
+        pytest.param("somebody's handler", marks=pytest.mark.slow),
+    ]
+)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """Where nothing can be logged."""
     folder = tmp_path / "folder"

@@ -93,6 +93,7 @@ def test_while_paused_scans_wait(station):
     assert set(station.nodes(uid)) == {(uid, "linear")}
 
 
+@pytest.mark.usefixtures("in_threads")
 def test_toggles_are_remembered(station, places):
     inpaint = station.inpaint
     inpaint.off()
@@ -117,6 +118,7 @@ change(Path(sys.argv[1]), Toggles(), detector="maxipix_2x2")
 """
 
 
+@pytest.mark.usefixtures("in_threads")
 def test_what_is_remembered_is_said(station, places, capsys):
     """That inpainting is off: when a session begins, and of its first scan."""
     station.inpaint.off()
@@ -259,6 +261,7 @@ def test_every_command_is_in_the_help_and_in_python(station, capsys):
         assert callable(getattr(inpaint, name))
 
 
+@pytest.mark.usefixtures("in_threads")
 def test_before_the_first_scan_there_is_nothing_to_show(places, tmp_path):
     handle = install(Dispatcher(), *places, folder=tmp_path)
     try:
@@ -269,6 +272,7 @@ def test_before_the_first_scan_there_is_nothing_to_show(places, tmp_path):
         handle.close(0.0)
 
 
+@pytest.mark.usefixtures("in_threads")
 def test_in_ipython_there_is_a_magic(places, tmp_path):
     from IPython.core.completer import provisionalcompleter
     from IPython.core.interactiveshell import InteractiveShell

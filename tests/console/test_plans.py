@@ -168,7 +168,11 @@ def test_the_queueserver_accepts_it(detector):
     described = known_plans["bcdi_rocking_scan"]
     assert [p["name"] for p in described["parameters"]][:2] == ["detector", "motor"]
     assert described["properties"]["is_generator"]
-    item = {"name": "bcdi_rocking_scan", "args": ["det", "eta"], "kwargs": {"points": 16}}
+    item: dict[str, Any] = {
+        "name": "bcdi_rocking_scan",
+        "args": ["det", "eta"],
+        "kwargs": {"points": 16},
+    }
     accepted, why = manager.validate_plan(
         item, allowed_plans=known_plans, allowed_devices=known_devices
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,12 +141,16 @@ class Callback:
 @pytest.fixture
 def operator(tmp_path):
     """Toggles, the callback that they are in force for, and what was said: line, whether it is bad."""
-    said = []
-    callback = Callback()
+    said: list[tuple[str, bool]] = []
+    callback: Any = Callback()
+
+    def say(text: str, *, bad: bool = False) -> None:
+        said.append((text, bad))
+
     toggles = RememberedToggles(
         tmp_path / "inpaint.toml",
         callback,
-        lambda text, *, bad=False: said.append((text, bad)),
+        say,
         lambda _: None,
     )
     return toggles, callback, said

@@ -117,9 +117,9 @@ def test_the_simulated_scan_has_a_truth() -> None:
 
 def printed(experiment: Experiment, method: str) -> str:
     filled = inpaint(experiment.counts, experiment.mask, method)
-    console = Console(file=io.StringIO(), width=120)
-    console.print(compare(experiment, filled))
-    return console.file.getvalue()
+    text = io.StringIO()
+    Console(file=text, width=120).print(compare(experiment, filled))
+    return text.getvalue()
 
 
 def test_the_fill_is_held_against_the_truth_the_baselines_and_the_ceiling(tmp_path: Path) -> None:

@@ -133,7 +133,13 @@ def beamline_servers(
             "POSTGRES_HOST": f"127.0.0.1:{line.postgres}",
             "REDIS_HOST": f"127.0.0.1:{line.redis}",
         }
-        command = [DEPLOY / "tiled" / "start.sh", "--host", "127.0.0.1", "--port", str(line.tiled)]
+        command: list[str | Path] = [
+            DEPLOY / "tiled" / "start.sh",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(line.tiled),
+        ]
         tiled = processes.start("tiled", command, environment)
 
         def healthy() -> bool:

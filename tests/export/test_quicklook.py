@@ -16,7 +16,7 @@ BLUE = (86, 180, 233)
 def stack(shape: tuple[int, int, int]) -> np.ndarray:
     grids = np.ogrid[tuple(slice(0, n) for n in shape)]
     distance = sum((grid - n // 2) ** 2 for grid, n in zip(grids, shape, strict=True))
-    return (1e4 / (1 + distance)).astype(np.float32)
+    return np.asarray(1e4 / (1 + distance), np.float32)
 
 
 def where(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:

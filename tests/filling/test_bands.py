@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -11,7 +13,7 @@ from hypothesis.extra import numpy as npst
 from bcdi_inpaint.filling.bands import bands
 
 
-def owners(mask: np.ndarray, margin: int, **options: int) -> np.ndarray:
+def owners(mask: np.ndarray, margin: int, **options: Any) -> np.ndarray:
     count = np.zeros(mask.shape, int)
     for band in bands(mask, margin, **options):
         assert band.own.shape == mask[band.slices].shape

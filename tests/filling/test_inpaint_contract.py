@@ -93,7 +93,7 @@ def assert_contract(stack: np.ndarray, mask: np.ndarray, filled) -> None:
 @pytest.mark.parametrize("kind", masks())
 def test_any_gap_is_filled(kind: str, method: str) -> None:
     stack, mask = counts(), masks()[kind]
-    filled = inpaint(stack, mask, method=method)
+    filled = inpaint(stack, mask, method=method, self_check=False)
     assert_contract(stack, mask, filled)
     assert filled.intensity.max() < 50 * stack.max()
     assert filled.report.voxels_missing == np.broadcast_to(mask, stack.shape).sum()
@@ -121,7 +121,8 @@ def test_a_block_shut_in_by_wider_gaps_is_filled(method: str) -> None:
 def test_what_a_missing_voxel_holds_changes_nothing(method: str) -> None:
     stack, mask = counts().astype(np.float64), masks()["cross"]
     expected = inpaint(stack, mask, method=method)
-    for garbage in GARBAGE:
+    mixed = np.random.default_rng(0).choice(GARBAGE, stack.shape)
+    for garbage in (mixed, np.nan):
         spoiled = np.where(mask, garbage, stack)
         found = inpaint(spoiled, mask, method=method)
         np.testing.assert_array_equal(found.intensity, expected.intensity)
@@ -344,7 +345,7 @@ def test_memory_stays_below_four_times_the_stack() -> None:
         mask[20:26] = mask[:, 20:26] = True
         inpaint(small, mask, method=sys.argv[1])  # what libraries need is no share of the stack
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        stack = np.random.default_rng(0).poisson(3, (96, 512, 512)).astype(np.float32)
+        stack = np.random.default_rng(0).poisson(3, (48, 512, 512)).astype(np.float32)
         mask = np.zeros((512, 512), bool)
         mask[253:259] = mask[:, 253:259] = True
         inpaint(stack, mask, method=sys.argv[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_a_gap_over_the_bragg_peak_is_doubtful_and_not_handed_on_as_measured(
 
 
 def test_the_verdict_follows_the_fill() -> None:
-    figures = dict.fromkeys(
+    figures: dict[str, Any] = dict.fromkeys(
         (
             "pcc_kriging",
             "pcc_linear",

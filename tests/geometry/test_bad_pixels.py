@@ -240,4 +240,4 @@ def test_what_cannot_be_judged_is_refused():
     with pytest.raises(ValueError, match="mask must be bool of shape"):
         dead_pixels(frames, mask=np.zeros((5, 4), dtype=bool))
     with pytest.raises(ValueError, match="mask must be bool of shape"):
-        hot_pixels(dark=frames[0], mask=np.zeros((4, 4)))
+        hot_pixels(dark=frames[0], mask=np.zeros((4, 4)))  # type: ignore[arg-type]

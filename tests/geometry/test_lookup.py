@@ -102,4 +102,4 @@ def test_a_hint_that_fits_no_candidate_is_refused():
     with pytest.raises(ValueError, match="pixel_size is in metres"):
         recognise((516, 516), pixel_size=55)
     with pytest.raises(ValueError, match="shape must be"):
-        recognise((201, 516, 516))
+        recognise((201, 516, 516))  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import hdf5plugin
@@ -31,7 +31,7 @@ def write_edf(path: Path, *frames: np.ndarray) -> Path:
     return path
 
 
-def write_npz(path: Path, **arrays: np.ndarray) -> Path:
+def write_npz(path: Path, **arrays: Any) -> Path:
     np.savez(path, **arrays)
     return path
 
@@ -69,7 +69,8 @@ def test_nan_is_missing_with_either_polarity(tmp_path):
     np.save(tmp_path / "keep.npy", keep)
     np.save(tmp_path / "bad.npy", 1 - keep)
     for name, missing in (("keep.npy", "zero"), ("bad.npy", "nonzero")):
-        assert np.argwhere(read_mask(tmp_path / name, missing=missing)).tolist() == [[1, 1]]
+        found = read_mask(tmp_path / name, missing=missing)  # type: ignore[arg-type]
+        assert np.argwhere(found).tolist() == [[1, 1]]
 
 
 def test_npz_of_pynx_bcdi_and_cdiutils(tmp_path):
@@ -247,7 +248,7 @@ def test_what_is_no_mask_is_refused(tmp_path):
 def test_options_that_make_no_sense_are_refused(tmp_path):
     np.save(tmp_path / "mask.npy", BAD)
     with pytest.raises(ValueError, match="'nonzero' or 'zero'"):
-        read_mask(tmp_path / "mask.npy", missing="one")
+        read_mask(tmp_path / "mask.npy", missing="one")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="don't go with missing='zero'"):
         read_mask(tmp_path / "mask.npy", missing="zero", bits=1)
     with pytest.raises(ValueError, match="has no datasets"):

@@ -97,10 +97,10 @@ def test_a_roi_or_binning_of_another_kind_is_refused():
     maxipix = detector("maxipix_2x2")
     for roi in ((0, 10, 0, 10), ((0, 10),), ((0, 10.5), (0, 10)), (slice(0, 10), slice(0, 10))):
         with pytest.raises(TypeError, match="roi must be"):
-            maxipix.mask(roi=roi)
+            maxipix.mask(roi=roi)  # type: ignore[arg-type]
     for binning in (2, (2.0, 2)):
         with pytest.raises(TypeError, match="binning must be"):
-            maxipix.mask(binning=binning)
+            maxipix.mask(binning=binning)  # type: ignore[arg-type]
     for binning in ((0, 1), (1, 600)):
         with pytest.raises(ValueError, match="binning of"):
             maxipix.mask(binning=binning)
@@ -108,6 +108,6 @@ def test_a_roi_or_binning_of_another_kind_is_refused():
 
 def test_only_bool_masks_of_frames_are_taken():
     with pytest.raises(TypeError, match="mask must be bool"):
-        as_recorded(np.zeros((4, 4)))
+        as_recorded(np.zeros((4, 4)))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="mask must be"):
         as_recorded(np.zeros(4, dtype=bool))

@@ -99,7 +99,8 @@ class ThreadAsProcess:
     def _serve(self) -> None:
         with self._line, self._connection as connection, suppress(Exception, SystemExit):
             receive(connection)  # Hello
-            Worker(connection, SimpleNamespace(), beat=0.05).serve()
+            catalogs: Any = SimpleNamespace()
+            Worker(connection, catalogs, beat=0.05).serve()
 
     def wait(self, timeout: float | None = None) -> int:
         self._thread.join(timeout)

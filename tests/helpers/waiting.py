@@ -15,8 +15,8 @@ WAIT = 240.0
 
 
 def until(
-    done: Callable[[], Result],
-    meanwhile: Callable[[], object] = lambda: None,
+    done: Callable[..., Result],
+    meanwhile: Callable[..., object] = lambda: None,
     *,
     report: Callable[[], str] = lambda: "it did not come to pass",
 ) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +84,7 @@ class HoldAt:
 
 
 def flavour(name, stack, angles, motor, folder):
+    detector: Any
     if name == "event":
         detector = ArrayDetector(at_motor(stack, angles, motor), name="det")
         return detector, rock(detector, motor, angles)

@@ -451,6 +451,7 @@ def resident(pid):
     return int(line[1]) / 1000
 
 
+@pytest.mark.slow
 def test_runs_that_never_stop_give_their_memory_back(server, settings, documents):
     limits = Limits(silent_seconds=1)
     settings = replace(

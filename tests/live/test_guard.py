@@ -73,7 +73,7 @@ def test_a_line_says_where_it_comes_from_and_keeps_what_is_added(
     logger.info("one line", extra={"run": {"uid": "a"}})
     (record,) = caplog.records
     assert record.funcName == "test_a_line_says_where_it_comes_from_and_keeps_what_is_added"
-    assert record.run == {"uid": "a"}
+    assert record.__dict__["run"] == {"uid": "a"}
 
 
 def test_steps_that_fail_are_repeated(raising: GuardedLogger) -> None:
@@ -89,7 +89,7 @@ def test_steps_that_fail_are_repeated(raising: GuardedLogger) -> None:
 
 
 def test_pauses_grow_while_all_steps_fail(raising: GuardedLogger) -> None:
-    outcomes = iter([ValueError] * 8 + [None, ValueError])
+    outcomes: Iterator[Any] = iter([ValueError] * 8 + [None, ValueError])
     pauses: list[float] = []
 
     class Closing(threading.Event):

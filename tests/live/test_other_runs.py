@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,9 +30,6 @@ from tests.helpers.scans import rock
 from tests.helpers.tiled_servers import KEY
 from tests.helpers.waiting import WAIT
 
-if TYPE_CHECKING:
-    from bluesky import RunEngine
-
 
 def align(motor: SynAxis) -> Any:
     """An alignment scan: sixteen points of a point detector."""
@@ -50,7 +47,7 @@ def metrics(callback: InpaintCallback) -> dict[tuple[str, str], float]:
 
 
 def test_an_alignment_scan_leaves_nothing_but_a_line_for_those_who_debug(
-    RE: RunEngine,
+    RE: Any,
     callback: InpaintCallback,
     motor: SynAxis,
     caplog: pytest.LogCaptureFixture,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -326,7 +327,7 @@ def test_devices_of_ophyd_async_can_be_tried_without_epics(tmp_path):
 
 def test_what_is_written_about_a_beamline_is_so():
     """Imports and calls in Python, blueapi's module, the toggles' file."""
-    known = {
+    known: dict[str, Any] = {
         "install": console.install,
         "open_processed": catalog.open_processed,
         "Settings": live.Settings,
@@ -336,11 +337,11 @@ def test_what_is_written_about_a_beamline_is_so():
     }
     seen = set()
     for node in map(ast.parse, blocks(BEAMLINE, "python")):
-        imports = [part for part in node.body if isinstance(part, ast.ImportFrom)]
+        imports: list[ast.stmt] = [part for part in node.body if isinstance(part, ast.ImportFrom)]
         exec(compile(ast.Module(imports, []), "beamline.md", "exec"), {})
         for call in ast.walk(node):
             name = getattr(getattr(call, "func", None), "id", None)
-            if name in known:
+            if isinstance(call, ast.Call) and name in known:
                 seen.add(name)
                 keywords = {keyword.arg: None for keyword in call.keywords}
                 inspect.signature(known[name]).bind(*call.args, **keywords)

@@ -19,7 +19,7 @@ from bcdi_inpaint.testing.file_writers import FrameWriter
 from bcdi_inpaint.testing.stream_detector import StreamDetector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -43,7 +43,7 @@ def motor() -> SynAxis:
 
 
 @pytest.fixture
-def rock(motor) -> Callable:
+def rock(motor) -> Callable[..., Any]:
     """A step scan of a detector over ``angles``."""
 
     def plan(*detectors, **metadata):
@@ -56,7 +56,7 @@ def rock(motor) -> Callable:
 class Recording:
     """What is left of a run: its documents as they came, and its client."""
 
-    documents: tuple[tuple[str, Mapping[str, Any]], ...]
+    documents: tuple[tuple[str, dict[str, Any]], ...]
     run: Any
 
     def replayed(self) -> RunDocuments:

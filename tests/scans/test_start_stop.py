@@ -27,7 +27,7 @@ class Resisting:
     __bool__ = __eq__ = __len__ = __iter__ = __str__ = __repr__ = __float__ = __int__ = _resist
     __hash__ = None
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         raise RuntimeError
 
@@ -215,7 +215,7 @@ def test_a_scan_with_an_odd_start_document_is_read(name: str) -> None:
     scan = assemble(run, points, ReadingOptions(mask=False))
     known = scan.metadata
     assert known.raw_uid == "abc"
-    assert known.scan_id is known.frames_expected is known.roi is known.time is None
+    assert (known.scan_id, known.frames_expected, known.roi, known.time) == (None,) * 4
     assert known.binning == (1, 1)
     assert known.sample == known.plan_name == known.exit_status == ""
     assert known.detector_angles == ({"gamma": 3.0} if name in ("detector_angles", "all") else {})

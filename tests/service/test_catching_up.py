@@ -13,6 +13,7 @@ from bcdi_inpaint.live.dispatch import supervision as supervisor
 from bcdi_inpaint.live.dispatch.run_table import RunTable
 from bcdi_inpaint.live.worker import main as worker
 from bcdi_inpaint.live.worker import pipeline
+from bcdi_inpaint.progress import no_progress
 from bcdi_inpaint.service import catching_up as catchup
 from bcdi_inpaint.service import seen_runs
 from bcdi_inpaint.service.backfill import Query, matching
@@ -71,7 +72,7 @@ def test_a_run_with_odd_fields_is_filled(
     run.replace_metadata({**run.metadata, "start": start, "stop": stop})
     assert catchup.left_over(raw, processed) == [uid]
     catalogs = pipeline.Catalogs(raw, processed)
-    node = pipeline.fill_finished(catalogs, uid, settings, again=False, progress=lambda *_: None)
+    node = pipeline.fill_finished(catalogs, uid, settings, again=False, progress=no_progress)
     filled = inpaint(stack, settings.mask, settings.method)
     np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
 

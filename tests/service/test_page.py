@@ -6,6 +6,7 @@ import base64
 import re
 import threading
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import httpx
 import numpy as np
@@ -20,35 +21,58 @@ from bcdi_inpaint.live.dispatch.run_table import RunTable
 from bcdi_inpaint.live.status import DropReason, State
 from bcdi_inpaint.scans import RunStart
 from bcdi_inpaint.service.page import page
+from tests.helpers.scans import gap_over, peak_behind
 from tests.helpers.waiting import WAIT, until
 
+get = partial(httpx.get, timeout=WAIT)
+GAP = gap_over(np.s_[20:23])
+STACK = peak_behind(GAP)
 
-def scan(stack, gap, number, sample):
+
+def scan(number, sample):
     known = ScanMetadata(
         raw_uid=f"run-{number}",
         scan_id=number,
         sample=sample,
         data_key="det",
-        frames_expected=len(stack),
+        frames_expected=len(STACK),
     )
-    return RockingScan(stack, gap, None, known)
+    return RockingScan(STACK, GAP, None, known)
 
 
-@pytest.fixture
-def processed(places, stack, gap):
+@contextmanager
+def results(processed):
     """Two results of two samples, and a scan that is half filled."""
-    processed = places[1]
-    filled = fill(stack, gap, "linear")
-    catalog.write(processed, scan(stack, gap, 1, "Pt <b>"), filled)
-    catalog.write(processed, scan(stack, gap, 2, "Au"), filled)
-    growing = catalog.claim(processed, scan(stack, gap, 3, "Au").metadata, method="linear")
-    growing.allocate(stack.shape, np.float32, frames_per_block=10)
+    filled = fill(STACK, GAP, "linear")
+    catalog.write(processed, scan(1, "Pt <b>"), filled)
+    catalog.write(processed, scan(2, "Au"), filled)
+    growing = catalog.claim(processed, scan(3, "Au").metadata, method="linear")
+    growing.allocate(STACK.shape, np.float32, frames_per_block=10)
     growing.write_frames(
         0, filled.intensity[:10], filled.sigma[:10], filled.mask[:10], seconds_behind=1.5
     )
     growing.renew(seconds_behind=1.5)
     yield processed
     growing.abandon()
+
+
+@pytest.fixture(scope="module")
+def places(server):
+    """Of tests that only look; what they look at takes seconds to write."""
+    return server.beamline()
+
+
+@pytest.fixture(scope="module")
+def processed(places):
+    with results(places[1]) as processed:
+        yield processed
+
+
+@pytest.fixture
+def own_processed(server):
+    """The same for a test that writes."""
+    with results(server.beamline()[1]) as processed:
+        yield processed
 
 
 @contextmanager
@@ -92,17 +116,16 @@ def test_what_is_in_tiled_is_seen(browser, serve, processed, tmp_path):
         assert picture.width > 1000
 
 
-def test_what_is_provisional_waits_or_has_failed_is_seen(browser, serve, processed, stack, gap):
+def test_what_is_provisional_waits_or_has_failed_is_seen(browser, serve, own_processed):
     """Frames that may change are told from final ones; each run that isn't filled has its reason."""
-    part = fill(stack, gap, "linear")
-    growing = catalog.claim(processed, scan(stack, gap, 5, "Fe").metadata, method="linear")
-    growing.allocate(stack.shape, np.float32, frames_per_block=10)
+    processed = own_processed
+    part = fill(STACK, GAP, "linear")
+    growing = catalog.claim(processed, scan(5, "Fe").metadata, method="linear")
+    growing.allocate(STACK.shape, np.float32, frames_per_block=10)
     growing.write_frames(0, part.intensity[:10], part.sigma[:10], part.mask[:10], final=4)
     growing.renew()
-    catalog.claim(processed, scan(stack, gap, 6, "Ni").metadata, method="linear").fail(
-        "no mask <b>"
-    )
-    again = scan(stack, gap, 7, "Co")
+    catalog.claim(processed, scan(6, "Ni").metadata, method="linear").fail("no mask <b>")
+    again = scan(7, "Co")
     catalog.claim(processed, again.metadata, method="nearest").fail("at first")
     catalog.write(processed, again, part)
     table = RunTable(Limits())
@@ -141,15 +164,15 @@ def test_who_signs_in_sees_waiting_runs_only_of_those_he_may_see(serve, places, 
         dropped_by={}, skipped_by={}, last_error="",
     )  # fmt: skip
     address = serve(page(processed, raw=raw, status=lambda: status, sign_in=True))
-    seen = httpx.get(address, auth=("viewer", key), timeout=WAIT).text
+    seen = get(address, auth=("viewer", key)).text
     assert "Scan known known: waits" in seen
     assert "secret" not in seen
 
 
-def test_the_page_follows_what_happens(browser, serve, processed, stack, gap):
-    browser.open(serve(page(processed)))
+def test_the_page_follows_what_happens(browser, serve, own_processed):
+    browser.open(serve(page(own_processed)))
     assert "Scan 4" not in browser.text()
-    catalog.write(processed, scan(stack, gap, 4, "Au"), fill(stack, gap, "nearest"))
+    catalog.write(own_processed, scan(4, "Au"), fill(STACK, GAP, "nearest"))
     until(lambda: "Scan 4 Au" in browser.text("#main"))
     assert browser.complaints == []
 
@@ -187,12 +210,12 @@ def test_without_a_key_nothing_is_shown(serve, processed):
     address = serve(page(processed, sign_in=True))
     key = processed.context.api_key
     for given in (None, ("viewer", ""), ("viewer", "wrong")):
-        answer = httpx.get(address, auth=given)
+        answer = get(address, auth=given)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"].startswith("Basic")
         assert "Scan" not in answer.text
-    assert "Scan 2" in httpx.get(address, auth=("viewer", key)).text
-    assert key not in httpx.get(address, auth=("viewer", key)).text
+    assert "Scan 2" in get(address, auth=("viewer", key)).text
+    assert key not in get(address, auth=("viewer", key)).text
 
 
 def test_a_browser_signs_in_with_a_tiled_key(browser, serve, processed):
@@ -209,29 +232,16 @@ def test_nothing_can_be_changed(serve, processed):
     address = serve(page(processed))
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         for path in ("", "quicklook/x.png"):
-            assert httpx.request(method, address + path).status_code == 405
-    assert httpx.get(address + "quicklook/x.png").status_code == 404
-    assert httpx.get(address + "openapi.json").status_code == 404
-    policy = httpx.get(address).headers["Content-Security-Policy"]
+            assert httpx.request(method, address + path, timeout=WAIT).status_code == 405
+    assert get(address + "quicklook/x.png").status_code == 404
+    assert get(address + "openapi.json").status_code == 404
+    policy = get(address).headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 
 
-def test_without_tiled_the_page_says_so(serve):
-    from tiled.catalog import in_memory
-    from tiled.client import from_uri
-    from tiled.config import Authentication
-    from tiled.server.app import build_app
-    from tiled.server.settings import get_settings
-
-    # Tiled's servers in one process share their settings, and what is in memory by its name: a key of
-    # its own would lock out others, a nameless memory would be theirs and end with this one.
-    key = get_settings().single_user_api_key
-    app = build_app(
-        in_memory(named_memory="away"), authentication=Authentication(single_user_api_key=key)
-    )
-    with serving(app) as address:
-        client = from_uri(address, api_key=key)
-    answer = httpx.get(serve(page(client)), timeout=WAIT)
+def test_without_tiled_the_page_says_so(serve, server, line):
+    client = server.client(line.port)
+    line.cut()
+    answer = get(serve(page(client)))
     assert (answer.status_code, answer.text) == (503, "Tiled can't be reached")
-    client.context.close()

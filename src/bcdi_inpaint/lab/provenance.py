@@ -6,23 +6,18 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+DESCRIBE = ("git", "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=+")
+
 
 def source_commit() -> str:
-    """The source's commit, with a plus sign if it was changed since; else the package's version."""
+    """The checkout's commit, with a plus sign if it was changed since; else the package's version.
 
-    def git(*arguments: str) -> str:
-        done = subprocess.run(  # noqa: S603
-            ["git", *arguments],  # noqa: S607
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
-
+    The version of an installation in place stays that of the commit it was made at.
+    """
     try:
-        return git("rev-parse", "--short=10", "HEAD") + (
-            "+" if git("status", "-s", "-uno", ".") else ""
+        done = subprocess.run(  # noqa: S603
+            DESCRIBE, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return f"of version {version('bcdi-inpaint')}"
+    return done.stdout.strip()

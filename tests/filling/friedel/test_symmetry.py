@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from bcdi_inpaint.lab.simulate import SimulatedScan, simulate_scan
 SHAPE = (80, 88, 84)
 
 
-def weakly_strained(seed: int, **pinned: object) -> SimulatedScan:
+def weakly_strained(seed: int, **pinned: Any) -> SimulatedScan:
     return simulate_scan(
         seed,
         SHAPE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_the_report_names_the_model(scan: tuple[np.ndarray, np.ndarray], weights
     ],
     ids=["edge", "short", "frames", "pixel", "38 px"],
 )
-def test_any_gap_is_filled(gap: object, shape: tuple[int, int, int], weights: Path) -> None:
+def test_any_gap_is_filled(gap: Any, shape: tuple[int, int, int], weights: Path) -> None:
     counts = np.random.default_rng(0).poisson(20, shape)
     mask = np.zeros(shape, bool)
     mask[gap] = True

@@ -63,7 +63,7 @@ def test_a_pinned_parameter_changes_nothing_else() -> None:
 )
 def test_refuses_what_cannot_be_simulated(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{name} is "):
-        replace(draw_recipe(0), **{name: value})
+        replace(draw_recipe(0), **{name: value})  # type: ignore[arg-type]
 
 
 def test_refuses_a_parameter_it_does_not_have() -> None:

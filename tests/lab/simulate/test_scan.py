@@ -30,7 +30,8 @@ def test_splits_of_one_seed_have_nothing_in_common() -> None:
 def test_shapes_and_types() -> None:
     scan = simulate_scan(1, (20, 24, 28))
     assert scan.rate.shape == scan.counts.shape == (20, 24, 28)
-    assert (scan.rate.dtype, scan.counts.dtype) == (np.float32, np.int32)
+    assert scan.rate.dtype == np.float32
+    assert scan.counts.dtype == np.int32
     assert scan.angles.shape == (20,)
     assert scan.bad_pixels.shape == (24, 28)
     assert scan.amplitude is None

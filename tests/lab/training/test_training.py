@@ -215,6 +215,7 @@ def test_older_checkpoints_and_curves_are_read(tmp_path: Path) -> None:
     assert read_curve(tmp_path) == [CurveRow(7, 56, 0.5, 0.6, 0.6, 6.5), row]
 
 
+@pytest.mark.slow
 def test_the_reference_is_trained_by_the_same_loop_and_fills(tmp_path: Path) -> None:
     recipe = TrainingRecipe(
         network="reference", width=9, steps=3, batch=4, mixing=1, workers=0,

@@ -47,7 +47,7 @@ def test_scans_end_while_the_handler_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     motor = SynAxis(name="eta")
-    taken = callback_module.snapshot
+    taken = callback_module.snapshot  # type: ignore[attr-defined]
     failures = iter([OddError])
 
     def snapshot(*args: object) -> object:

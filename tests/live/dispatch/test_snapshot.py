@@ -7,6 +7,7 @@ import pickle
 import threading
 from collections import OrderedDict, UserDict
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_mappings_become_dicts():
 
 def test_what_stands_in_several_places_is_copied_and_counted_once():
     array = np.zeros(1000, np.uint8)
-    deep = [array, array]
+    deep: list[Any] = [array, array]
     for _ in range(60):
         deep = [deep, deep]
     copied, nbytes = snapshot({"one": array, "two": deep})
@@ -105,7 +106,7 @@ def test_what_stands_in_several_places_is_copied_and_counted_once():
 
 
 def test_a_list_within_itself():
-    around = [1]
+    around: list[Any] = [1]
     around.append(around)
     copied = snapshot({"data": around})[0]["data"]
     assert copied[1] is copied

@@ -93,7 +93,7 @@ def compared(filled):
 
 
 def outcome(comparing):
-    verdicts = []
+    verdicts: list[Verdict] = []
     until(lambda: verdicts.append(comparing.look(0.01)) or verdicts[-1] is not Verdict.PENDING)
     return verdicts[-1]
 
