@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 Volume = NDArray[np.float32]
 
-#: Voxels from an alien's centre at which it is cut off.
 ALIEN_REACH = 24
+"""Voxels from an alien's centre at which it is cut off."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def draw_pixels(recipe: Recipe, rng: np.random.Generator) -> Pixels:
 
 
 def add_surroundings(rate: Volume, recipe: Recipe, rng: np.random.Generator) -> None:
-    """Add in place what isn't the crystal's own: background, streaks, aliens."""
+    """Add background, streaks and other crystals' peaks (aliens), in place."""
     rate += recipe.background
     if recipe.scatter:
         rate += _scatter(recipe, rng)

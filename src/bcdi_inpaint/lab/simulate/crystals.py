@@ -52,7 +52,7 @@ def _directions(*indices: tuple[int, int, int]) -> Floats:
 
 
 def _uneven(rng: np.random.Generator, count: int, spread: float) -> Floats:
-    """Distances about 1: growth is never the same on all facets of a kind."""
+    """Distances about 1: growth differs between facets of a kind."""
     return np.asarray(rng.uniform(1 - spread, 1 + spread, count))
 
 

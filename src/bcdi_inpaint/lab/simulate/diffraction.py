@@ -1,4 +1,4 @@
-"""From the crystal to the intensity on the scan's grid: a true crop of reciprocal space."""
+"""From the crystal to the intensity on the scan's grid, without wrapping around."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from .grid import Field, ObjectGrid
     from .rocking import Floats
 
-#: Offsets from a centre along each axis, in steps of the scan; they needn't be evenly spaced.
 Offsets = tuple["Floats", "Floats", "Floats"]
-#: The far field, complex64, at offsets from a centre: ``field(centre, offsets)``.
-FarField = Callable[["Floats", Offsets], "Field"]
+"""Offsets from a centre along each axis, in steps of the scan; they needn't be evenly spaced."""
 
-#: Reach in steps of the search for the brightest point.
+FarField = Callable[["Floats", Offsets], "Field"]
+"""The far field, complex64, at offsets from a centre: ``field(centre, offsets)``."""
+
 SEARCH = 16
-#: Variance in voxels of a pixel's own width: a box's second moment.
+"""Reach in steps of the search for the brightest point."""
+
 PIXEL_VARIANCE = 1 / 12
-#: Taps on each side of the blur's kernel.
+"""Variance in voxels of a pixel's own width: a box's second moment."""
+
 TAPS = 4
+"""Taps on each side of the blur's kernel."""
 
 
 def far_field(

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 Field = Any
 """Numbers at every voxel: an array of numpy's or torch's, which have no type in common."""
 
-#: Sampled range of reciprocal space over the range wanted; the rest keeps streaks that leave the
-#: window from folding back into it. With 2.2 and the step below, 0.2-0.6 % of the amplitude (rms, for
-#: 96^3 voxels) differs from a sampling more than twice as fine.
 ZONE = 2.2
-#: Standard deviation in voxels of the smooth step at a surface; divided out in reciprocal space.
+"""Sampled range of reciprocal space over the range wanted; the margin keeps streaks that leave the window
+from wrapping around into it. With 2.2 and the step below, 0.2-0.6 % of the amplitude (rms, for 96^3 voxels)
+differs from a sampling more than twice as fine."""
+
 EDGE = 0.4
-#: Voxels left free around the crystal, for the step's tail.
+"""Standard deviation in voxels of the smooth step at a surface; divided out in reciprocal space."""
+
 MARGIN = 3
+"""Voxels left free around the crystal, for the step's tail."""
 
 
 @dataclass(frozen=True)

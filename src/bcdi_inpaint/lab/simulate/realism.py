@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
     from .rocking import Floats
 
-#: Edges of the shells, in fringes from the peak.
 SHELLS = np.array([0, 0.7, 1.5, 2.5, 3.5, 4.5, 5.5, 7, 9, 11, 13, 16])
-#: Counts of which the share of voxels that hold at least as many is given.
+"""Edges of the shells, in fringes from the peak."""
+
 LEVELS = np.unique(np.geomspace(1, 1e5, 41).astype(int))
+"""Counts for which the share of voxels with at least as many is computed."""
 
 
 @dataclass(frozen=True)

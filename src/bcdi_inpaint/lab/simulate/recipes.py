@@ -1,4 +1,4 @@
-"""What is drawn for one simulated scan, and from which stream of random numbers."""
+"""The parameters of a simulated scan, and the random numbers that they are drawn from."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 Split = Literal["training", "evaluation"]
 Stage = Literal["recipe", "rocking", "crystal", "strain", "detector", "noise", "widening"]
 
-#: What counts are stored in: int32.
 COUNT_LIMIT = 2**31 - 1
+"""The largest number in int32, the type of counts."""
 
 TRAINING_FAMILIES = (
     "wulff",
@@ -31,11 +31,14 @@ TRAINING_STRAINS = (
     "stacking_fault",
     "two_domains",
 )
-#: How often each of them is drawn for training: so that the symmetry of the patterns is mostly that of
-#: measured ones, a noise-corrected correlation with their mirror images of .5 to .85 (`docs/twin.md`).
 TRAINING_STRAIN_SHARES = (0.06, 0.18, 0.18, 0.1, 0.12, 0.12, 0.12, 0.12)
-#: Kept out of training, so that an evaluation shows whether a model generalises.
+"""How often each of them is drawn for training: so that the symmetry of the patterns is mostly that
+of measured ones, a noise-corrected correlation with their mirror images of .5 to .85
+(`docs/twin.md`)."""
+
 EVALUATION_FAMILIES = (*TRAINING_FAMILIES, "hexagonal_prism")
+"""With a shape and a strain that training never draws, so that an evaluation shows whether a model generalises."""
+
 EVALUATION_STRAINS = (*TRAINING_STRAINS, "inclusion")
 
 
@@ -43,7 +46,7 @@ EVALUATION_STRAINS = (*TRAINING_STRAINS, "inclusion")
 class Recipe:
     """Everything that decides a simulated scan; `render` is a function of it alone.
 
-    Details that no one needs to pin (facet distances, waves of a random field, places of hot
+    Details that are no parameters (facet distances, waves of a random field, places of hot
     pixels) come from streams of random numbers of their own, one for each stage, keyed by `seed` and
     `split`: changing one parameter with `dataclasses.replace` leaves everything else as it was.
 
@@ -245,7 +248,7 @@ def _draw(rng: np.random.Generator, seed: int, shape: tuple[int, int, int], spli
 
 
 def _widened(recipe: Recipe, rng: np.random.Generator) -> Recipe:
-    """Envelopes from about q^-2 to q^-5, more blur and background: more than one simulator would give."""
+    """Envelopes from about q^-2 to q^-5, more blur and background, for more variety than the simulator's own."""
     wide = rng.random(3) < (0.5, 0.3, 0.3)
     first, second, third = np.array(recipe.blur) + rng.uniform(0, 0.5, 3) * wide[1]
     return replace(

@@ -1,4 +1,4 @@
-"""A simulated rocking scan: expected counts, counts, and what they were made from."""
+"""A simulated rocking scan: expected counts, counts, and the parameters."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import counting as detector
-from . import diffraction
+from . import counting, diffraction
 from .crystals import density, draw_facets
 from .grid import object_grid
 from .recipes import Recipe, Split, draw_recipe
@@ -43,7 +42,7 @@ class SimulatedScan:
         (row, col) bool: hot or dead.
     amplitude
         (frame, row, col) complex64 or None: the crystal's far field in a fully coherent beam, so that
-        ``abs(amplitude)**2`` is in counts, before background and the detector's doings.
+        ``abs(amplitude)**2`` is in counts, before background and detector.
     recipe
         The parameters.
     """
@@ -162,13 +161,13 @@ def measure(
     intensity = waves.real**2 + waves.imag**2
     rate = _fetch(diffraction.convolve(intensity, diffraction.blur_kernels(recipe.blur)))
 
-    detector.add_surroundings(rate, recipe, rng)
-    pixels = detector.draw_pixels(recipe, rng)
-    rate = detector.expose(rate, recipe, pixels, rng)
+    counting.add_surroundings(rate, recipe, rng)
+    pixels = counting.draw_pixels(recipe, rng)
+    rate = counting.expose(rate, recipe, pixels, rng)
     inside = slice(margin, -margin)
     return SimulatedScan(
         rate=rate,
-        counts=detector.count(rate, recipe, recipe.stream("noise")),
+        counts=counting.count(rate, recipe, recipe.stream("noise")),
         angles=rocking.angle_step(steps) * offsets[0][inside],
         steps=steps,
         bad_pixels=pixels.bad,

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 
-#: keV nm
 PLANCK_TIMES_LIGHT = 1.239842
+"""keV nm."""
 
 
 @dataclass(frozen=True)

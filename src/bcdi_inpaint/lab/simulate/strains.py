@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .recipes import Recipe
     from .rocking import Floats
 
-#: Poisson's ratio of gold; fields depend on it weakly.
 POISSON_RATIO = 0.42
+"""Poisson's ratio of gold; fields depend on it weakly."""
 
 
 def displace(solid: Field, recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Floats) -> Field:
@@ -151,5 +151,5 @@ _FIELDS = {
     "two_domains": _two_domains,
     "inclusion": _inclusion,
 }
-#: Kinds of fixed strength; a smooth field around them has the recipe's.
 _DEFECTS = frozenset({"screw_dislocation", "edge_dislocation", "stacking_fault"})
+"""Kinds of fixed strength; a smooth field around them has the recipe's."""

@@ -39,7 +39,7 @@ def draw_mask(
         bool, `shape`, True = missing.
     """
     mask = np.zeros(shape, bool)
-    # Gaps cross the detector; the frame axis is as good for learning, and frames go missing too.
+    # Gaps cross the detector. Some lie along the frame axis, since frames may be missing, too.
     axis = int(rng.choice(3, p=(0.1, 0.45, 0.45)))
     wide = rng.random() < WIDE_SHARE
     width = int(rng.choice(WIDE if wide else NARROW))
