@@ -123,3 +123,34 @@ def test_the_check_does_not_look_into_the_gap(scan: tuple[np.ndarray, np.ndarray
         bi.inpaint(counts, mask, method="linear").report.self_check
         == bi.inpaint(other, mask, method="linear").report.self_check
     )
+
+
+def test_a_twin_of_another_crystal_costs_the_fill_its_trust() -> None:
+    shape = (80, 80, 80)
+    settings = {
+        "peak_counts": 1e6,
+        "oversampling": (6.0, 6.0, 6.0),
+        "peak_offset": (0.0, 0.0, 0.0),
+        "aliens": 0,
+        "streaks": 0,
+        "background": 0.01,
+        "scatter": 0.0,
+    }
+    counts, other = (
+        simulate_scan(
+            seed, shape, family=family, strain=strain, strain_strength=s, **settings
+        ).counts
+        for seed, family, strain, s in ((12, "cube", "smooth", 0.2), (112, "cube", "strong", 0.9))
+    )
+    joined = counts.copy()
+    joined[:, :, :30] = np.roll(other, 9, axis=1)[:, :, :30]
+    gap = np.zeros(shape[1:], bool)
+    gap[:, 48:68] = True
+
+    def verdict(pattern: np.ndarray) -> str:
+        check = bi.inpaint(np.where(gap, 0, pattern), gap).report.self_check
+        assert check is not None
+        return check.verdict
+
+    assert verdict(counts) == "trusted"
+    assert verdict(joined) == "doubtful"

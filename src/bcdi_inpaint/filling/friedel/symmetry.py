@@ -129,7 +129,7 @@ class Symmetry:
 
     def agreement(self, mean: Tensor) -> Tensor:
         """Correlation at a local mean of log counts, of the same shape."""
-        levels = torch.tensor(LEVELS, device=mean.device)
+        levels = torch.tensor(LEVELS).to(mean.device)
         table = torch.from_numpy(self.by_level).to(mean.device)
         return table[torch.bucketize(mean, levels)]
 
