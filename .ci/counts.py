@@ -16,6 +16,7 @@ MAY_BE_LONG = {
     "filling/patching/finetuning.py:finetune": "the same",
     "cli/files.py:fill": "every option of the command is an argument",
     "export/conversion.py:fill_file": "the same for files",
+    "console/plans.py:bcdi_rocking_fly": "every parameter is shown to who queues the plan",
 }
 """Functions that are longer, docstring included, and why."""
 MOST_ANY = 150
