@@ -94,8 +94,13 @@ def committed(section: KafkaSection) -> Iterator[Callable[[], int]]:
 
 
 def test_a_run_counts_as_read_when_it_is_complete(
-    callback: InpaintCallback, publish: Publish, listen: Open, committed: Callable[[], int]
+    callback: InpaintCallback,
+    section: KafkaSection,
+    publish: Publish,
+    listen: Open,
+    committed: Callable[[], int],
 ) -> None:
+    assert "has 4 partitions" in checks._kafka(section)
     feed(run_of("before"), publish)
     listen(callback)
     until(lambda: committed() == MESSAGES)

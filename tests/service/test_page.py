@@ -228,6 +228,11 @@ def test_a_browser_signs_in_with_a_tiled_key(browser, serve, processed):
     until(lambda: min(browser.value("[...document.images].map(i => i.naturalWidth)")) > 300)
 
 
+def test_it_says_how_programs_learn_of_a_complete_scan(serve, processed):
+    shown = httpx.get(serve(page(processed))).text
+    assert f'tiled.client.from_uri("{processed.uri}").subscribe()' in shown
+
+
 def test_nothing_can_be_changed(serve, processed):
     address = serve(page(processed))
     for method in ("POST", "PUT", "PATCH", "DELETE"):

@@ -92,7 +92,8 @@ def page(
         def may_see(run: RunStatus) -> bool:
             return not sign_in or (raw is not None and _opens(viewed, f"{raw.uri}/{run.uid}"))
 
-        html = _html(viewed, sample, None if status is None else status(), may_see)
+        now = None if status is None else status()
+        html = _html(viewed, sample, now, may_see, processed.uri)
         headers = {"Cache-Control": "no-store", "Content-Security-Policy": _policy()}
         return Response(html, media_type="text/html", headers=headers)
 
@@ -104,7 +105,11 @@ def page(
 
 
 def _html(
-    viewed: Container, sample: str, now: Status | None, may_see: Callable[[RunStatus], bool]
+    viewed: Container,
+    sample: str,
+    now: Status | None,
+    may_see: Callable[[RunStatus], bool],
+    uri: str,
 ) -> str:
     return _template().render(
         state=None if now is None else state(now),
@@ -114,6 +119,7 @@ def _html(
         results=results(viewed, sample),
         samples=samples(viewed),
         sample=sample,
+        uri=uri,
     )
 
 
