@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,15 @@ def test_xarray_has_dimensions_units_and_angles(written: BCDIInpainted) -> None:
     assert dataset.coords["eta"].attrs["units"] == "deg"
     np.testing.assert_allclose(dataset.coords["eta"], np.linspace(17, 17.6, 12))
     assert dataset.attrs["sample"] == "Pt_a"
+
+
+def test_the_monitor_lies_beside_the_volumes(processed: Container, make_scan: MakeScan) -> None:
+    scan, fill = make_scan()
+    known = replace(scan.metadata, monitor="i0", counts_per_unit=250.0)
+    node = write(processed, replace(scan, metadata=known, monitor=np.arange(12.0)), fill)
+    np.testing.assert_array_equal(node["monitor"].read(), np.arange(12.0))
+    np.testing.assert_array_equal(node.to_xarray().coords["monitor"], np.arange(12.0))
+    assert (node.metadata["monitor"], node.metadata["counts_per_unit"]) == ("i0", 250)
 
 
 def test_xarray_has_q_of_every_voxel_if_asked(written: BCDIInpainted) -> None:

@@ -11,7 +11,16 @@ from tiled.client.composite import CompositeClient
 from bcdi_inpaint.export import filled_scan as reader
 from bcdi_inpaint.export import formats as exporters
 from bcdi_inpaint.export.fields import to_self_check
-from bcdi_inpaint.export.layout import DIMS, INTENSITY, MASK, SIGMA, UNITS, VOLUMES, motor_key
+from bcdi_inpaint.export.layout import (
+    DIMS,
+    INTENSITY,
+    MASK,
+    MONITOR,
+    SIGMA,
+    UNITS,
+    VOLUMES,
+    motor_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,6 +131,8 @@ class BCDIInpainted(CompositeClient):  # type: ignore[misc]
         if motor and key in self.base:
             angles = np.asarray(self.base[key].read())
             coordinates[key] = xarray.Variable(DIMS[:1], angles, {"units": "deg"})
+        if MONITOR in self.base:
+            coordinates[MONITOR] = xarray.Variable(DIMS[:1], self.base[MONITOR].read())
         if q:
             vectors = self.q_space(axes).vectors()
             coordinates |= {

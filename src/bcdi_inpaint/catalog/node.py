@@ -13,7 +13,7 @@ import numpy as np
 from tiled.client.metadata_update import DELETE_KEY
 
 from bcdi_inpaint.export.fields import from_report, from_scan
-from bcdi_inpaint.export.layout import DIMS, QUICKLOOK, Blocks, motor_key
+from bcdi_inpaint.export.layout import DIMS, MONITOR, QUICKLOOK, Blocks, motor_key
 from bcdi_inpaint.export.metadata import FillMetadata
 
 from .claimed_node import ClaimedNode
@@ -172,6 +172,7 @@ class Fill:
         quicklook: Quicklook,
         *,
         angles: NDArray[np.float64] | None = None,
+        monitor: NDArray[np.float64] | None = None,
         scan: ScanMetadata | None = None,
     ) -> Container:
         """Complete the node, then mark earlier ones superseded.
@@ -184,6 +185,8 @@ class Fill:
             As made by `bcdi_inpaint.catalog.quicklook.draw`.
         angles
             ``(frame,)``, the rocking motor's readings in degrees.
+        monitor
+            ``(frame,)``, the readings of the beam's monitor.
         scan
             Where the scan comes from, if more is known now than at the claim.
 
@@ -204,6 +207,8 @@ class Fill:
         motor = provenance.get("motor", self._metadata.motor)
         if angles is not None and motor:
             self._node.write(motor_key(motor), np.asarray(angles, np.float64), DIMS[:1], "deg")
+        if monitor is not None:
+            self._node.write(MONITOR, monitor, DIMS[:1], "")
         self._node.write(QUICKLOOK, quicklook.picture, ("y", "x", "rgb"), "")
         self._update(
             **provenance,

@@ -72,7 +72,8 @@ def write(
             _send(fill, filled, progress)
         else:
             _write_file(fill, filled, path, progress)
-        return fill.finish(filled.report, draw(filled.intensity, filled.mask), angles=scan.angles)
+        picture = draw(filled.intensity, filled.mask)
+        return fill.finish(filled.report, picture, angles=scan.angles, monitor=scan.monitor)
     except BaseException:
         fill.abandon()
         if path is not None:

@@ -41,6 +41,9 @@ def fill(
             "--fill-saturated", help="Fill saturated voxels, where IN says what those are."
         ),
     ] = False,
+    counts_per_unit: Annotated[
+        float | None, typer.Option(help="How many counts 1 is, of frames that were normalised.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the frames in IN.")] = None,
     angles: Annotated[str | None, typer.Option(help="Name of the rocking angles in IN.")] = None,
     roi: Annotated[
@@ -97,6 +100,7 @@ def fill(
             frames_per_point=frames_per_point,
             own_mask=not no_own_mask,
             fill_saturated=fill_saturated,
+            counts_per_unit=counts_per_unit,
         )
     console.print(summary(filled))
     say(console, f"written to {target}")

@@ -19,7 +19,7 @@ NodeMetadata = Mapping[str, Any]
 """A node's fields by name, as Tiled gives them: those of `FillMetadata`, and what a newer version has beside."""
 
 DIMS = ("frame", "row", "col")
-INTENSITY, SIGMA, MASK, QUICKLOOK = "intensity", "sigma", "mask", "quicklook"
+INTENSITY, SIGMA, MASK, QUICKLOOK, MONITOR = "intensity", "sigma", "mask", "quicklook", "monitor"
 VOLUMES = (INTENSITY, SIGMA, MASK)
 UNITS = {INTENSITY: "counts", SIGMA: "counts", MASK: ""}
 
@@ -36,7 +36,7 @@ GOOD_BLOCK = 16_000_000
 def motor_key(motor: str) -> str:
     """Key of the child that holds the rocking motor's angles."""
     key = path_segment(motor)
-    return f"{key}_angle" if key in (*VOLUMES, QUICKLOOK) else key
+    return f"{key}_angle" if key in (*VOLUMES, QUICKLOOK, MONITOR) else key
 
 
 def path_segment(name: str, longest: int = LONGEST_NAME) -> str:

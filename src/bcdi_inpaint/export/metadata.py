@@ -88,6 +88,14 @@ class FillMetadata(BaseModel):
         "Frame, row and column of the maximum of the intensity.", None, unit="px"
     )
     binning: tuple[int, int] = _field("Pixels binned together along rows and columns.", (1, 1))
+    monitor: str = _field(
+        "Name of the beam's monitor, whose readings are the child monitor; empty if none was recorded.",
+        "",
+    )
+    counts_per_unit: float | None = _field(
+        "What the raw run's values were multiplied by to have counts; absent if they are counts.",
+        None,
+    )
     scan_notes: str = _field("What was unusual in the raw run.", "")
 
     method: str = _field("The method that was asked for; with run and detector, the identity.")

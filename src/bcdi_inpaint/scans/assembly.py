@@ -24,9 +24,11 @@ import numpy as np
 
 from bcdi_inpaint import geometry
 
+from .counts import doubts_of_counts
 from .facts import DETECTOR_NAMES, VENDOR_NAMES, Facts, scan_metadata
 from .masks import find_detector, missing_pixels
 from .merged_frames import merge_frames, merge_marks
+from .monitor import monitor_of, monitor_readings
 from .motor import in_degrees, rocking_motor
 from .pairing import count, pair
 from .pixel_documents import documented_pixels
@@ -91,8 +93,16 @@ def assemble(run: RunRecord, points: PointFrames, reading: ReadingOptions) -> Ro
     reasons = {} if own is None else counted.pixels.reasons
     masked = {**missing.pixels, **{f"file_{why}": pixels for why, pixels in reasons.items()}}
     notes = [*points.notes, *notes, *known.notes, *filter(None, [note]), *_ending(run, len(kept))]
-    known = replace(known, masked=masked, notes=tuple(notes))
-    return RockingScan(counted.frames, missing.mask, angles, known)
+    monitor = monitor_of(run.start, source)
+    readings = monitor_readings(source, monitor, rows, per_point)
+    known = replace(
+        known,
+        masked=masked,
+        notes=tuple(notes),
+        monitor="" if readings is None else monitor,
+        counts_per_unit=reading.counts_per_unit,
+    )
+    return RockingScan(counted.frames, missing.mask, angles, known, readings)
 
 
 def _readings(
@@ -143,6 +153,10 @@ def _counted(
     flags = merge_marks(flags, rule)
     if bits is None:
         notes += _doubtful_counts(frames, flags)
+    if reading.counts_per_unit is not None:
+        frames = frames * reading.counts_per_unit
+    elif rule != "mean":
+        notes += doubts_of_counts(frames, flags)
     if saturated is not None:
         saturated = merge_marks(saturated, rule) if reading.fill_saturated else None
     return _Counted(frames, flags, saturated, pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -56,6 +57,8 @@ class ReadingOptions:
     fill_saturated
         Whether voxels at the highest count that the detector can show are missing, where the file or the run
         says which that is.
+    counts_per_unit
+        How many counts 1 is, of frames that were normalised: they are multiplied by it.
     energy, distance
         Photon energy in eV; sample to detector in m.
     file_roots
@@ -79,6 +82,7 @@ class ReadingOptions:
     motor: str | None = None
     own_mask: bool = True
     fill_saturated: bool = False
+    counts_per_unit: float | None = None
     energy: float | None = None
     distance: float | None = None
     file_roots: tuple[str | Path, ...] = ()
@@ -94,6 +98,10 @@ class ReadingOptions:
             raise ValueError(f"roi must be ((row0, row1), (col0, col1)); {self.roi} is empty")
         if self.binning is not None and min(self.binning) < 1:
             raise ValueError(f"binning must be two whole numbers from 1; got {self.binning}")
+        if self.counts_per_unit is not None and not 0 < self.counts_per_unit < math.inf:
+            raise ValueError(
+                f"counts_per_unit must be a number above 0; got {self.counts_per_unit}"
+            )
         _check_range("energy", self.energy, ENERGIES, "eV")
         _check_range("distance", self.distance, DISTANCES, "m")
 

@@ -48,6 +48,10 @@ class ScanMetadata:
         What the plan announced; compare with the number of frames that are there.
     exit_status
         ``"success"``, ``"abort"`` or ``"fail"``, as in the stop document; empty while running.
+    monitor
+        The column of the beam's monitor; empty if none was recorded.
+    counts_per_unit
+        What the recorded values were multiplied by to have counts; None if they are counts.
     masked
         Where it is known from that pixels are missing -> how many pixels of the recorded frames, in at least
         one frame: ``gaps`` (the detector's geometry), ``user``, ``file`` (the detector's own mask, with
@@ -78,6 +82,8 @@ class ScanMetadata:
     access_tags: tuple[str, ...] = ()
     frames_expected: int | None = None
     exit_status: str = ""
+    monitor: str = ""
+    counts_per_unit: float | None = None
     masked: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -97,12 +103,15 @@ class RockingScan:
         ``(frame,)`` float64, the rocking motor's readings in degrees; None if no motor was recorded.
     metadata
         Provenance and geometry.
+    monitor
+        ``(frame,)`` float64, the monitor's readings as recorded; None if there is none.
     """
 
     frames: NDArray[np.number]
     mask: NDArray[np.bool_]
     angles: NDArray[np.float64] | None = None
     metadata: ScanMetadata = field(default_factory=ScanMetadata)
+    monitor: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 3:

@@ -63,6 +63,8 @@ class FillingSection(Section):
     """File of missing pixels (non-zero), as bcdi_inpaint.geometry.read_mask reads it."""
     own_mask: bool = True
     """Take the mask that the detector's HDF5 files hold; they must lie below file_roots."""
+    counts_per_unit: Annotated[float, Field(gt=0)] | None = None
+    """How many counts 1 is in frames that were normalised; they are multiplied by it."""
     fill_saturated: bool = False
     """Fill voxels at the highest count that the detector can show, where file or run say which that is."""
     roi: tuple[tuple[int, int], tuple[int, int]] | None = None

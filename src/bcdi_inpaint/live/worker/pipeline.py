@@ -239,7 +239,9 @@ def finish(
     """Finish the node of a filled scan that is written."""
     picture = quicklook.draw(filled.intensity, filled.mask)
     report = replace(filled.report, notes=(*filled.report.notes, *settings.notes))
-    return fill.finish(report, picture, angles=scan.angles, scan=scan.metadata)
+    return fill.finish(
+        report, picture, angles=scan.angles, monitor=scan.monitor, scan=scan.metadata
+    )
 
 
 def mark_failed(
