@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -196,7 +196,7 @@ def test_a_claim_that_nobody_renews_ends_although_the_clock_jumped(
     monkeypatch.setattr(time, "time", lambda: now + max(hours, 0) * 3600)
     claim(processed, scan.metadata, method="kriging", lease=1)
     monkeypatch.setattr(time, "time", lambda: now + min(hours, 0) * 3600)
-    steady = SimpleNamespace(time=time.time, monotonic=lambda: steady.now, now=0.0)
+    steady: Any = SimpleNamespace(time=time.time, monotonic=lambda: steady.now, now=0.0)
     monkeypatch.setattr(claims, "time", steady)
     watch = Watch(patience=10.0)
     for _ in range(2):

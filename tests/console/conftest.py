@@ -52,7 +52,7 @@ class Station:
         motor = SynAxis(name="eta", egu="deg")
         stack = peak_behind(GAP) if stack is None else stack
         detector = ArrayDetector(at_motor(stack, ANGLES, motor), name="det")
-        uid: str = self.RE(rock(detector, motor, **metadata)).run_start_uids[0]
+        uid: str = self.RE(rock(detector, motor, **metadata)).run_start_uids[0]  # type: ignore[union-attr]
         return uid
 
     def scan_id(self, uid: str) -> int:

@@ -88,7 +88,7 @@ def test_scans_go_on_and_are_filled(
         assert worker
         os.kill(worker, signal.SIGKILL)  # which the supervisor logs
         until(lambda: handle.callback.status().worker not in (worker, None))
-        handle.callback("event", None)  # type: ignore[arg-type]
+        handle.callback("event", None)
         uids += RE(rock(detector, motor)).run_start_uids  # type: ignore[union-attr]
         assert handle.wait(WAIT)
         if not (folder / "inpaint.log").is_symlink():  # /dev/full has no end

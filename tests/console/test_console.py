@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,11 @@ from bcdi_inpaint.console import install
 from bcdi_inpaint.console.commands import COMMANDS, call, complete
 from bcdi_inpaint.live import Settings
 from tests.helpers.waiting import WAIT, until
+
+
+def no_engine() -> Any:
+    """What sends no documents."""
+    return Dispatcher()
 
 
 def test_a_scan_is_filled_shown_and_filled_again(station, stack, gap, capsys):
@@ -99,7 +105,7 @@ def test_toggles_are_remembered(station, places):
     inpaint.off()
     inpaint.method("cubic")
     inpaint.roi("around 16 24")
-    again = install(Dispatcher(), *places, folder=station.folder)
+    again = install(no_engine(), *places, folder=station.folder)
     try:
         assert again.toggles == inpaint.toggles
         assert not again.callback.enabled
@@ -123,7 +129,7 @@ def test_what_is_remembered_is_said(station, places, capsys):
     """That inpainting is off: when a session begins, and of its first scan."""
     station.inpaint.off()
     capsys.readouterr()
-    again = install(Dispatcher(), *places, folder=station.folder)
+    again = install(no_engine(), *places, folder=station.folder)
     said = capsys.readouterr().out
     assert "inpaint: off since an earlier session: new scans are not filled (%inpaint on)" in said
     again.close(0.0)
@@ -206,7 +212,7 @@ def test_who_leaves_waits_for_finished_scans_but_not_for_paused_ones(
 ):
     def session():
         settings = Settings(method="linear", mask=gap)
-        return install(Dispatcher(), station.raw, places[1], folder=tmp_path, settings=settings)
+        return install(no_engine(), station.raw, places[1], folder=tmp_path, settings=settings)
 
     station.inpaint.off()
     uid = station.rock()
@@ -263,7 +269,7 @@ def test_every_command_is_in_the_help_and_in_python(station, capsys):
 
 @pytest.mark.usefixtures("in_threads")
 def test_before_the_first_scan_there_is_nothing_to_show(places, tmp_path):
-    handle = install(Dispatcher(), *places, folder=tmp_path)
+    handle = install(no_engine(), *places, folder=tmp_path)
     try:
         for line, says in (("show", "no scan has been filled yet"), ("redo", "no scan")):
             with pytest.raises(ValueError, match=says):
@@ -279,7 +285,7 @@ def test_in_ipython_there_is_a_magic(places, tmp_path):
 
     shell = InteractiveShell.instance()
     try:
-        handle = install(Dispatcher(), *places, folder=tmp_path)
+        handle = install(no_engine(), *places, folder=tmp_path)
         handle._say.console = Console(file=io.StringIO())
         try:
             shell.run_line_magic("inpaint", "method cubic")

@@ -78,7 +78,9 @@ def test_the_same_on_the_fly(RE, raw, detector_files, by):
     documents, step = RunDocuments(), 0.2 / 7
     try:
         RE(bps.mv(motor, 1.0))
-        edges = PositionTrigger(detector, motor, 0.9 + step * (np.arange(8) - 0.5), name="panda")
+        edges = PositionTrigger(
+            detector, motor, [0.9 + step * (n - 0.5) for n in range(8)], name="panda"
+        )
         trigger = edges if by == "edges" else None
         plan = plans.bcdi_rocking_fly(
             detector, motor, 0.1, 8, exposure=0.05, trigger=trigger, sample="Pt"

@@ -150,7 +150,7 @@ def operator(tmp_path):
     toggles = RememberedToggles(
         tmp_path / "inpaint.toml",
         callback,
-        say,
+        say,  # type: ignore[arg-type]
         lambda _: None,
     )
     return toggles, callback, said

@@ -102,11 +102,12 @@ def test_reasons_are_counted_from_zero() -> None:
         for sample in metric.samples
         if "reason" in sample.labels
     }
-    assert zeros == {
+    expected: dict[tuple[str, str], float] = {
         **{("failed", reason): 0 for reason in FailReason},
         **{("dropped", reason): 0 for reason in DropReason},
         **{("skipped", reason): 0 for reason in SkipReason},
     }
+    assert zeros == expected
 
 
 def test_alerts_say_what_to_do() -> None:

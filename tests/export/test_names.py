@@ -122,10 +122,10 @@ def test_pictures_and_tuned_networks_stay_in_their_folder(
 
     jobs: list[Any] = []
     callback: Any = SimpleNamespace(settings=Settings(), raw=None, processed=None)
-    tuning = FineTuning(callback, folder, 1.0, lambda *_, **__: None)
+    tuning = FineTuning(callback, folder, 1.0, lambda *_, **__: None)  # type: ignore[arg-type]
     monkeypatch.setattr(tuning._tuner, "tune", lambda job, _: jobs.append(job))
     folder.mkdir(parents=True)
-    tuning.begin(SimpleNamespace(metadata={"start": {"uid": name}}), "")  # type: ignore[arg-type]
+    tuning.begin(SimpleNamespace(metadata={"start": {"uid": name}}), "")
     (job,) = jobs
     assert job.model.resolve().parent == folder
     assert is_safe(job.model.name)

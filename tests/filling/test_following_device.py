@@ -40,7 +40,7 @@ class Elsewhere(torch.Tensor):
         return there
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         raise AssertionError(f"{func} outside of the pretended device")
 
 
@@ -103,7 +103,7 @@ def test_a_fill_by_the_network_stays_on_its_device(
     monkeypatch.setattr(patching, "autocast", lambda _: torch.autocast("cpu", enabled=False))
     with PretendedDevice():
         there = {name: Elsewhere(value) for name, value in network.state_dict().items()}
-        moved = _Functional(network, there)
+        moved = _Functional(network, there)  # type: ignore[arg-type]
         found = patching.fill_with(moved, stack, mask, around, ELSEWHERE)
     np.testing.assert_array_equal(found.rate, here.rate)
     np.testing.assert_array_equal(found.sigma, here.sigma)

@@ -127,7 +127,7 @@ def test_the_check_does_not_look_into_the_gap(scan: tuple[np.ndarray, np.ndarray
 
 def test_a_twin_of_another_crystal_costs_the_fill_its_trust() -> None:
     shape = (80, 80, 80)
-    settings = {
+    settings: dict[str, Any] = {
         "peak_counts": 1e6,
         "oversampling": (6.0, 6.0, 6.0),
         "peak_offset": (0.0, 0.0, 0.0),

@@ -74,11 +74,12 @@ def test_nan_is_missing_with_either_polarity(tmp_path):
 
 
 def test_npz_of_pynx_bcdi_and_cdiutils(tmp_path):
-    for name, arrays in {
+    files: dict[str, dict[str, Any]] = {
         "bcdi": {"mask": BAD.astype(int)},
         "cdiutils": {"data": BAD.astype(float)},
         "both": {"data": np.ones((3, 12, 16)), "mask": BAD},
-    }.items():
+    }
+    for name, arrays in files.items():
         np.testing.assert_array_equal(read_mask(write_npz(tmp_path / f"{name}.npz", **arrays)), BAD)
     several = write_npz(tmp_path / "several.npz", mask_a=~BAD, mask_b=BAD)
     with pytest.raises(ValueError, match=r"several masks; choose with dataset=: mask_a, mask_b"):

@@ -69,6 +69,7 @@ class Acquisition:
     @contextmanager
     def started(cls, log: Path, **options: Any) -> Iterator[Acquisition]:
         """Start it with the options of acquisition.py."""
+        command: list[str | Path]
         command = [sys.executable, Path(__file__).with_name("acquisition.py"), json.dumps(options)]
         with (
             log.open("w") as stderr,
@@ -123,6 +124,7 @@ class Service:
         self.process: Any = None
 
     def start(self, *options: str) -> None:
+        command: list[str | Path]
         command = [SCRIPTS / "bcdi-inpaint", "serve", self._config, *options]
         self.process = self._processes.start("service", command)
 

@@ -128,7 +128,7 @@ def test_a_worker_whose_gpu_fails_or_hangs_is_replaced(
     here = Path(__file__).parent
     monkeypatch.syspath_prepend(here)
     monkeypatch.setenv("PYTHONPATH", str(here), prepend=os.pathsep)  # the worker's
-    from failing_device import Iterations
+    from failing_device import Iterations  # type: ignore[import-not-found]
 
     raw, processed = server.beamline()
     faults = tmp_path / "faults"

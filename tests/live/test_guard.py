@@ -100,7 +100,7 @@ def test_pauses_grow_while_all_steps_fail(raising: GuardedLogger) -> None:
     closing = Closing()
 
     def step() -> None:
-        outcome = next(outcomes, "end")
+        outcome: Any = next(outcomes, "end")
         if outcome == "end":
             closing.set()
         elif outcome is not None:
@@ -113,7 +113,7 @@ def test_pauses_grow_while_all_steps_fail(raising: GuardedLogger) -> None:
 def test_what_means_something_to_the_caller_is_passed_on(raising: GuardedLogger) -> None:
     with going_on(raising, "it failed"):
         raise ValueError
-    with pytest.raises(OSError, match="gone"), going_on(raising, "it failed", but=(OSError,)):
+    with pytest.raises(OSError, match="gone"), going_on(raising, "it failed", but=(OSError,)):  # type: ignore[unreachable]
         raise OSError("gone")
 
 

@@ -73,7 +73,7 @@ class Camera(PVGroup):
     array_counter = pair(name="ArrayCounter", value=0)
     acquire = menu("Acquire", "Done", "Acquire")
 
-    @acquire.setpoint.putter
+    @acquire.setpoint.putter  # type: ignore[no-redef]
     async def acquire(self, instance, value):
         await self.readback.write(value)
         if value == "Acquire":
@@ -136,13 +136,13 @@ class FilePlugin(Plugin):
         super().__init__(*args, **kwargs)
         self._writer = None
 
-    @file_path.setpoint.putter
+    @file_path.setpoint.putter  # type: ignore[no-redef]
     async def file_path(self, instance, value):
         await self.readback.write(value)
         exists = "Yes" if Path(value).is_dir() else "No"
         await self.parent.path_exists.readback.write(exists)
 
-    @capture.setpoint.putter
+    @capture.setpoint.putter  # type: ignore[no-redef]
     async def capture(self, instance, value):
         if value == "Capture":
             await self.parent.begin()

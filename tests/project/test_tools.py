@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PINNED = {
+PINNED: dict[str, str] = {
     canonicalize_name(name): version
     for name, _, version in (
         line.strip().partition("==") for line in (ROOT / "constraints.txt").read_text().splitlines()

@@ -20,7 +20,7 @@ from bcdi_inpaint.scans import (
     from_documents,
     read_points,
 )
-from bcdi_inpaint.scans.assembly import pair
+from bcdi_inpaint.scans.pairing import pair
 from tests.helpers.scans import feed
 
 IMAGE = {"source": "", "dtype": "array", "dtype_numpy": "<u4", "shape": [1, 4, 5]}
@@ -121,7 +121,7 @@ class TestStreamDatum:
         pieces = documents.located("primary", "det")
         told = {}
         for piece in pieces:
-            frames = range(*piece.frames, per_point)
+            frames = range(piece.frames[0], piece.frames[1], per_point)
             told.update(zip(range(*piece.seq_nums), frames, strict=True))
         assert [*told.items()] == [
             (number, index * per_point) for number, index in sorted(last.items())

@@ -17,7 +17,6 @@ from bcdi_inpaint.scans import (
     Retry,
     allowed_path,
     hdf5,
-    local_files,
     read_frames,
 )
 from bcdi_inpaint.testing.file_writers import DATASET, FrameWriter
@@ -351,7 +350,7 @@ class TestFilesThatAreSwapped:
                     if here:
                         after()
 
-            monkeypatch.setattr(local_files.h5py, "File", File)
+            monkeypatch.setattr(h5py, "File", File)
 
         return install
 

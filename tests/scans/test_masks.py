@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ MAXIPIX = geometry.detector("maxipix_2x2").mask()
 
 
 def scan_of(frames, start=(), configuration=(), **choices):
-    cameras = {"det": {"data": dict(configuration), "data_keys": {}}}
+    cameras: Any = {"det": {"data": dict(configuration), "data_keys": {}}}
     run = RunRecord(dict(start), {}, {"primary": Stream({}, cameras, {})})
     points = PointFrames("primary", "det_image", frames[:, None])
     return assemble(run, points, ReadingOptions(**choices))
@@ -173,7 +175,7 @@ class TestBitDepth:
         assert np.argwhere(scan.mask).tolist() == [[1, 3, 4]]
 
     def test_of_another_device_says_nothing(self, frames):
-        other = {"other": {"data": {"other_cam_bit_depth_image": 16}, "data_keys": {}}}
+        other: Any = {"other": {"data": {"other_cam_bit_depth_image": 16}, "data_keys": {}}}
         run = RunRecord({}, {}, {"primary": Stream({}, other, {})})
         points = PointFrames("primary", "det_image", frames[:, None])
         assert not assemble(run, points, ReadingOptions(mask=False)).mask.any()

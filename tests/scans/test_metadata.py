@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,17 +15,15 @@ from bcdi_inpaint.scans.streams import PointFrames, RunRecord, Stream
 def stream(columns=(), configuration=(), units=()):
     units = dict(units)
     columns = {key: np.atleast_1d(np.asarray(values)) for key, values in dict(columns).items()}
-    return Stream(
-        data_keys={key: {"units": units[key]} if key in units else {} for key in columns},
-        configuration={
-            name: {
-                "data": {key: value for key, (value, _) in data.items()},
-                "data_keys": {key: {"units": unit} for key, (_, unit) in data.items()},
-            }
-            for name, data in dict(configuration).items()
-        },
-        columns=columns,
-    )
+    data_keys: Any = {key: {"units": units[key]} if key in units else {} for key in columns}
+    configured: Any = {
+        name: {
+            "data": {key: value for key, (value, _) in data.items()},
+            "data_keys": {key: {"units": unit} for key, (_, unit) in data.items()},
+        }
+        for name, data in dict(configuration).items()
+    }
+    return Stream(data_keys, configured, columns)
 
 
 def scan_of(start=(), *, primary=None, baseline=None, access_tags=(), shape=(8, 10), **choices):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
@@ -136,7 +137,7 @@ class TestAborted:
     def test_what_is_there_is_used(self, array_detector, motor, angles, stack, record, beam_lost):
         def then():
             raise beam_lost("the beam went away")
-            yield
+            yield  # type: ignore[unreachable]
 
         recording = record(interrupted_scan(array_detector, motor, angles[:4], then=then))
         scan = from_run(recording.run, mask=False)
@@ -416,6 +417,7 @@ class TestFilesOfOtherWriters:
             for key, (_, _, data_key) in keys.items()
         }
         stream = run.compose_descriptor(name="primary", data_keys=data_keys)
+        documents: list[tuple[str, Any]]
         documents = [("start", run.start_doc), ("descriptor", stream.descriptor_doc)]
         for key, (file, dataset, _) in keys.items():
             resource = run.compose_stream_resource(

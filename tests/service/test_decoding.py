@@ -50,8 +50,8 @@ class TestDocumentsFrom0MQ:
         ids=lambda value: type(value).__name__,
     )
     def test_numpys_values_arrive(self, value: Any, protocol: int) -> None:
-        arrived = loads(pickle.dumps({"data": value}, protocol=protocol))["data"]
-        np.testing.assert_array_equal(arrived, value)
+        arrived: Any = loads(pickle.dumps({"data": value}, protocol=protocol))
+        np.testing.assert_array_equal(arrived["data"], value)
 
     @pytest.mark.parametrize("harmful", [print, "os.system", np.load])
     def test_nothing_that_can_be_called_arrives(self, harmful: Any, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ class Calling:
         return self.called
 
 
-RECONSTRUCT, EMPTY = np.zeros(0).__reduce__()[:2]
+RECONSTRUCT, EMPTY, _ = tuple(np.zeros(0).__reduce__())
 FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
 SCALAR = np.float64(0).__reduce__()[0]
 OBJECT, NUMBER = np.dtype("O"), np.dtype("u1")
@@ -128,7 +128,7 @@ NUMPY = [
 
 @pytest.mark.parametrize("value", NUMPY, ids=repr)
 def test_numpys_values_arrive_from_msgpack(value: Any) -> None:
-    arrived = decode("msgpack", packb({"data": value, 1: [None, "text", b"bytes"]}))
+    arrived: Any = decode("msgpack", packb({"data": value, 1: [None, "text", b"bytes"]}))
     np.testing.assert_array_equal(arrived["data"], value)
     assert np.asarray(arrived["data"]).dtype == np.asarray(value).dtype
     assert arrived[1] == [None, "text", b"bytes"]

@@ -35,6 +35,7 @@ class Way:
 def way(request: pytest.FixtureRequest, processes: Processes, free_port: Callable[[], int]) -> Way:
     if request.param == "zmq":
         inward, outward = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        command: list[str | Path]
         command = [SCRIPTS / "bluesky-0MQ-proxy", "--in-address", inward, "--out-address", outward]
         processes.start("proxy", command)
         return Way("zmq", {"zmq": inward}, f'[zmq]\naddress = "{outward}"')

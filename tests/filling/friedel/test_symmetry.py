@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bcdi_inpaint.filling.estimation import estimate
-from bcdi_inpaint.filling.friedel.symmetry import Symmetry, mirrored, shift
+from bcdi_inpaint.filling.friedel.symmetry import Symmetry, shift
+from bcdi_inpaint.filling.mirroring import mirrored
 from bcdi_inpaint.lab.simulate import SimulatedScan, simulate_scan
 
 SHAPE = (80, 88, 84)

@@ -21,6 +21,7 @@ from bcdi_inpaint.lab.evaluate.request import weights_by_name
 from bcdi_inpaint.lab.evaluate.store import Store
 from bcdi_inpaint.lab.evaluate.tables import make_tables
 from bcdi_inpaint.lab.evaluate.weights import patches_seen
+from bcdi_inpaint.lab.evaluate.writing import Provenance
 from bcdi_inpaint.progress import no_progress
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def test_a_run_is_a_function_of_its_seeds(results):
 
 def test_a_run_that_was_killed_goes_on_where_it_was(results, tmp_path):
     path = tmp_path / "unfinished.jsonl"
-    made = evaluation.Provenance("", "", "", "abc", "", "")
+    made = Provenance("", "", "", "abc", "", "")
     stored = replace(SMALL, out=tmp_path)
 
     def unfinished(wanted: Request = stored, commit: str = "abc") -> Store:
@@ -112,7 +113,7 @@ def test_nothing_under_the_gap_is_shown_to_a_method(monkeypatch):
         seen.append(stack[:, mask])
         return real(stack, mask, *arguments, **options)
 
-    real = request.inpaint
+    real = request.inpaint  # type: ignore[attr-defined]
     monkeypatch.setattr(request, "inpaint", spy)
     _run(replace(SMALL, methods=("nearest",), patterns={"plain": 1}, widths=(6, 9)))
     assert len(seen) == 4

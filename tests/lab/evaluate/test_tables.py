@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from bcdi_inpaint.lab.evaluate import metrics
-from bcdi_inpaint.lab.evaluate.markdown import Table
+from bcdi_inpaint.lab.evaluate.markdown import CEILING, Table
 from bcdi_inpaint.lab.evaluate.records import Results
-from bcdi_inpaint.lab.evaluate.tables import CEILING, make_tables
+from bcdi_inpaint.lab.evaluate.tables import make_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,13 @@ def _record(
     sums: dict[str, list[float]] | None = None,
 ) -> dict[str, Any]:
     sums = sums or metrics.band_sums([2.0, 20.0], [1.5, 20.0])
-    figures = {"voxels": 100, "mean": mean, "pcc_counts": pcc, "pcc_rate": pcc, "ceiling": 0.95}
+    figures: dict[str, Any] = {
+        "voxels": 100,
+        "mean": mean,
+        "pcc_counts": pcc,
+        "pcc_rate": pcc,
+        "ceiling": 0.95,
+    }
     figures |= {"r_amp": 0.3, "cover_68": 0.68, "cover_95": 0.95, "by_fill": sums, "by_rate": sums}
     times = {"seconds": 1.0, "cpu_seconds": 0.5}
     return {

@@ -134,7 +134,7 @@ def test_training_patches(width):
         assert truth.max() == 1
         assert mask[:, gap_in_patch(width)].all()
         planes = mask.all(axis=(1, 2))
-        crosses += planes.any()
+        crosses += bool(planes.any())
         assert planes.sum() in (0, width)
     assert 4 <= crosses <= 22
 
@@ -169,7 +169,7 @@ def test_the_gap_is_where_the_network_was_trained(axis, width):
     stack = _pattern((32, 48, 48)) + 1
     mask = _line(stack.shape, axis, 20, width)
     stub = _Constant(0.5)
-    reference.patch(np.where(mask, 0, stack), mask, stub, skip=15)
+    reference.patch(np.where(mask, 0, stack), mask, stub, skip=15)  # type: ignore[arg-type]
     for patch in stub.patches:
         assert patch.shape == (1, 1, 32, 32, 32)
         across = patch[0, 0].amax(dim=(0, 2))
@@ -190,7 +190,7 @@ def test_patching_is_exact_for_a_network_that_knows(kind):
     if kind != "rows":
         mask |= _line(shape, 2, 24, 6)
     stack[mask] = 0
-    filled = reference.patch(stack, mask, _Constant(1.0), skip=3)
+    filled = reference.patch(stack, mask, _Constant(1.0), skip=3)  # type: ignore[arg-type]
     np.testing.assert_allclose(filled.rate[mask], 7, rtol=1e-4)
     np.testing.assert_allclose(filled.sigma[mask], 0, atol=0.02)
 
@@ -199,7 +199,7 @@ def test_one_call_a_window(network):
     shape = (37, 48, 42)
     mask = _line(shape, 2, 18, 6) | _line(shape, 1, 20, 6)
     stub = _Constant(0.3)
-    reference.patch(np.where(mask, 0, _pattern(shape) + 1), mask, stub, skip=4)
+    reference.patch(np.where(mask, 0, _pattern(shape) + 1), mask, stub, skip=4)  # type: ignore[arg-type]
     frames, rows, cols = (len(reference.window_starts(n, 4)) for n in shape)
     assert len(stub.patches) == frames * rows + frames * cols
 

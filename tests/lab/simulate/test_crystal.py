@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
@@ -13,7 +15,7 @@ from bcdi_inpaint.lab.simulate.recipes import EVALUATION_FAMILIES, EVALUATION_ST
 from bcdi_inpaint.lab.simulate.rocking import draw_rocking
 
 SHAPE = (32, 32, 32)
-PLAIN = {
+PLAIN: dict[str, Any] = {
     "rounding": 0.0,
     "curvature": 0.0,
     "roughness": 0.0,

@@ -74,7 +74,8 @@ def test_nothing_that_happens_to_a_document_changes_its_copy(doc):
     ],
 )
 def test_arrays_of_every_kind(array):
-    copied = snapshot({"data": {"det": [array]}})[0]["data"]["det"][0]
+    document: Any = snapshot({"data": {"det": [array]}})[0]
+    copied = document["data"]["det"][0]
     assert not np.shares_memory(copied, array)
     assert copied.dtype == array.dtype
     np.testing.assert_array_equal(copied, array)
@@ -108,7 +109,8 @@ def test_what_stands_in_several_places_is_copied_and_counted_once():
 def test_a_list_within_itself():
     around: list[Any] = [1]
     around.append(around)
-    copied = snapshot({"data": around})[0]["data"]
+    document: Any = snapshot({"data": around})[0]
+    copied = document["data"]
     assert copied[1] is copied
 
 

@@ -152,7 +152,8 @@ def test_a_run_without_such_frames_is_not_looked_for_again(raw_run, filled, capl
 
 @pytest.fixture
 def catalogs(places):
-    return Catalogs(*places, owner="test")
+    raw, processed = places
+    return Catalogs(raw, processed, owner="test")
 
 
 @pytest.fixture
