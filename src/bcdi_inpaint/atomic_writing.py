@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system says when there is no room for a file."""
 
 
 @contextmanager
@@ -34,5 +38,10 @@ def whole_file(path: Path | str) -> Iterator[Path]:
             os.fsync(file.fileno())  # after a power cut, too, it is the old file or the new one
         part.chmod(mode)  # some libraries write what nobody else can read
         part.replace(target)
+    except OSError as error:
+        # numpy writes whole arrays, and says in words alone that it could not.
+        if error.errno in FULL or "requested and" in str(error):
+            raise OSError(f"{target} can't be written: {error.strerror or error}") from error
+        raise
     finally:
         part.unlink(missing_ok=True)

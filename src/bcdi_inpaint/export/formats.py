@@ -22,6 +22,7 @@ from .hdf5_parts import (
     put_detector,
     put_quantity,
 )
+from .hdf5_writing import whole_hdf5
 from .layout import motor_key
 from .pynx import cdiutils, pynx_arrays, pynx_cxi, pynx_npz, pynx_run
 from .transformations import NOWHERE, put_detector_place, put_sample_circles
@@ -75,7 +76,7 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
     import h5py
 
     metadata, volume = scan.metadata, scan.filled.intensity
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+    with whole_hdf5(path) as file:
         file.attrs["default"] = "entry"
         entry = new_group(file, "entry", "NXentry", default="data")
         title = f"{metadata.sample} scan {metadata.scan_id}, gaps filled"

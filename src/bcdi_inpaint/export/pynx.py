@@ -37,6 +37,7 @@ from .hdf5_parts import (
     put_detector,
     put_quantity,
 )
+from .hdf5_writing import whole_hdf5
 from .layout import path_segment
 from .treatment import Gaps, recommended
 
@@ -125,7 +126,7 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps | None = None) ->
 
     gaps = gaps or recommended(scan.filled)
     metadata = scan.metadata
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+    with whole_hdf5(path) as file:
         file["cxi_version"] = 140
         file.attrs["default"] = "entry_1"
         entry = new_group(file, "entry_1", "NXentry", default="data_1")

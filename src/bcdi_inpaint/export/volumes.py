@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcdi_inpaint.atomic_writing import whole_file
 from bcdi_inpaint.progress import no_progress
 
+from .hdf5_writing import whole_hdf5
 from .layout import INTENSITY, MASK, SIGMA, VOLUMES, Blocks
 
 if TYPE_CHECKING:
@@ -25,14 +25,13 @@ def write_volumes(path: Path, filled: Inpainted, *, progress: Progress = no_prog
 
     Compressed by Blosc with zstd, which every reader with hdf5plugin knows, Tiled among them.
     """
-    import h5py
     import hdf5plugin
 
     volumes = {INTENSITY: filled.intensity, SIGMA: filled.sigma, MASK: filled.mask}
     n, rows, cols = filled.intensity.shape
     step = Blocks.of((n, rows, cols), filled.intensity.dtype).frames
     compression = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.SHUFFLE)
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+    with whole_hdf5(path) as file:
         file.attrs["default"] = "entry"
         entry = file.create_group("entry")
         entry.attrs.update({"NX_class": "NXentry", "default": "data"})
