@@ -81,7 +81,9 @@ def inverse_distance(
     """Mean of the measured counts around a voxel, weighted by 1 / distance**exponent.
 
     PyNX's ``InterpIobsMask(d, n)`` (``mask_interp=d,n``): in three dimensions, on counts, over the cube
-    of +-`reach` voxels. Voxels with no measured one in reach, which PyNX leaves free, take the nearest.
+    of +-`reach` voxels. PyNX continues the array periodically beyond its edges, as its Fourier transform does; here
+    nothing counts there, so that the two differ within `reach` of an edge. Voxels with no measured one in
+    reach, which PyNX leaves free, take the nearest.
     """
     from scipy.signal import oaconvolve
 
