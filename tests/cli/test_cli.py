@@ -199,7 +199,7 @@ BAD = {
     "unknown detector": (["fill", "scan.npz", "out.npy", "--detector", "maxipx"], "maxipix"),
     "wrong frame": (["fill", "scan.npz", "out.npy", "--detector", "maxipix_2x2"], "30 x 30"),
     "mask of another shape": (["fill", "scan.npz", "out.npy", "--mask", "small.npy"], "(3, 3)"),
-    "nothing left": (["fill", "scan.npz", "out.npy", "--mask", "all.npy"], "nothing is left"),
+    "nothing left": (["fill", "scan.npz", "out.npy", "--mask", "all.npy"], "nothing to fill from"),
     "unknown dataset": (["fill", "scan.npz", "out.npy", *FILL, "--dataset", "x"], "'x'"),
     "unknown method": (["fill", "scan.npz", "out.npy", *FILL[:-1], "lineer"], "mean linear"),
     "unknown option": (["fill", "scan.npz", "out.npy", *FILL, "--option", "a=1"], "'a'"),
