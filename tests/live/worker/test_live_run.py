@@ -20,9 +20,10 @@ from bcdi_inpaint.filling.patching.weights import save_model
 from bcdi_inpaint.lab.simulate import simulate_scan
 from bcdi_inpaint.live import AroundPeak, Settings
 from bcdi_inpaint.live.errors import CannotFollowError
+from bcdi_inpaint.live.worker import filled_windows
 from bcdi_inpaint.live.worker.frames import Collector
 from bcdi_inpaint.live.worker.live_run import LiveRun
-from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished, read_finished
+from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished, fill_whole, read_finished
 from bcdi_inpaint.testing.devices import AreaDetector, at_motor
 
 
@@ -380,3 +381,30 @@ class TestTwins:
         node = measured.run.finish()
         assert node.metadata["twin_share"] == 0
         assert {news.final for news in measured.progress if news.frames > 48} >= {48}
+
+    def test_kriging_in_the_networks_place_fills_each_window_once(
+        self, catalogs, settings, documents, crystal, wide, tmp_path, monkeypatch
+    ):
+        torch.manual_seed(1)
+        network = PatchingNetwork((8, 8))
+        torch.nn.init.normal_(network.head.weight, std=6.0)
+        save_model(network, tmp_path / "bad.safetensors", {})
+        options = {"model": str(tmp_path / "bad.safetensors")}
+        settings = replace(settings, mask=wide, portion=8, margin=4, method="patching")
+        filled = []
+
+        def spied(scan, *args, **kwargs):
+            result = fill_whole(scan, *args, **kwargs)
+            filled.append((scan.angles[0], result.report.method))
+            return result
+
+        monkeypatch.setattr(filled_windows, "fill_whole", spied)
+        counts = np.where(wide, 0, crystal.counts).astype(np.int32)
+        measured = Measured(
+            catalogs, replace(settings, options=options), documents(counts, crystal.angles)
+        )
+        node = measured.run.finish()
+        assert node.metadata["self_check_verdict"] == "kriging used instead"
+        by_kriging = [first for first, method in filled if method == "kriging"]
+        assert len(by_kriging) == len(set(by_kriging))
+        assert {first for first, _ in filled} == set(by_kriging)

@@ -46,7 +46,7 @@ class FilledWindows:
     """The windows of a scan that are filled.
 
     The method is checked on the window with the Bragg peak. If it is worse than kriging there, kriging fills all
-    windows, those that were filled before, too.
+    windows: those that were filled before once more, each when its twins are in.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ class FilledWindows:
             return 0
         return sum(
             window.stop - window.start
-            for window, filled in self.by_window.items()
-            if filled.final or not self._knowledge.symmetric
+            for window, known in self.by_window.items()
+            if (known.final or not self._knowledge.symmetric) and not self._by_another(known)
         )
 
     def frames_per_point(self, window: Window) -> int:
@@ -129,13 +129,23 @@ class FilledWindows:
         return next_window(self.by_window, points, total, settings.portion, settings.margin, most)
 
     def _provisional(self, points: int, total: int | None) -> Window | None:
-        """A window that was filled before its twins came, which are in now; None if there is none."""
+        """A window that is to be filled once more: by another method, or with twins that are in now."""
         for window in sorted(self.by_window):
-            if not self.by_window[window].final and self._twins_are_in(
-                window, self.frames_per_point(window), points, total
-            ):
+            known = self.by_window[window]
+            if not self._knowledge.symmetric:
+                due = self._by_another(known)
+            else:
+                twins_are_in = self._twins_are_in(
+                    window, self.frames_per_point(window), points, total
+                )
+                due = twins_are_in and (not known.final or self._by_another(known))
+            if due:
                 return window
         return None
+
+    def _by_another(self, known: FilledWindow) -> bool:
+        """Whether another method has filled a window than the one that fills now."""
+        return known.filled.report.method != self._filling.method
 
     def _twins_are_in(self, window: Window, per_point: int, points: int, total: int | None) -> bool:
         return self._knowledge.twins_are_in(
@@ -163,9 +173,7 @@ class FilledWindows:
         report = filled.report
         if check:
             self._check = report.self_check
-            if report.method != self._filling.method:
-                self._filling = self._filling_by(report.method)
-                self.by_window.clear()
+            self._filling = self._filling_by(report.method)
         points = self._collector.points
         total = points if last else self._collector.expected
         self.by_window[window] = FilledWindow(
