@@ -240,7 +240,7 @@ class TestRepeatedPoint:
         exposures = np.array([0, 1, 3, 4, 5, 6])
         np.testing.assert_array_equal(scan.frames, stack + 1000 * exposures[:, None, None])
         np.testing.assert_array_equal(scan.angles, angles)
-        assert scan.metadata.notes == ("of 1 repeated point the last reading counts",)
+        assert "of 1 repeated point the last reading counts" in scan.metadata.notes
         replayed = from_documents(
             recording.replayed(), ReadingOptions(mask=False), file_roots=[detector_files]
         )

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from bcdi_inpaint.atomic_writing import whole_file
-from bcdi_inpaint.scans.constants import JOULE_PER_EV, METRE_EV
+from bcdi_inpaint.constants import JOULE_PER_EV, METRE_EV
 
 from .hdf5_parts import (
     frame_blocks,

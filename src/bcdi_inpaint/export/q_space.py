@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcdi_inpaint.base_error import BcdiInpaintError
-from bcdi_inpaint.scans.constants import METRE_EV
+from bcdi_inpaint.constants import METRE_EV
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

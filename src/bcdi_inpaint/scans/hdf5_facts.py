@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from .constants import METRE_EV
+from bcdi_inpaint.constants import METRE_EV
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .constants import METRE_EV
+from bcdi_inpaint.constants import METRE_EV
+
 from .file_contents import FileContents
 from .local_files import check_regular
 from .sizes import check_size

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint import geometry
+from bcdi_inpaint.constants import JOULE_PER_EV
 
-from .constants import JOULE_PER_EV
 from .reading import DISTANCES, ENERGIES
 from .start_stop import items, whole_number
 
