@@ -201,13 +201,18 @@ def test_a_pipe_in_place_of_a_file_is_not_shown_to_tiled(
 class TestRepeatedPoint:
     """After a pause the RunEngine repeats what came since the last checkpoint."""
 
+    @staticmethod
+    def added(exposure, stack):
+        rng = np.random.default_rng(exposure)
+        return rng.poisson(1000 * exposure, stack.shape[1:]).astype(np.uint32)
+
     @pytest.fixture(params=["array in events", "resource and datum", "stream"])
     def detector(self, request, stack, angles, motor, open_detector):
-        """Adds 1000 counts with each exposure, to tell repeated ones apart."""
+        """Adds some 1000 counts more with each exposure, to tell repeated ones apart."""
         at_angle = at_motor(stack, angles, motor)
 
         def expose(exposure):
-            return at_angle(exposure) + np.uint32(1000 * exposure)
+            return at_angle(exposure) + self.added(exposure, stack)
 
         match request.param:
             case "array in events":
@@ -237,10 +242,10 @@ class TestRepeatedPoint:
         numbers = [doc["seq_num"] for name, doc in recording.documents if name == "event"]
         assert numbers == [1, 2, 3, 3, 4, 5, 6]
         scan = from_run(recording.run, mask=False)
-        exposures = np.array([0, 1, 3, 4, 5, 6])
-        np.testing.assert_array_equal(scan.frames, stack + 1000 * exposures[:, None, None])
+        added = [self.added(exposure, stack) for exposure in (0, 1, 3, 4, 5, 6)]
+        np.testing.assert_array_equal(scan.frames, stack + added)
         np.testing.assert_array_equal(scan.angles, angles)
-        assert "of 1 repeated point the last reading counts" in scan.metadata.notes
+        assert scan.metadata.notes == ("of 1 repeated point the last reading counts",)
         replayed = from_documents(
             recording.replayed(), ReadingOptions(mask=False), file_roots=[detector_files]
         )
