@@ -13,7 +13,6 @@ SOURCE = Path(__file__).parents[1] / "src" / "bcdi_inpaint"
 LONG_MODULE, LONG_FUNCTION = 300, 60
 MAY_BE_LONG = {
     "filling/pipeline.py:inpaint": "its parameters are the package's contract, and explained at length",
-    "filling/patching/finetuning.py:finetune": "the same",
     "cli/files.py:fill": "every option of the command is an argument",
     "export/conversion.py:fill_file": "the same for files",
     "console/plans.py:bcdi_rocking_fly": "every parameter is shown to who queues the plan",

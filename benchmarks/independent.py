@@ -20,7 +20,7 @@ import pandas as pd
 from rich.progress import track
 
 import bcdi_inpaint as bi
-from bcdi_inpaint.lab.evaluate import metrics
+from bcdi_inpaint.lab.evaluate import metrics, patterns
 from bcdi_inpaint.lab.evaluate.markdown import Table
 from bcdi_inpaint.lab.simulate.independent import independent_scan
 
@@ -96,7 +96,7 @@ def main() -> None:
     records = []
     for seed in track(range(arguments.first, arguments.first + arguments.scans), "filling"):
         counts = independent_scan(seed)
-        peak = tuple(int(i) for i in np.unravel_index(counts.argmax(), counts.shape))
+        peak = patterns.brightest(counts)
         for width in WIDTHS:
             gap = gap_beside(peak, counts.shape, width, seed)
             for name, settings in METHODS.items():

@@ -73,7 +73,7 @@ def main() -> None:
             seed, brightest = 10000 * arguments.seed + count, 10 ** rng.uniform(3.5, 7)
             counts = simulate_scan(seed, SHAPE, split="evaluation", peak_counts=brightest).counts
             name, judged = "simulated", np.ones(SHAPE, bool)
-            peak = tuple(int(i) for i in np.unravel_index(counts.argmax(), SHAPE))
+            peak = patterns.brightest(counts)
         gap = random_gap(rng, peak)
         out = bi.inpaint(np.where(gap, 0, counts), gap)
         check = out.report.self_check

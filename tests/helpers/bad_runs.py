@@ -148,9 +148,13 @@ def is_about(arguments: tuple[Any, ...], uid: str) -> bool:
     return any(uid in repr(argument) for argument in arguments)
 
 
-def step_name(value: Any) -> str:
-    """What a test calls a place, or a step in it, where something is made to fail."""
-    return value if isinstance(value, str) else value.__name__
+def at_each(*steps: tuple[Any, str, str]) -> pytest.MarkDecorator:
+    """Run a test for each place, name in it, and when that fails: see `fail_for`."""
+
+    def named(value: Any) -> str:
+        return value if isinstance(value, str) else value.__name__
+
+    return pytest.mark.parametrize(("place", "name", "which"), steps, ids=named)
 
 
 def fail_for(

@@ -22,14 +22,14 @@ from bcdi_inpaint.service.backfill import (
     fill_run,
     matching,
 )
-from bcdi_inpaint.service.config import ServiceConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from tiled.client.container import Container
+
+    from bcdi_inpaint.service.config import ServiceConfig
 
 pytestmark = [
     # Of distributed, which closes its sockets when it gets to it.
@@ -58,28 +58,6 @@ def write_run(
 
 
 @pytest.fixture
-def config(
-    server: Any,
-    places: tuple[Container, Container],
-    gap: NDArray[np.bool_],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> ServiceConfig:
-    monkeypatch.setenv("TILED_API_KEY", "secret")
-    np.save(tmp_path / "mask.npy", gap)
-    raw, processed = places
-    return ServiceConfig(
-        name="archive",
-        tiled={
-            "uri": server.uri,
-            "raw": "/".join(raw.path_parts),
-            "processed": "/".join(processed.path_parts),
-        },
-        filling={"method": "linear", "mask": tmp_path / "mask.npy"},
-    )
-
-
-@pytest.fixture
 def client(config: ServiceConfig) -> Iterator[Any]:
     with cluster(scheduler=None, workers=2) as client:
         yield client
@@ -99,7 +77,7 @@ def test_every_run_is_filled_once_and_one_that_cannot_be_says_why(
     bad = write_run(stack[:, :, :-1])
     abandoned = write_run()
     scan = ScanMetadata(raw_uid=abandoned, data_key="det")
-    catalog.claim(processed, scan, method="linear", owner="archive/backfill")
+    catalog.claim(processed, scan, method="linear", owner=f"{config.name}/backfill")
     uids = matching(raw, processed, Query(), config)
     assert uids == [*good, bad, abandoned]
 

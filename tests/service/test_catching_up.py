@@ -21,8 +21,8 @@ from bcdi_inpaint.service.config import ServiceConfig
 from tests.helpers.bad_runs import (
     BAD,
     LIMITS,
+    at_each,
     fail_for,
-    step_name,
 )
 from tests.helpers.scans import feed
 
@@ -78,17 +78,13 @@ def test_a_run_with_odd_fields_is_filled(
 
 
 @pytest.mark.usefixtures("in_threads", "odd_nodes")
-@pytest.mark.parametrize(
-    ("place", "name", "which"),
-    [
-        (seen_runs, "is_rocking_scan", "bad"),
-        (InpaintCallback, "submit", "bad"),
-        (RunTable, "submit", "bad"),
-        (RunTable, "complete_run", "bad"),
-        (worker, "fill_finished", "bad"),
-        (supervisor, "_order", "bad"),
-    ],
-    ids=step_name,
+@at_each(
+    (seen_runs, "is_rocking_scan", "bad"),
+    (InpaintCallback, "submit", "bad"),
+    (RunTable, "submit", "bad"),
+    (RunTable, "complete_run", "bad"),
+    (worker, "fill_finished", "bad"),
+    (supervisor, "_order", "bad"),
 )
 def test_catching_up_goes_on_behind_a_bad_run(
     place: Any,

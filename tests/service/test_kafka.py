@@ -19,7 +19,7 @@ from bcdi_inpaint.service.kafka_offsets import Offsets
 from bcdi_inpaint.service.kafka_source import KafkaSource
 from bcdi_inpaint.service.source_sections import KafkaSection
 from bcdi_inpaint.service.sources import Intake
-from tests.helpers.bad_runs import BAD, LIMITS, fail_for, fate, run_of, sources, states, step_name
+from tests.helpers.bad_runs import BAD, LIMITS, at_each, fail_for, fate, run_of, sources, states
 from tests.helpers.scans import feed
 from tests.helpers.waiting import until
 
@@ -145,15 +145,11 @@ def test_a_run_that_is_filled_already_is_not_followed_again(
     assert [run.uid for run in callback.status().last] == ["new"]
 
 
-@pytest.mark.parametrize(
-    ("place", "name", "which"),
-    [
-        (KafkaSource, "_commit", "first"),
-        (kafka_source, "decode_named", "first"),
-        (Intake, "is_new", "bad"),
-        (Intake, "document", "bad"),
-    ],
-    ids=step_name,
+@at_each(
+    (KafkaSource, "_commit", "first"),
+    (kafka_source, "decode_named", "first"),
+    (Intake, "is_new", "bad"),
+    (Intake, "document", "bad"),
 )
 def test_it_goes_on_behind_a_bad_run(
     place: Any,

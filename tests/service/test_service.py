@@ -8,7 +8,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
     from tiled.client.container import Container
 
@@ -183,31 +183,6 @@ def test_a_log_line_is_json_without_secrets() -> None:
     assert "the key [hidden] was refused" in line["exception"]
     assert "\n" not in text
     assert "abc123" not in text
-
-
-@pytest.fixture
-def config(
-    server: Any,
-    places: tuple[Container, Container],
-    gap: NDArray[np.bool_],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> ServiceConfig:
-    monkeypatch.setenv("TILED_API_KEY", "secret")
-    np.save(tmp_path / "mask.npy", gap)
-    raw, processed = places
-    return ServiceConfig(
-        name="service",
-        stop_seconds=30,
-        tiled={
-            "uri": server.uri,
-            "raw": "/".join(raw.path_parts),
-            "processed": "/".join(processed.path_parts),
-            "poll_seconds": 0.5,
-        },
-        filling={"method": "linear", "mask": tmp_path / "mask.npy"},
-        http={"port": 0},
-    )
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from bcdi_inpaint.service.tiled_source import TiledSource
 from bcdi_inpaint.service.zmq_source import ZmqSource
 from tests.helpers.bad_runs import (
     BAD,
+    at_each,
     fail_for,
     fate,
     run_of,
     sources,
-    step_name,
 )
 from tests.helpers.scans import feed
 from tests.helpers.waiting import until
@@ -45,17 +45,13 @@ def publisher() -> Iterator[tuple[Callable[[str, Any], None], str]]:
         yield publish, f"127.0.0.1:{port}"
 
 
-@pytest.mark.parametrize(
-    ("place", "name", "which"),
-    [
-        (zmq_source, "zmq_socket", "first"),
-        (zmq_source, "decode", "first"),
-        (zmq_source, "reason", "first"),
-        (Intake, "document", "bad"),
-        (InpaintCallback, "__call__", "bad"),
-        (ZmqSource, "_take", "first"),
-    ],
-    ids=step_name,
+@at_each(
+    (zmq_source, "zmq_socket", "first"),
+    (zmq_source, "decode", "first"),
+    (zmq_source, "reason", "first"),
+    (Intake, "document", "bad"),
+    (InpaintCallback, "__call__", "bad"),
+    (ZmqSource, "_take", "first"),
 )
 def test_0mq_goes_on_behind_a_bad_run(
     place: Any,
@@ -86,21 +82,17 @@ def test_0mq_goes_on_behind_a_bad_run(
     assert not source._thread.is_alive()
 
 
-@pytest.mark.parametrize(
-    ("place", "name", "which"),
-    [
-        (intake, "is_rocking_scan", "bad"),
-        (Intake, "run", "bad"),
-        (Intake, "_is_settled", "bad"),
-        (InpaintCallback, "submit", "bad"),
-        (tiled_source, "cause_of", "first"),
-        (TiledSource, "_look_at", "first"),
-        (TiledSource, "_look", "first"),
-        (TiledSource, "_subscribe", "first"),
-        (TiledSource, "_look_or_wait", "first"),
-        (TiledSource, "_subscribe_or_wait", "first"),
-    ],
-    ids=step_name,
+@at_each(
+    (intake, "is_rocking_scan", "bad"),
+    (Intake, "run", "bad"),
+    (Intake, "_is_settled", "bad"),
+    (InpaintCallback, "submit", "bad"),
+    (tiled_source, "cause_of", "first"),
+    (TiledSource, "_look_at", "first"),
+    (TiledSource, "_look", "first"),
+    (TiledSource, "_subscribe", "first"),
+    (TiledSource, "_look_or_wait", "first"),
+    (TiledSource, "_subscribe_or_wait", "first"),
 )
 def test_tiled_is_looked_at_behind_a_bad_run(
     place: Any,

@@ -56,10 +56,9 @@ class ZmqSource(ListeningSource):
 
     def _listen(self) -> None:
         import zmq
-
-        self._connected = False
         from zmq.utils.monitor import recv_monitor_message
 
+        self._connected = False
         check_descriptors()
         with (
             zmq.Context() as context,

@@ -17,7 +17,7 @@ from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Settings
 from bcdi_inpaint.live.errors import NotThereYetError
 from bcdi_inpaint.live.worker import comparison, live_run
-from bcdi_inpaint.live.worker.comparison import Comparison, Verdict, checksums
+from bcdi_inpaint.live.worker.comparison import Agreement, Comparison, checksums
 from bcdi_inpaint.live.worker.live_run import LiveRun
 from bcdi_inpaint.live.worker.pipeline import Catalogs
 from bcdi_inpaint.scans import RockingScan
@@ -93,15 +93,15 @@ def compared(filled):
 
 
 def outcome(comparing):
-    verdicts: list[Verdict] = []
-    until(lambda: verdicts.append(comparing.look(0.01)) or verdicts[-1] is not Verdict.PENDING)
+    verdicts: list[Agreement] = []
+    until(lambda: verdicts.append(comparing.look(0.01)) or verdicts[-1] is not Agreement.PENDING)
     return verdicts[-1]
 
 
 def test_the_same(raw_run, filled):
     raw_run.answer = np.arange(60.0).reshape(3, 4, 5)
     comparing = compared(filled)
-    assert outcome(comparing) is Verdict.SAME
+    assert outcome(comparing) is Agreement.SAME
     assert not comparing.note
 
 
@@ -109,7 +109,7 @@ def test_other_counts(raw_run, filled):
     raw_run.answer = np.arange(60).reshape(3, 4, 5)
     raw_run.answer[1:, 2, 2] = 0
     comparing = compared(filled)
-    assert outcome(comparing) is Verdict.DIFFERENT
+    assert outcome(comparing) is Agreement.DIFFERENT
     assert comparing.note.startswith(
         "2 of 3 frames that came live differ from the raw run, the first is 1"
     )
@@ -118,7 +118,7 @@ def test_other_counts(raw_run, filled):
 def test_another_number_of_frames(raw_run, filled):
     raw_run.answer = np.arange(80).reshape(4, 4, 5)
     comparing = compared(filled)
-    assert outcome(comparing) is Verdict.DIFFERENT
+    assert outcome(comparing) is Agreement.DIFFERENT
     assert comparing.note.startswith("3 frames came live, the raw run has 4")
 
 
@@ -127,22 +127,22 @@ def test_a_run_that_is_not_there_yet_is_looked_for_again(raw_run, filled, troubl
     raw_run.answer = trouble
     comparing = compared(filled)
     while raw_run.asked < 4:
-        assert comparing.look() is Verdict.PENDING
+        assert comparing.look() is Agreement.PENDING
         time.sleep(0.005)
     raw_run.answer = np.arange(60).reshape(3, 4, 5)
-    assert outcome(comparing) is Verdict.SAME
+    assert outcome(comparing) is Agreement.SAME
 
 
 def test_a_run_that_never_comes_is_not_waited_for_without_end(raw_run, filled, monkeypatch, caplog):
     monkeypatch.setattr(comparison, "PATIENCE", 0.1)
     raw_run.answer = NotThereYetError("no stop")
-    assert outcome(compared(filled)) is Verdict.IMPOSSIBLE
+    assert outcome(compared(filled)) is Agreement.IMPOSSIBLE
     assert "run uid is not compared with Tiled: NotThereYetError: no stop" in caplog.text
 
 
 def test_a_run_without_such_frames_is_not_looked_for_again(raw_run, filled, caplog):
     raw_run.answer = ValueError("the run has no frames")
-    assert outcome(compared(filled)) is Verdict.IMPOSSIBLE
+    assert outcome(compared(filled)) is Agreement.IMPOSSIBLE
     assert raw_run.asked == 1
     assert "the run has no frames" in caplog.text
 
@@ -232,9 +232,9 @@ def test_a_node_does_not_wait_for_a_raw_run_that_is_written_later(
     feed(there[:-1], writer)
     run = measure(catalogs, settings, list(changed(there, {3})))
     assert run.finish().metadata["complete"]
-    assert run.comparison.look() is Verdict.PENDING
+    assert run.comparison.look() is Agreement.PENDING
     feed(there[-1:], writer)
-    assert outcome(run.comparison) is Verdict.DIFFERENT
+    assert outcome(run.comparison) is Agreement.DIFFERENT
 
 
 @pytest.mark.parametrize("late", [False, True])

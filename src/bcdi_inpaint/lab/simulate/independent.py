@@ -14,7 +14,7 @@ import numpy as np
 from scipy.fft import fftn, fftshift, ifftn, ifftshift
 from scipy.spatial.transform import Rotation
 
-from .recipes import COUNT_LIMIT
+from .recipes import COUNT_LIMIT, log_uniformly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +69,7 @@ def independent_scan(
     (32, 32, 32)
     """
     rng = np.random.default_rng((KEY, seed))
-    brightest = _log_uniform(rng, 3e3, 1e7)
+    brightest = log_uniformly(rng, 3e3, 1e7)
     intensity = _coherent(rng, shape)
     intensity = _less_coherent(intensity, rng.uniform(0, 0.25, 3))
     intensity = _moved(intensity, rng)
@@ -138,9 +138,5 @@ def _background(rate: Floats, rng: np.random.Generator) -> Floats:
     peak = np.unravel_index(rate.argmax(), rate.shape)
     axes = [(np.arange(n) - p) ** 2 for n, p in zip(rate.shape, peak, strict=True)]
     square = axes[0][:, None, None] + axes[1][:, None] + axes[2]
-    scattered: Floats = _log_uniform(rng, *SCATTER) / np.sqrt(square + 9)
-    return scattered + _log_uniform(rng, *BACKGROUND)
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    scattered: Floats = log_uniformly(rng, *SCATTER) / np.sqrt(square + 9)
+    return scattered + log_uniformly(rng, *BACKGROUND)

@@ -159,6 +159,11 @@ def _stream(seed: int, split: Split, stage: Stage) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
+def log_uniformly(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number between two bounds, its logarithm uniformly distributed."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def draw_recipe(
     seed: int,
     shape: tuple[int, int, int] = (128, 128, 128),
@@ -199,7 +204,7 @@ def _draw(rng: np.random.Generator, seed: int, shape: tuple[int, int, int], spli
     strains = TRAINING_STRAINS if training else EVALUATION_STRAINS
 
     def log_uniform(low: float, high: float) -> float:
-        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        return log_uniformly(rng, low, high)
 
     def sometimes(probability: float, value: float) -> float:
         return value if rng.random() < probability else 0.0

@@ -37,7 +37,7 @@ LOOK_EVERY = 0.1
 """Seconds between looks whether it has been read."""
 
 
-class Verdict(StrEnum):
+class Agreement(StrEnum):
     """The result of a comparison."""
 
     PENDING = "pending"
@@ -111,7 +111,7 @@ class Comparison:
         """Say what the raw run is compared with."""
         self._filled = checksums(filled.intensity, filled.mask)
 
-    def look(self, seconds: float = 0.0) -> Verdict:
+    def look(self, seconds: float = 0.0) -> Agreement:
         """The result; waits for so long while the raw run is being read.
 
         A run that is not in Tiled yet, or that goes on there, is looked for again.
@@ -119,24 +119,24 @@ class Comparison:
         reading = self._reading
         reading.join(seconds)
         if not self.due:
-            return Verdict.PENDING
+            return Agreement.PENDING
         if reading.error is not None:
             return self._try_again(reading.error)
         self.note = _difference(self._filled, reading.sums)
-        return Verdict.DIFFERENT if self.note else Verdict.SAME
+        return Agreement.DIFFERENT if self.note else Agreement.SAME
 
-    def _try_again(self, error: Exception) -> Verdict:
+    def _try_again(self, error: Exception) -> Agreement:
         now = time.monotonic()
         if cause_of(error) is Cause.RUN or now > self._until:
             logger.warning("run %s is not compared with Tiled: %s", self._uid, reason(error))
-            return Verdict.IMPOSSIBLE
+            return Agreement.IMPOSSIBLE
         if self._next:
             self._reading = _Reading(self._catalogs, self._uid, self._settings)
             self._next = 0.0
         else:
             self._next = now + self._wait
             self._wait = min(2 * self._wait, LONGEST_PAUSE)
-        return Verdict.PENDING
+        return Agreement.PENDING
 
 
 class _Reading(threading.Thread):

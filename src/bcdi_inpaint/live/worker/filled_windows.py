@@ -106,7 +106,7 @@ class FilledWindows:
         expected, points = self._collector.expected, self._collector.points
         if expected is not None:
             points = min(points, expected)
-        window = self._next(points, expected) or self._provisional(points, expected)
+        window = self._next(points, expected) or self._once_more(points, expected)
         return window is not None and self._fill(window)
 
     def fill_rest(self, scan: RockingScan) -> Inpainted:
@@ -128,20 +128,17 @@ class FilledWindows:
         settings, most = self._settings, LARGEST_WINDOW // max(self._collector.voxels, 1)
         return next_window(self.by_window, points, total, settings.portion, settings.margin, most)
 
-    def _provisional(self, points: int, total: int | None) -> Window | None:
+    def _once_more(self, points: int, total: int | None) -> Window | None:
         """A window that is to be filled once more: by another method, or with twins that are in now."""
-        for window in sorted(self.by_window):
-            known = self.by_window[window]
-            if not self._knowledge.symmetric:
-                due = self._by_another(known)
-            else:
-                twins_are_in = self._twins_are_in(
-                    window, self.frames_per_point(window), points, total
-                )
-                due = twins_are_in and (not known.final or self._by_another(known))
-            if due:
-                return window
-        return None
+        return next((w for w in sorted(self.by_window) if self._is_due(w, points, total)), None)
+
+    def _is_due(self, window: Window, points: int, total: int | None) -> bool:
+        known = self.by_window[window]
+        if not self._knowledge.symmetric:
+            return self._by_another(known)
+        if known.final and not self._by_another(known):
+            return False
+        return self._twins_are_in(window, self.frames_per_point(window), points, total)
 
     def _by_another(self, known: FilledWindow) -> bool:
         """Whether another method has filled a window than the one that fills now."""
@@ -212,7 +209,7 @@ class FilledWindows:
         for filled in list(self.by_window):
             if filled.last < min(filled.stop + margin, total):  # there were to be fewer points
                 del self.by_window[filled]
-        while (window := self._next(total, total) or self._provisional(total, total)) is not None:
+        while (window := self._next(total, total) or self._once_more(total, total)) is not None:
             if not self._fill(window, last=True):
                 return False
         return True

@@ -17,7 +17,7 @@ from ..errors import NotThereYetError, reason
 from ..guard import GuardedLogger
 from ..messages import Progress
 from ..region import AroundPeak, PeakFinder, crop, region_of
-from .comparison import Comparison, Verdict
+from .comparison import Agreement, Comparison
 from .filled_windows import FilledWindows
 from .frames import LOOK_EVERY, Collector
 from .pipeline import fill_whole, finish, read_finished, write
@@ -136,9 +136,9 @@ class LiveRun:
         if self.comparison is None:
             return ""
         self.comparison.expect(filled)
-        verdict = self.comparison.look(LONGER)
+        agreement = self.comparison.look(LONGER)
         note = self.comparison.note
-        if verdict is not Verdict.PENDING:
+        if agreement is not Agreement.PENDING:
             self.comparison = None
         return note
 

@@ -40,7 +40,7 @@ from ..messages import (
     Skipped,
 )
 from ..pipe import UnreadableError, receive, send
-from .comparison import Comparison, Verdict
+from .comparison import Agreement, Comparison
 from .live_run import LiveRun
 from .pipeline import Catalogs, fill_finished, mark_failed, release_nodes, warm_up
 
@@ -162,10 +162,10 @@ class Worker:
     def _compare(self, uid: str) -> None:
         """Fill a complete run again if its frames turn out to differ from the raw run's."""
         comparison, settings = self._to_compare.pop(uid)
-        verdict = comparison.look()
-        if verdict is Verdict.PENDING:
+        agreement = comparison.look()
+        if agreement is Agreement.PENDING:
             self._to_compare[uid] = comparison, settings
-        elif verdict is Verdict.DIFFERENT:
+        elif agreement is Agreement.DIFFERENT:
             logger.warning("run %s: %s", uid, comparison.note)
             settings = replace(settings, notes=(*settings.notes, comparison.note))
             self._done(uid, self._fill(uid, settings, again=True))
