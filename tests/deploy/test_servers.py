@@ -85,7 +85,8 @@ def test_the_services_key_has_all_scopes_that_it_needs(
     for subject, finding in found.items():
         words = finding.what.split("http")[0].split("/")[0].strip()
         if subject not in ("name", "key", "runs", "files"):  # these depend on the place
-            assert re.search(rf"^{subject} +ok  {re.escape(words)}", shown, flags=re.MULTILINE)
+            words = re.sub(r"\d+", r"\\d+", re.escape(words))  # other tests leave runs there
+            assert re.search(rf"^{subject} +ok  {words}", shown, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
