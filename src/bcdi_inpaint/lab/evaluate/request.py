@@ -97,9 +97,9 @@ class Request:
                 f"widths {self.widths}: takes 1 to {widest} px in a {self.shape} pattern"
             )
 
-    def inpaint(self, stack: Counts, mask: Bools, name: str) -> Inpainted:
+    def inpaint(self, stack: Counts, mask: Bools, name: str, **others: Any) -> Inpainted:
         """Fill by the public function, self-check off: it fills other gaps than those that are judged."""
-        options = self.options.get(name, {})
+        options = {**self.options.get(name, {}), **others}
         return inpaint(stack, mask, method_of(name), self.device, self_check=False, **options)
 
 

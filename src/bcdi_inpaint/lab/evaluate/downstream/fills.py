@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from bcdi_inpaint.filling import Inpainted, Report
 from .retrieval import Bounds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..patterns import Bools, Counts
     from ..request import Request
     from .scenes import View
 
@@ -32,11 +35,14 @@ class Fill:
     use
         How much its values are believed: soft is PyNX's own band around them, band is the one of the
         fill's own sigma.
+    options
+        Of the method, beside the request's.
     """
 
     name: str
     method: str
     use: Use
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, view: View, request: Request) -> Inpainted:
         """A pattern treated this way; what is under its gap is hidden from the method.
@@ -48,10 +54,14 @@ class Fill:
         """
         hidden = np.where(view.mask, 0, view.counts)
         if self.method:
-            return request.inpaint(hidden, view.mask, self.method)
+            return self.fill(hidden, view.mask, request)
         counts = view.counts if self.use == "none" else hidden
         report = Report(self.use, int(view.mask.sum()), 0.0, 0.0)
         return Inpainted(counts, np.zeros_like(counts), view.mask, report)
+
+    def fill(self, hidden: Counts, mask: Bools, request: Request) -> Inpainted:
+        """A gap filled by the method, whatever is made of it."""
+        return request.inpaint(hidden, mask, self.method, **self.options)
 
     def bounds(self, filled: Inpainted) -> Bounds:
         """Bounds of the amplitudes in a retrieval."""
@@ -77,6 +87,8 @@ FILLS = {
         Fill("patching", "patching", "hard"),
         Fill("patching, soft", "patching", "soft"),
         Fill("patching, band", "patching", "band"),
+        Fill("no twin, hard", "patching", "hard", {"twin": False}),
+        Fill("no twin, band", "patching", "band", {"twin": False}),
         Fill("reference", "reference", "hard"),
     )
 }

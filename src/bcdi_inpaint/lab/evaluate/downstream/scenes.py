@@ -75,20 +75,28 @@ class Scene:
         return np.broadcast_to(gap.mask((height, width)), counts.shape)
 
 
+_WIDE: dict[str, Any] = {"width": 38, "shape": (48, 48, 96), "offset": (0.0, 0.0, -18.0)}
+"""A wide gap, with both of its sides in the pattern; a part of its twin is not."""
+
 SCENES = (
     Scene("9 px"),
     Scene("9 px, far", distance=9),
     Scene("9 px, 1e4 counts", peak_counts=1e4),
     Scene("9 px, near", distance=1),
     Scene("9 px cross", kind="cross"),
-    Scene("38 px", width=38, shape=(48, 48, 96), offset=(0.0, 0.0, -18.0)),
+    Scene("38 px", **_WIDE),
     Scene("9 px, strong strain", strain="strong"),
+    Scene("9 px, far, strong strain", distance=9, strain="strong"),
+    Scene("38 px, strong strain", **_WIDE, strain="strong"),
+    Scene("9 px, dislocation", strain="edge_dislocation"),
+    Scene("9 px, far, dislocation", distance=9, strain="edge_dislocation"),
+    Scene("38 px, dislocation", **_WIDE, strain="edge_dislocation"),
     Scene("6 px", width=6),
     Scene("12 px", width=12),
     Scene("9 px, 1e5 counts", peak_counts=1e5),
     Scene("9 px, 1e7 counts", peak_counts=1e7),
 )
-"""One thing at a time is changed in the first one."""
+"""One thing at a time is changed in the first one; strain, which breaks the symmetry of the pattern, in three."""
 
 MEASURED_SCENES = (SCENES[0], SCENES[1], SCENES[3], SCENES[4])
 

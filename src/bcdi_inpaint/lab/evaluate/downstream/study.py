@@ -143,7 +143,7 @@ class Study:
         mask = np.broadcast_to(gap.mask(pattern.plane), scene.shape)
         hidden = np.where(mask, 0, pattern.counts)
         for fill in fills:
-            filled = self.request.inpaint(hidden, mask, fill.method).intensity
+            filled = fill.fill(hidden, mask, self.request).intensity
             found = real_space_errors(filled, pattern.rate, pattern.phase, mask)
             self.store.add(
                 {
