@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import re
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import httpx
@@ -19,7 +20,8 @@ from rich.console import Console
 
 from bcdi_inpaint import catalog, detector, inpaint
 from bcdi_inpaint.catalog.links import download
-from bcdi_inpaint.catalog.local_server import FILE_EXTENSIONS
+from bcdi_inpaint.catalog.local_server import FILE_EXTENSIONS, local_server
+from bcdi_inpaint.console.plans import bcdi_rocking_fly, bcdi_rocking_scan
 from bcdi_inpaint.demo import compare, replayed, simulated
 from bcdi_inpaint.demo.experiment import FROM_PEAK
 from bcdi_inpaint.export.picture import draw
@@ -33,14 +35,17 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 REAL = ROOT.parent / "shared" / "data" / "aps34idc_S0054.npz"
 
 
-def saved_scan(folder: Path, peak: tuple[int, int, int], shape=(12, 64, 60), width=6) -> Path:
+def saved_scan(
+    folder: Path, peak: tuple[int, int, int], shape=(12, 64, 60), width=6, angles=(0.0, 1.0)
+) -> Path:
     distance = sum(
         ((np.arange(n) - p).reshape([-1 if a == axis else 1 for a in range(3)]) / width) ** 2
         for axis, (n, p) in enumerate(zip(shape, peak, strict=True))
     )
     counts = np.random.default_rng(0).poisson(3000 * np.exp(-distance) + 0.5)
     counts[peak] = 5000
-    np.savez(folder / "scan.npz", data=counts.astype(np.int32), theta=np.linspace(0, 1, shape[0]))
+    theta = np.linspace(angles[0], angles[1], shape[0])
+    np.savez(folder / "scan.npz", data=counts.astype(np.int32), theta=theta)
     return folder / "scan.npz"
 
 
@@ -115,6 +120,16 @@ def test_the_simulated_scan_has_a_truth() -> None:
     assert 0.05 < experiment.mask.mean() < 0.15
 
 
+@pytest.mark.parametrize("plan", [bcdi_rocking_scan, bcdi_rocking_fly])
+def test_a_plan_by_its_defaults_meets_each_simulated_frame_once(plan: Any) -> None:
+    """In the profile the crystal is scanned by these plans: nothing of it is missed, and no frame comes twice."""
+    half_width, points = (
+        inspect.signature(plan).parameters[name].default for name in ("half_width", "points")
+    )
+    positions = np.linspace(-half_width, half_width, points)
+    np.testing.assert_allclose(simulated("maxipix_2x2").angles, positions)
+
+
 def printed(experiment: Experiment, method: str) -> str:
     filled = inpaint(experiment.counts, experiment.mask, method)
     text = io.StringIO()
@@ -143,6 +158,40 @@ def test_the_picture_is_drawn_whatever_the_stack(with_truth: bool, tmp_path: Pat
         filled = inpaint(counts, mask, "linear")
         draw(filled, counts if with_truth else None).savefig(tmp_path / "picture.png")
         assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ends", [(0.4, 0.6), (0.6, 0.4)], ids=["rising", "falling"])
+def test_the_scan_can_be_on_the_fly(ends: tuple[float, float], tmp_path: Path) -> None:
+    """No Events: frames and angles are announced by StreamDatums, and both reach the filled scan."""
+    from tiled.client import from_uri
+
+    pytest.importorskip("ophyd_async")
+    path = saved_scan(tmp_path, (6, 30, 28), angles=ends)
+    told = told_by_the_command(
+        "--fly", "--scan", str(path), "--out", "kept", "--method", "linear", folder=tmp_path
+    )
+    assert "identical to the raw run's" in told
+    kept = tmp_path / "kept"
+    with local_server(kept / "tiled", kept / "detector-files") as server:
+        demo = from_uri(server.uri)["demo"]
+        (run,) = demo["raw"].values()
+        names = {name for name, _ in run.documents()}
+        assert "stream_datum" in names
+        assert not names & {"event", "event_page"}
+        (node,) = catalog.filled(run)
+        assert node.metadata["plan_name"] == "bcdi_rocking_fly"
+        filled = catalog.read(node)
+        with np.load(path) as scan:
+            measured = scan["data"][~filled.mask]
+            step = scan["theta"][1] - scan["theta"][0]
+        np.testing.assert_array_equal(filled.intensity[~filled.mask], measured)
+        angles = node["eta_readback"].read()
+        assert angles.shape == (12,)
+        assert (np.diff(angles) * step >= 0).all()
+        assert (abs(angles - 0.5) <= 0.1 + abs(step) / 2 + 1e-9).all()
+        assert (angles[-1] - angles[0]) * step > 0
+        demo.context.http_client.close()
 
 
 @pytest.mark.slow

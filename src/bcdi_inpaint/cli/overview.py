@@ -26,6 +26,12 @@ def demo(
     hard_case: Annotated[
         bool, typer.Option("--hard-case", help="Let the gap hide the Bragg peak itself.")
     ] = False,
+    fly: Annotated[
+        bool,
+        typer.Option(
+            "--fly", help="Scan at constant speed with a triggered detector, not in steps."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -43,7 +49,7 @@ def demo(
         if scan is None
         else replayed(scan, detector, dataset, hard=hard_case)
     )
-    demonstrate(experiment, console, folder=out, method=method, keep=keep)
+    demonstrate(experiment, console, folder=out, method=method, fly=fly, keep=keep)
 
 
 @app.command()

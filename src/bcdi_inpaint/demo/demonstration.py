@@ -39,6 +39,7 @@ def demonstrate(
     *,
     folder: Path | None = None,
     method: str | None = None,
+    fly: bool = False,
     keep: bool = False,
 ) -> None:
     """Measure, fill and show an experiment.
@@ -54,16 +55,22 @@ def demonstrate(
         and the picture to the working directory.
     method
         As `bcdi_inpaint.inpaint` takes it.
+    fly
+        Scan at constant speed with a triggered detector, instead of in steps.
     keep
         Leave the server running until it is interrupted.
 
     Raises
     ------
+    ImportError
+        If Tiled's server, or ophyd-async for a fly scan, is not installed.
     RuntimeError
         If the result can't be found or measured voxels aren't the raw ones.
     """
     with _kept_or_temporary(folder) as place, _server(place) as server:
-        uid, seconds_after = measure(experiment, server.uri, place, console, method or DEFAULT)
+        uid, seconds_after = measure(
+            experiment, server.uri, place, console, method or DEFAULT, fly=fly
+        )
         node, filled = _look_up(server.uri, uid)
         picture = (folder or Path()) / PICTURE
         draw(filled, experiment.counts).savefig(picture, bbox_inches="tight")
@@ -113,7 +120,7 @@ def _look_up(uri: str, uid: str) -> tuple[Container, Inpainted]:
     if not found:
         raise RuntimeError(f"no filled scan of run {uid} is in Tiled")
     filled = catalog.read(found[0])
-    raw = np.asarray(beamline["raw"][uid]["primary"]["det_image"].read())
+    raw = np.asarray(beamline["raw"][uid]["primary"][found[0].metadata["data_key"]].read())
     raw = raw.reshape(filled.intensity.shape)
     if not np.array_equal(filled.intensity[~filled.mask], raw[~filled.mask]):
         raise RuntimeError("the filled scan's measured voxels differ from the raw run's")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FRAMES = (64, 128, 128)
 """Shape of the simulated scan."""
 
+HALF_WIDTH = 0.12
+"""Degrees to either side of the Bragg peak: what the plans of `bcdi_inpaint.console.plans` cover by default."""
+
 FROM_PEAK = 16
 """Pixels from the Bragg peak to the gap, along rows and columns: near enough that there are fringes
 to be lost."""
@@ -76,9 +79,8 @@ def simulated(detector: str, *, hard: bool = False) -> Experiment:
         dead_pixels=0,
         saturation=2**31 - 1,
     )
-    return _behind_gaps(
-        "simulated crystal", scan.counts, scan.angles, detector, scan.rate, hard=hard
-    )
+    angles = np.linspace(-HALF_WIDTH, HALF_WIDTH, FRAMES[0])
+    return _behind_gaps("simulated crystal", scan.counts, angles, detector, scan.rate, hard=hard)
 
 
 def replayed(

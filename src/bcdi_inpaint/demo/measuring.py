@@ -9,6 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bcdi_inpaint import catalog
 
+from .scanning import in_steps, on_the_fly
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -23,51 +25,50 @@ PATIENCE = 300.0
 
 
 def measure(
-    experiment: Experiment, uri: str, folder: Path, console: Console, method: str
+    experiment: Experiment,
+    uri: str,
+    folder: Path,
+    console: Console,
+    method: str,
+    *,
+    fly: bool = False,
 ) -> tuple[str, float]:
     """Scan; return the run's uid and the seconds from the last frame to the finished fill."""
     from bluesky import RunEngine
-    from bluesky.plans import scan
     from bluesky_tiled_plugins import TiledWriter
-    from ophyd.sim import SynAxis
     from tiled.client import from_uri
     from tiled.structures.core import Spec
 
     from bcdi_inpaint.live import InpaintCallback, Settings
-    from bcdi_inpaint.testing.devices import AreaDetector, at_motor, with_gaps
 
     files = folder / "detector-files"
     beamline = _child(from_uri(uri), "demo")
     beamline.context.show_progress = False
     raw = _child(beamline, "raw", Spec("CatalogOfBlueskyRuns", version="3.0"))
     processed = catalog.open_processed(raw)
-    recorded = with_gaps(experiment.counts, experiment.mask)
-    angles, total = experiment.angles, len(experiment.angles)
-    motor = SynAxis(name="eta", egu="deg", value=float(angles[0]))
-    exposure = at_motor(recorded, angles, motor)
+    total = len(experiment.counts)
+    scan = on_the_fly if fly else in_steps
     settings = Settings(method=method, file_roots=(files,))
     with (
-        AreaDetector(exposure, files, name="det", model=experiment.detector) as detector,
+        scan(experiment, files) as plan,
         InpaintCallback(raw, processed, settings=settings) as inpainting,
         _progress(console) as progress,
     ):
         measuring = progress.add_task("measuring", total=total)
         filling = progress.add_task("filling", total=total)
 
-        def show(name: str, doc: dict[str, int]) -> None:
+        def show(name: str, doc: dict[str, Any]) -> None:
             if name == "event":
                 progress.update(measuring, completed=doc["seq_num"])
+            elif name == "stream_datum":
+                progress.update(measuring, completed=doc["indices"]["stop"])
             for run in inpainting.status().runs:
                 progress.update(filling, completed=run.filled)
 
         run_engine: Any = RunEngine({}, call_returns_result=True)
         for callback in (TiledWriter(raw), inpainting, show):
             run_engine.subscribe(callback)
-        result = run_engine(
-            scan([detector], motor, angles[0], angles[-1], total),
-            sample=experiment.sample,
-            roi=experiment.roi,
-        )
+        result = run_engine(plan, sample=experiment.sample, roi=experiment.roi)
         last_frame = time.monotonic()
         while not inpainting.wait(0.1):
             show("", {})

@@ -78,7 +78,10 @@ class Axis(StandardReadable, Preparable, Flyable):
 
 
 class PositionTrigger:
-    """Sends a detector an edge each time that a motor has come to one of some rising positions, as a PandA does."""
+    """Sends a detector an edge each time that a motor comes to the next of some positions, as a PandA does.
+
+    The positions rise or fall throughout, as the motor moves.
+    """
 
     parent = None
 
@@ -103,8 +106,9 @@ class PositionTrigger:
             await self._task
 
     async def _watch(self) -> None:
+        sign = 1 if self._positions[-1] >= self._positions[0] else -1
         for position in self._positions:
-            while self._axis.position < position:
+            while sign * self._axis.position < sign * position:
                 await asyncio.sleep(0.001)
             self._detector.edge()
 
