@@ -48,7 +48,7 @@ def progress_bar(console: Console, *, transient: bool = False) -> Iterator[Progr
     console
         Where; what is printed on it meanwhile stands above the bar.
     transient
-        Whether the bar disappears at the end.
+        Whether the bar disappears at the end; then nothing at all is drawn where there is no terminal.
     """
     from rich.progress import (
         BarColumn,
@@ -67,7 +67,11 @@ def progress_bar(console: Console, *, transient: bool = False) -> Iterator[Progr
     )
     # A single step may take minutes: the speed is that of the last ten.
     with Progress(
-        *columns, console=console, transient=transient, speed_estimate_period=600
+        *columns,
+        console=console,
+        transient=transient,
+        disable=transient and not console.is_terminal,
+        speed_estimate_period=600,
     ) as bars:
         task = bars.add_task("", total=None, count="")
 

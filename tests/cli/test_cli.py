@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tifffile
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from bcdi_inpaint import detector, inpaint
 from bcdi_inpaint.cli import app
+from bcdi_inpaint.scans import from_file
 
 ROI = "240:270,244:274"
 MASK = detector("maxipix_2x2").mask(roi=((240, 270), (244, 274)))
@@ -54,10 +56,10 @@ def test_fill_writes_what_inpaint_gives(scan: Path, stack: np.ndarray, tmp_path:
     result = run("fill", scan, target, *FILL)
     assert result.exit_code == 0, result.output
     with np.load(target) as out:
-        np.testing.assert_array_equal(out["data"], filled_by_hand(stack))
-        np.testing.assert_array_equal(out["filled"], np.broadcast_to(MASK, stack.shape))
+        np.testing.assert_array_equal(out["intensity"], filled_by_hand(stack))
+        np.testing.assert_array_equal(out["mask"], np.broadcast_to(MASK, stack.shape))
         np.testing.assert_array_equal(out["theta"], np.arange(10.0))
-        assert (out["sigma"][out["filled"]] > 0).all()
+        assert (out["sigma"][out["mask"]] > 0).all()
         assert '"method": "linear"' in str(out["report"])
     assert "linear" in result.output
     assert f"written to {target}" in result.output
@@ -248,11 +250,11 @@ def test_bad_usage_is_explained(arguments, said: str) -> None:
 def test_a_half_written_file_is_never_left(
     scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(path: Path, _scan: object) -> None:
-        path.write_bytes(b"half")
+    def full_disk(file, _array: object) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(sys.modules["bcdi_inpaint.export.conversion"].WRITERS, ".npy", full_disk)
+    monkeypatch.setattr(np, "save", full_disk)
     result = run("fill", scan, tmp_path / "out.npy", *FILL)
     assert result.exit_code == 2
     assert "No space left" in result.stderr
@@ -313,7 +315,7 @@ def test_evaluate_compares_as_many_weights_as_are_named(tmp_path: Path) -> None:
     models = ("--model", "patching", "--model", tmp_path / "mine.safetensors")
     result = run("evaluate", "--quick", "--method", "patching", *models)
     assert result.exit_code == 2
-    assert f"model='{tmp_path}/mine.safetensors' is not there" in result.stderr
+    assert f"--model '{tmp_path}/mine.safetensors' is not there" in result.stderr
     result = run("evaluate", "--downstream", *models)
     assert result.exit_code == 2
     assert "--downstream takes one --model" in result.stderr
@@ -325,3 +327,119 @@ def test_a_tiled_that_is_not_there_is_named(free_port, monkeypatch) -> None:
     result = run("catch-up")
     assert result.exit_code == 2
     assert f"Tiled at {where} can't be reached" in result.output
+
+
+def test_energy_and_distance_are_kept_in_what_is_written(scan: Path, tmp_path: Path) -> None:
+    said = ("--energy", "9000", "--distance", "0.85")
+    for name in ("out.npz", "out.cxi", "out.nxs"):
+        result = run("fill", scan, tmp_path / name, *FILL, *said)
+        assert result.exit_code == 0, result.output
+        known = from_file(tmp_path / name).metadata
+        assert known.energy == pytest.approx(9000)
+        assert known.distance == 0.85
+        assert known.pixel_size == (55e-6, 55e-6)
+
+
+def test_a_filled_npz_is_read_back_as_it_was(scan: Path, stack, tmp_path: Path) -> None:
+    assert run("fill", scan, tmp_path / "out.npz", *FILL).exit_code == 0
+    again = from_file(tmp_path / "out.npz")
+    np.testing.assert_array_equal(again.frames, filled_by_hand(stack))
+    np.testing.assert_array_equal(again.mask, MASK)
+    np.testing.assert_array_equal(again.angles, np.arange(10.0))
+    assert again.metadata.roi == ((240, 270), (244, 274))
+
+
+def test_binned_frames_have_binned_gaps(tmp_path: Path) -> None:
+    known = detector("maxipix_2x2")
+    stack = np.random.default_rng(0).poisson(9, (8, 258, 258)).astype(np.int32)
+    np.save(tmp_path / "in.npy", stack)
+    result = run(
+        "fill", tmp_path / "in.npy", tmp_path / "out.npz", "--detector", "maxipix_2x2", "--binning", "2",
+        "--method", "nearest", "--no-self-check",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    with np.load(tmp_path / "out.npz") as out:
+        np.testing.assert_array_equal(out["mask"][0], known.mask(binning=(2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        ("cohere", {"phasing_data/data.tif"}),
+        ("cdiutils", {"Sscan.npz_pynx_input_data.npz", "Sscan.npz_pynx_input_mask.npz"}),
+        ("pynx", {"Sscan.npz.cxi", "run_pynx.py"}),
+    ],
+)
+def test_other_programs_get_a_folder(kind: str, written: set, scan: Path, tmp_path: Path) -> None:
+    target = tmp_path / "experiment"
+    result = run("fill", scan, target, *FILL, "--format", kind)
+    assert result.exit_code == 0, result.output
+    there = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
+    assert written <= there
+    refused = run("fill", scan, target, *FILL, "--format", kind)
+    assert refused.exit_code == 2
+    assert "is not empty; --force" in refused.stderr
+
+
+@pytest.mark.parametrize("gaps", ["hard", "free", "auto"])
+def test_what_is_chosen_for_the_gap_is_said_and_done(
+    gaps: str, scan: Path, stack, tmp_path: Path
+) -> None:
+    result = run("fill", scan, tmp_path / "out.cxi", *FILL, "--gaps", gaps)
+    assert result.exit_code == 0, result.output
+    chosen = gaps if gaps != "auto" else "free"  # linear interpolation of noise is not trusted
+    assert f"{chosen}: phase retrieval" in result.stdout
+    with h5py.File(tmp_path / "out.cxi") as file:
+        masked = file["entry_1/instrument_1/detector_1/mask"][()].astype(bool)
+    assert masked.any() == (chosen == "free")
+
+
+def test_gaps_that_make_no_difference_are_refused(scan: Path, tmp_path: Path) -> None:
+    result = run("fill", scan, tmp_path / "out.tif", *FILL, "--gaps", "hard")
+    assert result.exit_code == 2
+    assert "it is for cxi, pynx, pynx-npz, cdiutils" in result.stderr
+
+
+def test_a_picture_lies_beside_out_or_where_it_is_told(scan: Path, tmp_path: Path) -> None:
+    result = run("fill", scan, tmp_path / "out.npy", *FILL, "--plot", "--force")
+    assert result.exit_code == 0, result.output
+    assert plt.imread(tmp_path / "out.npy.png").shape[2] in (3, 4)
+    result = run("fill", scan, tmp_path / "out.npy", *FILL, "--force", f"--plot={tmp_path}/p.svg")
+    assert result.exit_code == 0, result.output
+    assert "<svg" in (tmp_path / "p.svg").read_text()
+
+
+def test_without_a_screen_a_picture_is_refused_before_any_work(scan: Path, tmp_path: Path) -> None:
+    plt.switch_backend("agg")
+    result = run("fill", scan, tmp_path / "out.npy", *FILL, "--show")
+    assert result.exit_code == 2
+    assert "no screen" in result.stderr
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_a_doubt_is_said_once_and_no_bar_goes_into_a_pipe(scan: Path, tmp_path: Path) -> None:
+    out = run("fill", scan, tmp_path / "out.npy", *FILL).stdout
+    assert out.count("doubtful") == 1
+    assert out.startswith("stack")
+
+
+@pytest.mark.parametrize("command", ["fill", "evaluate", "train", "demo", "finetune", "serve"])
+def test_help_shows_flags_as_flags(command: str) -> None:
+    assert "bool" not in run(command, "--help").output
+
+
+def test_options_by_their_old_names_are_still_taken(tmp_path: Path) -> None:
+    for arguments in (["evaluate", "--data"], ["train", tmp_path / "folder", "--real"]):
+        for name in (arguments[-1], "--scan"):
+            result = run(*arguments[:-1], name, tmp_path / "nowhere.npz")
+            assert result.exit_code == 2
+            assert "nowhere.npz" in result.stderr
+
+
+def test_an_error_about_a_detector_names_the_commands_options(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.ones((8, 1043, 981), np.int16))
+    result = run("fill", tmp_path / "in.npy", tmp_path / "out.npy")
+    assert result.exit_code == 2
+    for option in ("--detector", "--mask", "--flags-only"):
+        assert option in result.stderr
+    assert "=" not in result.stderr

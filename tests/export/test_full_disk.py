@@ -11,7 +11,7 @@ import pytest
 
 from bcdi_inpaint.catalog import FilledScan
 from bcdi_inpaint.export import formats
-from bcdi_inpaint.export.conversion import WRITERS
+from bcdi_inpaint.export.file_formats import FORMATS, npy, npz
 from bcdi_inpaint.export.volumes import write_volumes
 from tests.helpers.filled_scans import scan_with_fill
 
@@ -31,6 +31,8 @@ EXPORTERS: dict[str, Any] = {
     "data.tif": formats.cohere,
     "scan.nxs": formats.nexus,
     "scan.tif": formats.tif,
+    "filled.npz": npz,
+    "filled.npy": npy,
     "scan.h5": lambda path, scan: write_volumes(path, scan.filled),
 }
 
@@ -60,4 +62,6 @@ def test_an_export_is_whole_or_not_there(name: str, size: int, tmp_path: Path) -
 
 
 def test_every_format_of_the_command_is_tried() -> None:
-    assert set(WRITERS) <= {".npz", ".npy", ".h5", ".hdf5", ".nxs", ".cxi", ".tif", ".tiff"}
+    assert set(FORMATS) == {
+        "npz", "npy", "nexus", "cxi", "pynx", "pynx-npz", "cdiutils", "cohere", "tif",
+    }  # fmt: skip

@@ -12,11 +12,12 @@ from typer.core import TyperGroup
 
 OPTIONS = {
     r"give (\w+=( or )?)+, or name the detector": "name the detector",
+    r"^(detector|roi|binning|energy|distance)(?= (is|must be) )": r"--\1",
     r"mask=False": "--flags-only",
+    r"mask=missing": "--mask",
     r"with missing='zero'": "with --mask-keeps",
     r"with missing='nonzero'": "without --mask-keeps",
-    r"\bmodel=": "--option model=",
-    r"\b(detector|roi|binning|dataset|angles|energy|distance|device|method)=": r"--\1 ",
+    r"\b(detector|roi|binning|dataset|angles|energy|distance|device|gaps|method|model)=": r"--\1 ",
     r"\bframes_per_point=": "--frames-per-point ",
     r" (?=[)])": "",
 }

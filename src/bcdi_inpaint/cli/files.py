@@ -2,134 +2,234 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 (typer looks at annotations)
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bcdi_inpaint.progress import progress_bar
 
-from .options import DetectorKey, Device, Method, parse_options, parse_roi
+from . import options as opt
 from .root import app, console
+
+FORMATS = "npz, npy, nexus, cxi, pynx, pynx-npz, cdiutils, cohere or tif"
 
 
 @app.command()
 def fill(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="npz, npy, tif, or HDF5 (NeXus, CXI).")
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="npz, npy; HDF5 (NeXus, CXI, Dectris); tif, EDF or CBF: a file, a folder, 'scan_*.tif'.",
+        ),
     ],
     target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="npz, npy, tif, h5 (NeXus) or cxi (PyNX).")
+        Path,
+        typer.Argument(
+            metavar="OUT", help="npz, npy, tif, h5 (NeXus) or cxi (PyNX); or what --format says."
+        ),
     ],
     *,
-    detector: DetectorKey = None,
-    mask: Annotated[
-        Path | None, typer.Option(help="File of missing pixels: npy, npz, tif, edf, HDF5.")
-    ] = None,
-    keep_ones: Annotated[
-        bool, typer.Option("--mask-keeps", help="In the mask, 1 marks pixels to keep.")
-    ] = False,
-    flags_only: Annotated[
-        bool, typer.Option("--flags-only", help="Only NaN, -1, 65535 and the like are missing.")
-    ] = False,
-    no_own_mask: Annotated[
-        bool, typer.Option("--no-own-mask", help="Leave out the mask that IN holds itself.")
-    ] = False,
+    detector: opt.DetectorKey = None,
+    mask: opt.MaskFile = None,
+    keep_ones: opt.MaskKeeps = False,
+    flags_only: opt.FlagsOnly = False,
+    no_own_mask: opt.NoOwnMask = False,
     fill_saturated: Annotated[
         bool,
         typer.Option(
-            "--fill-saturated", help="Fill saturated voxels, where IN says what those are."
+            "--fill-saturated",
+            help="Fill saturated voxels, where IN says what those are.",
+            rich_help_panel=opt.MISSING,
         ),
     ] = False,
-    counts_per_unit: Annotated[
-        float | None, typer.Option(help="How many counts 1 is, of frames that were normalised.")
-    ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Name of the frames in IN.")] = None,
-    angles: Annotated[str | None, typer.Option(help="Name of the rocking angles in IN.")] = None,
-    roi: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_roi,
-            metavar="R0:R1,C0:C1",
-            help="The part of the detector's full frame that IN shows.",
-        ),
+    roi: opt.Roi = None,
+    binning: opt.Binning = None,
+    dataset: opt.Dataset = None,
+    angles: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Rocking angles in IN.", rich_help_panel=opt.READING),
     ] = None,
     frames_per_point: Annotated[
-        str | None, typer.Option(help="With several frames a point: sum, mean or separate.")
+        str | None,
+        typer.Option(
+            metavar="sum|mean|separate",
+            help="With several frames a point.",
+            rich_help_panel=opt.READING,
+        ),
     ] = None,
-    method: Method = None,
-    device: Device = "auto",
+    counts_per_unit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="COUNTS",
+            help="How many counts 1 is, of frames that were normalised.",
+            rich_help_panel=opt.READING,
+        ),
+    ] = None,
+    energy: Annotated[
+        float | None,
+        typer.Option(
+            metavar="EV",
+            help="Photon energy in eV, if IN doesn't say it.",
+            rich_help_panel=opt.READING,
+        ),
+    ] = None,
+    distance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M",
+            help="Sample to detector in m, if IN doesn't say it.",
+            rich_help_panel=opt.READING,
+        ),
+    ] = None,
+    method: opt.Method = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Network of the method, if not the shipped one.",
+            rich_help_panel=opt.FILLING,
+        ),
+    ] = None,
     option: Annotated[
-        list[str], typer.Option(metavar="NAME=VALUE", help="Option of the method; repeatable.")
+        list[str],
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Option of the method; repeatable.",
+            rich_help_panel=opt.FILLING,
+        ),
     ] = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    device: opt.Device = "auto",
     no_self_check: Annotated[
-        bool, typer.Option("--no-self-check", help="Quicker, and nothing says how far to trust it.")
+        bool,
+        typer.Option(
+            "--no-self-check",
+            help="Quicker, and nothing says how far to trust it.",
+            rich_help_panel=opt.FILLING,
+        ),
     ] = False,
     no_twin: Annotated[
         bool,
-        typer.Option("--no-twin", help="Without what was measured opposite, through the peak."),
+        typer.Option(
+            "--no-twin",
+            help="Without what was measured opposite, through the peak.",
+            rich_help_panel=opt.FILLING,
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help=f"{FORMATS}; for pynx, cdiutils and cohere OUT is a folder. Else by OUT's ending.",
+            rich_help_panel=opt.WRITING,
+        ),
+    ] = None,
+    gaps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|hard|soft|free",
+            help="In cxi, pynx, pynx-npz and cdiutils: whether phase retrieval takes the fill for measured; "
+            "auto: by how far it is to be trusted.",
+            rich_help_panel=opt.WRITING,
+        ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[=FILE]",
+            help="A picture too, beside OUT or in FILE.",
+            rich_help_panel=opt.WRITING,
+        ),
+    ] = None,
+    show: Annotated[
+        bool,
+        typer.Option("--show", help="The picture on the screen.", rich_help_panel=opt.WRITING),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace OUT.", rich_help_panel=opt.WRITING)
+    ] = False,
 ) -> None:
     """Fill the scan in a file, without any server."""
     from bcdi_inpaint.console.printing import say, summary
-    from bcdi_inpaint.export.conversion import fill_file
-    from bcdi_inpaint.geometry import read_mask
+    from bcdi_inpaint.export.conversion import FillingOptions, Target, fill_file
+    from bcdi_inpaint.filling.methods import DEFAULT
+    from bcdi_inpaint.scans import ReadingOptions
 
-    if flags_only and (detector or mask):
-        raise typer.BadParameter("goes without --detector and --mask", param_hint="--flags-only")
-    missing = None
-    if mask is not None:
-        missing = read_mask(mask, missing="zero" if keep_ones else "nonzero")
+    from .terminal import check_screen, of_scan, show_figure
+
+    if show:
+        check_screen()
+    options = opt.parse_options(option)
+    reading = ReadingOptions(
+        detector=detector,
+        mask=opt.missing_pixels(mask, keep_ones, flags_only, detector),
+        roi=roi,
+        binning=binning,
+        frames_per_point=frames_per_point,  # type: ignore[arg-type]  # checked there
+        energy=energy,
+        distance=distance,
+        own_mask=not no_own_mask,
+        fill_saturated=fill_saturated,
+        counts_per_unit=counts_per_unit,
+    )
     with progress_bar(console, transient=True) as progress:
-        filled = fill_file(
+        scan, treatment = fill_file(
             source,
-            target,
-            method=method,
-            device=device,
-            options=parse_options(option),
-            self_check=not no_self_check,
-            twin=not no_twin,
-            force=force,
-            progress=progress,
+            Target(target, kind, opt.parse_gaps(gaps), replace=force),
+            FillingOptions(
+                method or DEFAULT,
+                device,
+                twin=not no_twin,
+                self_check=not no_self_check,
+                options=options if model is None else {**options, "model": model},
+            ),
+            reading,
             dataset=dataset,
             angles=angles,
-            detector=detector,
-            roi=roi,
-            mask=False if flags_only else missing,
-            frames_per_point=frames_per_point,
-            own_mask=not no_own_mask,
-            fill_saturated=fill_saturated,
-            counts_per_unit=counts_per_unit,
+            progress=progress,
         )
-    console.print(summary(filled))
+    console.print(summary(scan.filled, of_scan(scan.metadata, scan.angles, treatment)))
     say(console, f"written to {target}")
+    if plot is not None:
+        picture = Path(plot) if plot else target.with_name(f"{target.name}.png")
+        scan.filled.plot(picture)
+        say(console, f"picture: {picture}")
+    if show:
+        show_figure(scan.filled)
 
 
 @app.command()
 def finetune(
-    scan: Annotated[Path, typer.Argument(help="npz, npy, tif or HDF5 with the scan's frames.")],
+    scan: Annotated[Path, typer.Argument(help="The scan, in what 'fill' reads.")],
     weights: Annotated[Path, typer.Argument(help="The tuned weights, .safetensors.")],
     *,
-    detector: DetectorKey = None,
-    roi: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_roi, metavar="R0:R1,C0:C1", help="The part of the full frame shown."
-        ),
-    ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Name of the frames in SCAN.")] = None,
-    model: Annotated[str, typer.Option(help="What to begin with.")] = "patching",
-    seconds: Annotated[float, typer.Option(min=1, help="End after about this time.")] = 55.0,
-    device: Device = "auto",
+    detector: opt.DetectorKey = None,
+    mask: opt.MaskFile = None,
+    keep_ones: opt.MaskKeeps = False,
+    flags_only: opt.FlagsOnly = False,
+    roi: opt.Roi = None,
+    binning: opt.Binning = None,
+    dataset: opt.Dataset = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="What to begin with.")
+    ] = "patching",
+    seconds: Annotated[
+        float, typer.Option(min=1, metavar="S", help="End after about this time.")
+    ] = 55.0,
+    device: opt.Device = "auto",
 ) -> None:
-    """Tune the patching network to one scan; then: fill --option model=WEIGHTS."""
+    """Tune the patching network to one scan; then: fill --model WEIGHTS."""
     from bcdi_inpaint.filling.patching import finetune
     from bcdi_inpaint.scans import from_file
 
     if weights.suffix != ".safetensors":
         raise typer.BadParameter(f"{weights} must end in .safetensors", param_hint="WEIGHTS")
-    read = from_file(scan, dataset=dataset, detector=detector, roi=roi)
+    missing: Any = opt.missing_pixels(mask, keep_ones, flags_only, detector)
+    read = from_file(
+        scan, dataset=dataset, detector=detector, mask=missing, roi=roi, binning=binning
+    )
     with progress_bar(console) as progress:
         tuned = finetune(
             read.frames, read.mask, model=model, seconds=seconds, device=device, progress=progress

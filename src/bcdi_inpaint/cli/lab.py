@@ -67,8 +67,9 @@ def train(
         Path | None,
         typer.Option(help="TOML file; without it the folder's, or the default recipe."),
     ] = None,
-    real: Annotated[
-        list[Path] | None, typer.Option(help="A measured scan to learn from too; repeatable.")
+    scan: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A measured scan to learn from too; repeatable."),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="End after this time at the latest.")
@@ -81,7 +82,7 @@ def train(
     kept = folder / "recipe.json"
     if recipe is None and kept.is_file():
         recipe = kept
-    chosen = read_recipe(recipe, **({"real": real} if real else {}))
+    chosen = read_recipe(recipe, **({"real": scan} if scan else {}))
     with progress_bar(console) as bar:
         said = ""
 
@@ -102,19 +103,23 @@ def evaluate(
     quick: Annotated[
         bool, typer.Option("--quick", help="Five patterns, single gaps, in minutes.")
     ] = False,
-    method: Annotated[list[str] | None, typer.Option(help="Only this method; repeatable.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="A measured scan instead of simulated ones.")
+    method: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this method; repeatable.")
+    ] = None,
+    scan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Measured, instead of simulated patterns.")
     ] = None,
     avoid: Annotated[
         list[str] | None,
-        typer.Option("--avoid", metavar="ROW,COL", help="Another crystal's peak in the data."),
+        typer.Option("--avoid", metavar="ROW,COL", help="Another crystal's peak in the scan."),
     ] = None,
-    width: Annotated[list[int] | None, typer.Option(help="Gap width in px; repeatable.")] = None,
+    width: Annotated[
+        list[int] | None, typer.Option(metavar="PX", help="Gap width in px; repeatable.")
+    ] = None,
     patterns: Annotated[int | None, typer.Option(min=1, help="Of each simulated set.")] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Weights of the patching model; repeatable, to compare several."),
+        typer.Option(metavar="NAME|FILE", help="Weights of the patching model; repeatable."),
     ] = None,
     reference: Annotated[
         Path | None,
@@ -143,7 +148,7 @@ def evaluate(
         widths=tuple(width or ()),
         skip=skip,
         reference=reference,
-        data=data,
+        data=scan,
         avoid=tuple(map(parse_pixel, avoid or ())),
         device=device,
         out=out,

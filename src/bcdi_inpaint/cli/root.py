@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .errors import OneLineErrors
+from .usage import Commands
 
 WIDE = 10_000
 """Columns if the output is no terminal: lines are not wrapped, so that paths stay in one piece."""
@@ -23,7 +23,7 @@ console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ e
 
 app = typer.Typer(
     name="bcdi-inpaint",
-    cls=OneLineErrors,
+    cls=Commands,
     help="Fill detector gaps in Bragg coherent diffraction scans.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

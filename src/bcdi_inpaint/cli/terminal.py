@@ -16,8 +16,14 @@ PACKAGES = (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bcdi_inpaint.export.treatment import Gaps
+    from bcdi_inpaint.filling import Inpainted
     from bcdi_inpaint.geometry import Detector
     from bcdi_inpaint.live import RunStatus
+    from bcdi_inpaint.scans import ScanMetadata
 
 
 def detector_list(detectors: Iterable[Detector]) -> Table:
@@ -81,3 +87,52 @@ def runs(done: Iterable[RunStatus]) -> Table:
         scan = "" if run.scan_id is None else str(run.scan_id)
         table.add_row(scan, run.uid[:8], run.state, escape(run.path or run.reason))
     return table
+
+
+def of_scan(
+    known: ScanMetadata, angles: NDArray[np.float64] | None, gaps: Gaps | None
+) -> dict[str, str]:
+    """What a file said of its scan, and how the gap goes on to phase retrieval, as rows of a summary."""
+    said = {
+        "detector": known.detector,
+        "energy": f"{known.energy:g} eV" if known.energy else "",
+        "distance": f"{known.distance:g} m" if known.distance else "",
+        "angles": ""
+        if angles is None
+        else f"{known.motor} {angles[0]:g} to {angles[-1]:g} degrees",
+        "gap in OUT": TREATMENTS[gaps] if gaps else "",
+        "reading": "; ".join(known.notes),
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+TREATMENTS = {
+    "hard": "hard: phase retrieval takes the filled values for measured",
+    "soft": "soft: phase retrieval keeps near the filled values (from PyNX's Python API)",
+    "free": "free: phase retrieval leaves it free; the filled values are kept in the file",
+}
+
+
+def check_screen() -> None:
+    """Refuse to show a picture where nothing can be shown.
+
+    Raises
+    ------
+    OSError
+        If there is no screen.
+    """
+    import matplotlib.pyplot as plt
+
+    if plt.get_backend().casefold() == "agg":
+        raise OSError("there is no screen to show the picture on: --plot writes it to a file")
+
+
+def show_figure(filled: Inpainted) -> None:
+    """Show a fill on the screen, until the window is closed."""
+    import matplotlib.pyplot as plt
+
+    from bcdi_inpaint.filling.plotting import cuts_of, draw_cuts, title_of
+
+    figure = plt.figure(figsize=(11, 10.5), layout="constrained")
+    draw_cuts(figure, cuts_of(filled), title_of(filled.report))
+    plt.show()

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.progress import track
 
+from bcdi_inpaint.colours import OUTLINE
 from bcdi_inpaint.export.filled_scan import open_scan
 from bcdi_inpaint.export.layout import Blocks, path_segment
 from bcdi_inpaint.export.plots import plot_on, plot_q_on
 from bcdi_inpaint.export.q_space import GeometryUnknownError, QSpace
-from bcdi_inpaint.export.quicklook import OUTLINE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,8 +31,10 @@ def summary(filled: Inpainted, more: Mapping[str, str] | None = None) -> Table:
         table.add_row("model", f"{report.model_name} ({report.model_hash[:12]})")
     if report.self_check is not None:
         table.add_row("self-check", _told(report.self_check))
+    said = "" if report.self_check is None else report.self_check.note
     for note in report.notes:
-        table.add_row("note", note)
+        if note != said:
+            table.add_row("note", note)
     for name, value in (more or {}).items():
         table.add_row(name, value)
     return table

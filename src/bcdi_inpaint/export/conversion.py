@@ -2,128 +2,141 @@
 
 from __future__ import annotations
 
-import json
+import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bcdi_inpaint.atomic_writing import whole_file
 from bcdi_inpaint.filling import inpaint
 from bcdi_inpaint.filling.methods import DEFAULT, settings_of
 from bcdi_inpaint.progress import no_progress
 from bcdi_inpaint.scans import from_file
+from bcdi_inpaint.scans.reading import AS_RECORDED
 
-from . import formats as exporters
+from .file_formats import FORMATS, format_of
 from .filled_scan import FilledScan
+from .treatment import recommended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from bcdi_inpaint.filling import Inpainted
     from bcdi_inpaint.progress import Progress
+    from bcdi_inpaint.scans import ReadingOptions
+
+    from .file_formats import FileFormat
+    from .treatment import Gaps
+
+
+@dataclass(frozen=True, slots=True)
+class FillingOptions:
+    """How a stack is filled, as `bcdi_inpaint.inpaint` takes it; `options` are the method's alone."""
+
+    method: str = DEFAULT
+    device: str = "auto"
+    twin: bool = True
+    self_check: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a fill goes.
+
+    Attributes
+    ----------
+    path
+        A file, or a folder for the formats that take one.
+    format
+        One of `file_formats.FORMATS`; None = by the path's ending.
+    gaps
+        How a gap is handed to phase retrieval, for the formats that differ in it; None = by rule.
+    replace
+        Whether what is there already is replaced.
+    """
+
+    path: Path
+    format: str | None = None
+    gaps: Gaps | None = None
+    replace: bool = False
 
 
 def fill_file(
     source: Path,
-    target: Path,
+    target: Target,
+    filling: FillingOptions | None = None,
+    reading: ReadingOptions = AS_RECORDED,
     *,
-    method: str | None = None,
-    device: str = "auto",
-    options: Mapping[str, Any] | None = None,
-    twin: bool = True,
-    self_check: bool = True,
-    force: bool = False,
+    dataset: str | None = None,
+    angles: str | None = None,
     progress: Progress = no_progress,
-    **reading: Any,
-) -> Inpainted:
-    """Fill the scan in a file and write another file.
+) -> tuple[FilledScan, Gaps | None]:
+    """Fill the scan in a file, or in a series of image files, and write it to another one.
 
     Parameters
     ----------
-    source
-        npz, npy, tif or HDF5 (CXI, NeXus).
+    source, reading, dataset, angles
+        As `bcdi_inpaint.scans.from_file` takes them.
     target
-        Its extension decides the format, see `WRITERS`. It appears when it is complete.
-    method, device, twin, self_check
-        As `bcdi_inpaint.inpaint` takes them.
-    options
-        Of the method.
-    force
-        Replace `target` if it is there.
+        A file appears there when it is complete.
+    filling
+        None = as `bcdi_inpaint.inpaint` does by itself.
     progress
-        Called with what is being done.
-    **reading
-        What `bcdi_inpaint.scans.from_file` takes beside the path.
+        Told what is being done, and how much of it is done.
+
+    Returns
+    -------
+    scan, gaps
+        What was written, and how the gap is handed on; None where the format knows no difference.
 
     Raises
     ------
     ValueError, OSError
         If `target` can't be written, or `source` can't be read or filled. Nothing is written then.
     """
-    write = _writer(target)
-    method = method or DEFAULT
-    # The method's alone: self_check and the like are no options.
-    chosen = settings_of(method, options or {})
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} to")
-    if target.exists() and not force:
-        raise FileExistsError(f"{target} exists; --force replaces it")
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"{target} is the raw file itself: give another name for the filled one")
-    with whole_file(target) as part:
-        progress("reading", 0.0)
-        scan = from_file(source, **reading)
-        progress("filling", 0.1)
-        filled = inpaint(
-            scan.frames,
-            scan.mask,
-            method,
-            device,
-            twin=twin,
-            self_check=self_check,
-            **chosen,
+    filling = filling or FillingOptions()
+    kind = format_of(target.path, target.format)
+    chosen = settings_of(
+        filling.method, filling.options
+    )  # the method's: self_check is none of them
+    _check(source, target, kind)
+    progress("reading", 0.0)
+    scan = from_file(source, reading, dataset=dataset, angles=angles)
+    filled = inpaint(
+        scan.frames,
+        scan.mask,
+        filling.method,
+        filling.device,
+        twin=filling.twin,
+        self_check=filling.self_check,
+        progress=progress,
+        **chosen,
+    )
+    progress("writing", 0.0)
+    result = FilledScan(filled, scan.metadata, scan.angles)
+    gaps = (target.gaps or recommended(filled)) if kind.treats_gaps else None
+    kind.write(target.path, result, **({"gaps": gaps} if gaps else {}))
+    return result, gaps
+
+
+def _check(source: Path, target: Target, kind: FileFormat) -> None:
+    """Refuse what can't be written, before any work."""
+    path = target.path
+    if target.gaps is not None and not kind.treats_gaps:
+        takers = ", ".join(name for name, known in FORMATS.items() if known.treats_gaps)
+        raise ValueError(f"gaps='{target.gaps}' makes no difference in {path}: it is for {takers}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"nothing may be written to {path.parent}")
+    if not path.exists():
+        return
+    if path.is_dir() != kind.folder:
+        raise ValueError(
+            f"{path} is {'a folder' if path.is_dir() else 'no folder'}: give another name"
         )
-        progress("writing", 0.9)
-        write(part, FilledScan(filled, scan.metadata, scan.angles))
-    return filled
-
-
-def _npz(path: Path, scan: FilledScan) -> None:
-    """``data``, ``sigma``, ``filled`` (bool), ``theta`` and ``report`` (JSON)."""
-    filled = scan.filled
-    angles: dict[str, Any] = {} if scan.angles is None else {"theta": scan.angles}
-    with path.open("wb") as file:
-        np.savez_compressed(
-            file,
-            data=filled.intensity,
-            sigma=filled.sigma,
-            filled=filled.mask,  # packages that find a "mask" would mask these voxels again
-            report=np.array(json.dumps(filled.report.to_dict())),
-            **angles,
+    if path.samefile(source):
+        raise ValueError(f"{path} is the raw file itself: give another name for the filled scan")
+    if not target.replace and (not kind.folder or any(path.iterdir())):
+        raise FileExistsError(
+            f"{path} exists{' and is not empty' * kind.folder}; --force replaces it"
         )
-
-
-def _npy(path: Path, scan: FilledScan) -> None:
-    with path.open("wb") as file:
-        np.save(file, scan.filled.intensity)
-
-
-WRITERS: dict[str, Callable[[Path, FilledScan], None]] = {
-    ".npz": _npz,
-    ".npy": _npy,
-    ".h5": exporters.nexus,
-    ".hdf5": exporters.nexus,
-    ".nxs": exporters.nexus,
-    ".cxi": exporters.pynx_cxi,
-    ".tif": exporters.tif,
-    ".tiff": exporters.tif,
-}
-"""Extension -> what writes it: everything there is (npz, NeXus), PyNX's CXI, intensity alone."""
-
-
-def _writer(target: Path) -> Callable[[Path, FilledScan], None]:
-    try:
-        return WRITERS[target.suffix.lower()]
-    except KeyError:
-        raise ValueError(f"{target}: the name must end in {', '.join(WRITERS)}") from None

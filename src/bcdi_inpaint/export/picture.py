@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .quicklook import COLOURS, GAP, OUTLINE, cuts, find_peak
+from bcdi_inpaint.colours import COLOURS, GAP, OUTLINE
+
+from .quicklook import cuts, find_peak
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

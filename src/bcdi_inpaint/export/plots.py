@@ -1,4 +1,4 @@
-"""Figures of filled scans."""
+"""Figures of filled scans in Tiled."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bcdi_inpaint.colours import COLOURS
+from bcdi_inpaint.filling.plotting import AXES, Cut, draw_cuts, title_of
+
+from .fields import to_report
 from .filled_scan import require_complete
 from .layout import INTENSITY, MASK, SIGMA
-from .quicklook import COLOURS, GAP, OUTLINE, cuts
+from .quicklook import cuts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
@@ -16,8 +20,6 @@ if TYPE_CHECKING:
     from tiled.client.container import Container
 
     from .q_space import QSpace
-
-CUTS = (("row", "col"), ("frame", "col"), ("row", "frame"))
 
 
 def plot(node: Container) -> Figure:
@@ -32,45 +34,16 @@ def plot(node: Container) -> Figure:
 def plot_on(figure: FigureBase, node: Container) -> None:
     """Draw raw, filled and uncertainty on an empty figure or part of one.
 
-    Only the three planes of each volume are downloaded. Intensities are on a logarithmic scale,
-    gaps are grey in the raw data and outlined in the filled; the uncertainty is relative to the
-    filled intensity.
+    Only the three planes of each volume are downloaded; see `filling.plotting.draw_cuts`.
     """
-    from matplotlib import colormaps
-    from matplotlib.colors import LogNorm
-
     require_complete(str(node.item["id"]), node.metadata)
-    base, peak = node.base, tuple(node.metadata["peak"])
-    planes, sigmas, gaps = (cuts(base[name], peak) for name in (INTENSITY, SIGMA, MASK))
-    # A logarithmic scale would show zero counts as it shows what was not measured.
-    planes = tuple(np.maximum(plane, 0.5) for plane in planes)
-    colours = colormaps[COLOURS].with_extremes(bad=GAP)
-    counts = LogNorm(0.5, max(float(np.max(planes[0])), 1.0))
-    relative = LogNorm(0.01, 1.0, clip=True)
-
-    axes = figure.subplots(3, 3)
-    for i, (plane, sigma, gap) in enumerate(zip(planes, sigmas, gaps, strict=True)):
-        missing = gap.astype(bool)
-        share = np.where(missing, sigma / np.maximum(plane, 1), np.nan)
-        for j, (image, norm) in enumerate(
-            ((np.where(missing, np.nan, plane), counts), (plane, counts), (share, relative))
-        ):
-            axis = axes[i, j]
-            drawn = axis.imshow(
-                image, norm=norm, cmap=colours if j < 2 else "cividis", aspect="auto"
-            )
-            axis.set(xlabel=CUTS[i][1], ylabel=CUTS[i][0])
-            if j == 1 and missing.any() and not missing.all():
-                axis.contour(missing, [0.5], colors=OUTLINE, linewidths=0.8)
-            if i == 2 and j:
-                label = "counts" if j == 1 else "σ / max(counts, 1)"
-                figure.colorbar(
-                    drawn, ax=axes[:, :2] if j == 1 else axes[:, 2], label=label, shrink=0.6
-                )
-    for axis, title in zip(axes[0], ("raw", "filled", "uncertainty"), strict=True):
-        axis.set_title(title)
-    known = node.metadata
-    figure.suptitle(f"{known['sample']} scan {known.get('scan_id', '')}  {known['method_used']}")
+    base, peak, known = node.base, tuple(node.metadata["peak"]), node.metadata
+    planes = zip(*(cuts(base[name], peak) for name in (INTENSITY, SIGMA, MASK)), strict=True)
+    name = f"{known['sample']} scan {known.get('scan_id', '')}".strip()
+    title = f"{name}: {title_of(to_report(known))}"
+    draw_cuts(
+        figure, [Cut(values, sigma, np.asarray(gap, bool)) for values, sigma, gap in planes], title
+    )
 
 
 def plot_q_on(figure: FigureBase, node: Container, q_space: QSpace) -> None:
@@ -91,7 +64,7 @@ def plot_q_on(figure: FigureBase, node: Container, q_space: QSpace) -> None:
     centre = q_space.vectors(frame, row, col)[:, 0, 0, 0]
     norm = LogNorm(0.5, max(float(np.max(planes[0])), 1.0))
     axes = figure.subplots(1, 3)
-    for axis, plane, q, (down, across) in zip(axes, planes, vectors, CUTS, strict=True):
+    for axis, plane, q, (down, across) in zip(axes, planes, vectors, AXES, strict=True):
         x, y = _in_plane(q - centre[:, None, None])
         drawn = axis.pcolormesh(
             x,

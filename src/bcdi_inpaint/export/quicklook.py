@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from bcdi_inpaint.colours import COLOURS, GAP, OUTLINE
+
 from .layout import Blocks
 
 if TYPE_CHECKING:
@@ -17,13 +19,6 @@ if TYPE_CHECKING:
     Value = TypeVar("Value", bound=np.generic)
 
 Peak = tuple[int, int, int]
-
-COLOURS = "magma"
-"""Perceptually uniform, and safe for the colour-blind."""
-GAP = "#75757f"
-"""Not measured: a grey that the colour map does not hold."""
-OUTLINE = "#56b4e9"
-"""Filled: Okabe and Ito's sky blue."""
 
 _SIZE = 480
 _MARGIN = 8

@@ -91,6 +91,17 @@ def bands(
     return found
 
 
+def weight_of_all(band: Band, work: list[Band]) -> NDArray[np.float32]:
+    """Sum of the weights that all bands have in a band's box; 1 where none has any."""
+    total = np.zeros(band.own.shape, np.float32)
+    for other in work:
+        both = list(zip(band.slices, other.slices, strict=True))
+        if all(a.start < b.stop and b.start < a.stop for a, b in both):
+            here, there = _overlap(band.slices, other.slices), _overlap(other.slices, band.slices)
+            total[here] += other.weight(there)
+    return np.where(total > 0, total, np.float32(1))
+
+
 def _planes(mask: NDArray[np.bool_], axis: int) -> Iterator[slice]:
     """Runs of planes perpendicular to `axis` that are missing over more than half of their area."""
     others = tuple(a for a in range(3) if a != axis)
@@ -199,5 +210,14 @@ def _grow(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     first, second, third = (
         slice(max(s.start - margin, 0), min(s.stop + margin, n))
         for s, n in zip(box, shape, strict=True)
+    )
+    return (first, second, third)
+
+
+def _overlap(box: Box, other: Box) -> Box:
+    """Where another box lies in a box, in that one's own indices."""
+    first, second, third = (
+        slice(max(a.start, b.start) - a.start, min(a.stop, b.stop) - a.start)
+        for a, b in zip(box, other, strict=True)
     )
     return (first, second, third)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bcdi_inpaint.progress import no_progress
+
 from .arguments import empty_frames, measured_counts, read_device, read_mask, read_stack
-from .bands import Band, bands
+from .bands import Band, bands, weight_of_all
 from .empty import fill_empty
 from .methods import DEFAULT, method_named, settings_of
 from .on_demand import OnDemand
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
+
+    from bcdi_inpaint.progress import Progress
 
     from .bands import Box
     from .estimation import Estimate, Surroundings
@@ -43,6 +48,7 @@ def inpaint(
     twin: bool = True,
     self_check: bool = True,
     estimate: Estimate | None = None,
+    progress: Progress = no_progress,
     **options: Any,
 ) -> Inpainted:
     """Fill the missing voxels of a rocking scan with their expected counts.
@@ -73,6 +79,8 @@ def inpaint(
     estimate
         What `estimate_scan` made from a brighter part of the same scan; by default it is made from this
         stack.
+    progress
+        Told what is being done, and how much of it is done.
     **options
         What the method takes: `model` for ``"patching"`` (a shipped model's name or the path of a
         weights file), `iterations` for ``"kriging"``, `reach` and `exponent` for
@@ -110,13 +118,14 @@ def inpaint(
     else:
         notes += empty_frames(missing)
         if estimate is None:
+            progress("looking for texture and symmetry", 0.0)
             estimate = _estimated(method, intensity, missing, twin=twin)
         if self_check:
             known = estimate or _estimated("kriging", intensity, missing, twin=twin)
-            check = _check(intensity, missing, method, settings, known, notes)
+            check = _check(intensity, missing, method, settings, known, notes, progress)
         if check is not None and check.verdict == Verdict.KRIGING_INSTEAD:
             method, settings = "kriging", dict(method_named("kriging").options)
-        _fill(intensity, sigma, missing, method_named(method), settings, estimate)
+        _fill(intensity, sigma, missing, method_named(method), settings, estimate, progress)
         _require_numbers(method, intensity[missing], sigma[missing])
         if check is not None:
             check = judged(check, intensity, sigma, missing)
@@ -181,6 +190,7 @@ def _fill(
     method: Method,
     options: Mapping[str, Any],
     estimate: Estimate | None,
+    progress: Progress,
 ) -> None:
     """Fill `intensity` and `sigma`, which are 0 in missing voxels, in place and band by band."""
     if method.margin is None:
@@ -199,8 +209,10 @@ def _fill(
         return method.fill(known, unknown, **options, **around)
 
     at_once = method.at_once if options.get("device", "cpu") == "cpu" else 1
-    for band, (rate, deviation) in zip(work, in_parallel(fill, work, at_once), strict=True):
-        share = (band.weight() / _weight_of_all(band, work))[band.own]
+    fills = in_parallel(fill, work, at_once)
+    for number, (band, (rate, deviation)) in enumerate(zip(work, fills, strict=True)):
+        progress("filling", number, len(work))
+        share = (band.weight() / weight_of_all(band, work))[band.own]
         intensity[band.slices][band.own] += rate[band.own] * share
         sigma[band.slices][band.own] += deviation[band.own] * share
 
@@ -218,26 +230,6 @@ def _surroundings(
     return {"surroundings": estimate.around(intensity, mask, box)}
 
 
-def _weight_of_all(band: Band, work: list[Band]) -> NDArray[np.float32]:
-    """Sum of the weights that all bands have in a band's box; 1 where none has any."""
-    total = np.zeros(band.own.shape, np.float32)
-    for other in work:
-        both = list(zip(band.slices, other.slices, strict=True))
-        if all(a.start < b.stop and b.start < a.stop for a, b in both):
-            here, there = _overlap(band.slices, other.slices), _overlap(other.slices, band.slices)
-            total[here] += other.weight(there)
-    return np.where(total > 0, total, np.float32(1))
-
-
-def _overlap(box: Box, other: Box) -> Box:
-    """Where another box lies in a box, in that one's own indices."""
-    first, second, third = (
-        slice(max(a.start, b.start) - a.start, min(a.stop, b.stop) - a.start)
-        for a, b in zip(box, other, strict=True)
-    )
-    return (first, second, third)
-
-
 def _check(
     intensity: NDArray[np.floating],
     mask: Bools,
@@ -245,6 +237,7 @@ def _check(
     settings: Mapping[str, Any],
     estimate: Estimate | None,
     notes: list[str],
+    progress: Progress,
 ) -> SelfCheck | None:
     if method_named(method).margin is None:
         notes.append(f"no self-check: {method} needs the whole stack")
@@ -256,6 +249,7 @@ def _check(
     hidden = hidden_by(mask, gaps)
     options = {name: method_named(name).options for name in ("kriging", "linear")}
     options[method] = settings
+    done = count(1)
 
     def predict(name: str, gap: ArtificialGap) -> Counts:
         unknown = hidden[gap.box].copy()
@@ -263,6 +257,7 @@ def _check(
         around = _surroundings(method_named(name), estimate, intensity, hidden, gap.box)
         rate = method_named(name).fill(known, unknown, **options[name], **around).rate
         _require_numbers(name, rate[unknown])
+        progress("checking on artificial gaps", next(done), len(options) * len(gaps))
         return rate
 
     return check_fill(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 
@@ -136,3 +138,26 @@ class Inpainted:
     sigma: NDArray[np.float32]
     mask: NDArray[np.bool_]
     report: Report = field(repr=True)
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Central slices as recorded, filled and with their uncertainty, under the verdict and its reason.
+
+        Parameters
+        ----------
+        path
+            A picture is written there too; its ending decides its format.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            That a notebook shows, and that isn't kept by pyplot.
+        """
+        from matplotlib.figure import Figure
+
+        from .plotting import cuts_of, draw_cuts, title_of
+
+        figure = Figure(figsize=(11, 10.5), layout="constrained")
+        draw_cuts(figure, cuts_of(self), title_of(self.report))
+        if path is not None:
+            figure.savefig(path)
+        return figure

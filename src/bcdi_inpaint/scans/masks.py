@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .rocking_scan import Span
 
-NAME_IT = "Name it (detector=), or say that only flagged pixels are missing (mask=False)"
+NAME_IT = "Name it (detector=), give a mask (mask=missing), or say that only flagged pixels are missing (mask=False)"
 
 
 def find_detector(
@@ -115,15 +115,22 @@ def missing_pixels(
         gaps = detector.mask(roi=roi, binning=binning)
         if gaps.shape != frame_shape:
             raise ValueError(
-                f"frames are {_by(frame_shape)}, but those of {detector.key} with roi={roi}, "
-                f"binning={binning} are {_by(gaps.shape)}; give the roi and binning they were "
-                "recorded with, or another detector"
+                f"frames are {_by(frame_shape)}, but those of {detector.key}{_cut(roi, binning)} are "
+                f"{_by(gaps.shape)}; give the region (roi=) and binning (binning=) they were recorded "
+                "with, or another detector"
             )
     if mask is not None and mask.shape not in (frame_shape, flags.shape):
         raise ValueError(
             f"mask must be {frame_shape} or {flags.shape}, as the frames are; got {mask.shape}"
         )
     return geometry.merge(gaps=gaps, user=mask, file=own, flags=flags, saturated=saturated)
+
+
+def _cut(roi: tuple[Span, Span] | None, binning: tuple[int, int]) -> str:
+    region = (
+        "" if roi is None else f" in the region {roi[0][0]}:{roi[0][1]},{roi[1][0]}:{roi[1][1]}"
+    )
+    return region + ("" if binning == (1, 1) else f" binned {_by(binning)}")
 
 
 def _by(shape: tuple[int, ...]) -> str:
