@@ -9,9 +9,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 
-matplotlib.use("agg")
+mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
@@ -52,7 +52,7 @@ def main() -> None:
     shown["measured"] = pattern.counts
 
     norm = LogNorm(0.5, float(pattern.counts.max()))
-    colours = matplotlib.colormaps[COLOURS].with_extremes(bad=GAP)
+    colours = mpl.colormaps[COLOURS].with_extremes(bad=GAP)
     figure, axes = plt.subplots(2, len(shown), figsize=(14, 7.4), layout="constrained")
     for column, (title, volume) in zip(axes.T, shown.items(), strict=True):
         column[0].set_title(title)
