@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tracemalloc
+import weakref
 from dataclasses import replace
 
 import h5py
@@ -327,6 +329,28 @@ class TestFiles:
         assert not collector.look(last=True)
         with pytest.raises(CannotFollowError, match="not all announced frames"):
             collector.whole()
+
+
+@pytest.fixture
+def without_cycles():
+    """The collector of reference cycles is off; it may look at large objects late, too."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["dropped", "finished"])
+@pytest.mark.usefixtures("without_cycles")
+def test_a_run_that_is_over_gives_its_frames_back_at_once(
+    catalogs, settings, documents, stack, angles, stopped
+):
+    run = Measured(catalogs, settings, documents(stack, angles)).run
+    if stopped:
+        run.finish()
+    gone = weakref.ref(run)
+    del run
+    assert gone() is None
 
 
 class TestTwins:

@@ -11,13 +11,13 @@ from .pipeline import fill_whole
 from .windows import Window, cut, filled_points, join, next_window, with_check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from bcdi_inpaint.filling import Estimate, Inpainted, SelfCheck
     from bcdi_inpaint.scans import RockingScan
 
     from ..settings import Settings
-    from .frames import Collector
+    from .points import Points
 
 LARGEST_WINDOW = 2**25
 """Voxels that are filled at a time, however far filling has fallen behind; each takes some 30 bytes meanwhile."""
@@ -50,12 +50,10 @@ class FilledWindows:
 
     Parameters
     ----------
-    collector
-        Knows which points are there.
+    points
+        Those that are there, cut to the region that is filled.
     settings
         With what the run is filled.
-    part
-        Gives points ``[start, stop)`` of the scan, cut to the region that is filled.
 
     Attributes
     ----------
@@ -63,14 +61,11 @@ class FilledWindows:
         What is filled.
     """
 
-    def __init__(
-        self, collector: Collector, settings: Settings, part: Callable[[int, int], RockingScan]
-    ) -> None:
+    def __init__(self, points: Points, settings: Settings) -> None:
         self.by_window: dict[Window, FilledWindow] = {}
-        self._collector = collector
+        self._points = points
         self._settings = settings
         self._filling = settings
-        self._part = part
         self._knowledge = Knowledge(settings)
         self._check: SelfCheck | None = None
         self._seconds_per_frame = float("inf")
@@ -103,7 +98,7 @@ class FilledWindows:
 
     def fill_next(self) -> bool:
         """Fill the next window that can be filled; whether there was one."""
-        expected, points = self._collector.expected, self._collector.points
+        expected, points = self._points.expected, len(self._points)
         if expected is not None:
             points = min(points, expected)
         window = self._next(points, expected) or self._once_more(points, expected)
@@ -125,7 +120,7 @@ class FilledWindows:
         return with_check(filled, self._check)
 
     def _next(self, points: int, total: int | None) -> Window | None:
-        settings, most = self._settings, LARGEST_WINDOW // max(self._collector.voxels, 1)
+        settings, most = self._settings, LARGEST_WINDOW // max(self._points.voxels, 1)
         return next_window(self.by_window, points, total, settings.portion, settings.margin, most)
 
     def _once_more(self, points: int, total: int | None) -> Window | None:
@@ -153,7 +148,7 @@ class FilledWindows:
 
     def _fill(self, window: Window, *, last: bool = False) -> bool:
         """Fill what a window is for; False if the points' Events have not all come yet."""
-        scan = self._part(window.first, window.last)
+        scan = self._points.part(window.first, window.last)
         per_point, rest = divmod(len(scan.frames), window.last - window.first)
         if rest or not per_point:
             return False
@@ -171,8 +166,8 @@ class FilledWindows:
         if check:
             self._check = report.self_check
             self._filling = self._filling_by(report.method)
-        points = self._collector.points
-        total = points if last else self._collector.expected
+        points = len(self._points)
+        total = points if last else self._points.expected
         self.by_window[window] = FilledWindow(
             cut(
                 filled,
@@ -194,18 +189,18 @@ class FilledWindows:
     def _estimate_for(self, window: Window, per_point: int) -> Estimate | None:
         """What is known of the whole scan, with the frames that hold the window's twins."""
         first, last = window.first * per_point, window.last * per_point
-        start, stop = self._knowledge.opposite(first, last, self._collector.points * per_point)
+        start, stop = self._knowledge.opposite(first, last, len(self._points) * per_point)
         if start == stop:
             return self._knowledge.estimate_for(first, None, start)
         begin, end = start // per_point, -(-stop // per_point)
-        return self._knowledge.estimate_for(first, self._part(begin, end), begin * per_point)
+        return self._knowledge.estimate_for(first, self._points.part(begin, end), begin * per_point)
 
     def _so_far(self) -> RockingScan:
-        return self._part(0, self._collector.points)
+        return self._points.part(0, len(self._points))
 
     def _fill_left(self) -> bool:
         """Fill the windows that are not filled yet; False if that can't be done."""
-        total, margin = self._collector.points, self._settings.margin
+        total, margin = len(self._points), self._settings.margin
         for filled in list(self.by_window):
             if filled.last < min(filled.stop + margin, total):  # there were to be fewer points
                 del self.by_window[filled]

@@ -16,11 +16,11 @@ from bcdi_inpaint.catalog.node import STATUS_EVERY
 from ..errors import NotThereYetError, reason
 from ..guard import GuardedLogger
 from ..messages import Progress
-from ..region import AroundPeak, PeakFinder, crop, region_of
 from .comparison import Agreement, Comparison
 from .filled_windows import FilledWindows
 from .frames import LOOK_EVERY, Collector
 from .pipeline import fill_whole, finish, read_finished, write
+from .points import Points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.catalog import Fill
     from bcdi_inpaint.filling import Inpainted
-    from bcdi_inpaint.scans import RockingScan, Span
+    from bcdi_inpaint.scans import RockingScan
 
     from ..settings import Settings
     from .pipeline import Catalogs
@@ -73,12 +73,8 @@ class LiveRun:
         self._uid = uid
         self._notify = progress
         self._collector = Collector(settings)
-        self._region: tuple[Span, Span] | None = None
-        self._finder = (
-            PeakFinder(settings.region) if isinstance(settings.region, AroundPeak) else None
-        )
-        self._looked = 0
-        self._windows = FilledWindows(self._collector, settings, self._part)
+        self._points = Points(self._collector, settings.region)
+        self._windows = FilledWindows(self._points, settings)
         self._fill: Fill | None = None
         self._next_claim = 0.0
 
@@ -100,7 +96,7 @@ class LiveRun:
             If the run can't be filled while it goes on.
         """
         worked = self._fetch()
-        if self._find_region():
+        if self._points.find_region():
             worked = self._write_next() or self._windows.fill_next() or worked
         if worked:
             self._report()
@@ -116,10 +112,9 @@ class LiveRun:
         """
         self._fetch(last=True)
         whole = self._with_provenance(self._collector.whole())
-        self._region = self._region or region_of(whole, self.settings.region)
         if self._collector.in_events:
             self.comparison = Comparison(self._catalogs, self._uid, self.settings)
-        scan, settings = crop(whole, self._region), self.settings
+        scan, settings = self._points.cut(whole), self.settings
         filled = self._windows.fill_rest(scan)
         fill = self._fill or self._catalogs.claim(scan.metadata, settings, again=False)
         write(fill, filled, settings, self._wrote)
@@ -149,25 +144,6 @@ class LiveRun:
         self._windows.forget(self._collector.revised())
         return came
 
-    def _find_region(self) -> bool:
-        """Whether it is known what part of the frame to fill."""
-        points = self._collector.points
-        if self._region is None and points > self._looked:
-            scan = self._collector.part(self._looked, points)
-            self._looked = points
-            if self._finder is None:
-                self._region = region_of(scan, self.settings.region)
-            else:
-                self._finder.look(scan)
-                if self._finder.found:
-                    self._region = self._finder.region
-        return self._region is not None
-
-    def _part(self, start: int, stop: int) -> RockingScan:
-        """These points, cut to the region."""
-        assert self._region is not None
-        return crop(self._collector.part(start, stop), self._region)
-
     # Writing.
 
     def _write_next(self) -> bool:
@@ -187,7 +163,7 @@ class LiveRun:
 
     def _try_to_write(self, expected: int) -> bool:
         if self._fill is None:
-            scan = self._with_provenance(self._part(0, 1))
+            scan = self._with_provenance(self._points.part(0, 1))
             self._fill = self._catalogs.claim(scan.metadata, self.settings, again=False)
             n, rows, cols = scan.frames.shape
             self._fill.allocate((n * expected, rows, cols), frames_per_block=self.settings.portion)

@@ -89,6 +89,8 @@ class Worker:
                     for uid in self._to_compare:
                         logger.warning("run %s was not compared with Tiled before the end", uid)
                     return
+                if isinstance(order, Document) and order.uid not in self._live:
+                    continue  # it was on its way when the run was dropped
                 with self._in_hand(order.uid):
                     self._do(order)
             else:
@@ -121,10 +123,10 @@ class Worker:
             case Open(uid, settings):
                 self._live[uid] = LiveRun(self._catalogs, uid, settings, self._tell)
                 warm_up(settings.method, settings.device)
-            case Document(uid, "stop", doc) if uid in self._live:
+            case Document(uid, "stop", doc):
                 self._live[uid].take("stop", doc)
                 self._finish(uid)
-            case Document(uid, name, doc) if uid in self._live:
+            case Document(uid, name, doc):
                 self._live[uid].take(name, doc)
             case Drop(uid, why):
                 self._live.pop(uid, None)
@@ -194,6 +196,9 @@ class Worker:
         finally:
             with going_on(logger, "it could not be said that work is done"):
                 self._tell(InHand(""))
+            if uid not in self._live and uid not in self._to_compare:
+                # Tiled's client leaves exceptions in reference cycles, and these hold frames of the run.
+                gc.collect()
 
     def _report(self, uid: str, error: Exception) -> None:
         """Say that a run has failed; without that, the supervisor would wait for it for ever."""
