@@ -7,6 +7,7 @@ Markdown table; options make it shorter for a first look.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import socket
@@ -30,12 +31,13 @@ from tiled.client import from_uri
 from tiled.structures.core import Spec
 
 from bcdi_inpaint.live import InpaintCallback, Settings
+from bcdi_inpaint.live.logs import VARIABLE
 from bcdi_inpaint.live.worker.comparison import checksums
 from bcdi_inpaint.live.worker.pipeline import Catalogs, read_finished
 from bcdi_inpaint.testing.devices import ArrayDetector, at_motor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from tiled.client.container import Container
@@ -48,6 +50,8 @@ FRAMES = (
     ((1030, 1064), "uint32"),
 )
 """Shapes and dtypes of a part of a chip, a Maxipix, the same in 32 bits, and an EIGER2 1M."""
+PATTERNS = ((3.0, 3e4), (9.0, 3e4), (15.0, 3e4), (5.5, 1e4), (5.5, 1e6), (5.5, 1e7))
+"""Oversampling ratios and brightest voxels of other scans than the usual one."""
 AT_ONCE = 400 * 2**20
 """Bytes of a scan that fits into the queue even if the worker takes none of it."""
 
@@ -64,9 +68,26 @@ def main() -> None:
                 root, options.methods[0], options.frames, 256, options.rate, options.pairs
             )
             rows += comparison_costs(root, options.frames, 256)
-            for method in options.methods:
-                rows += time_to_complete(root, method, options.frames, 256, options.rate)
+            rows += completion(root, options, Path(folder) / "workers.txt")
     print_table(rows)
+
+
+def completion(root: Container, options: argparse.Namespace, path: Path) -> list[tuple[str, str]]:
+    """How soon scans are complete: by each method, beside a busy core, and for other patterns."""
+    n, rate, default = options.frames, options.rate, options.methods[0]
+    rows = []
+    with worker_log(path) as log:
+        for method in options.methods:
+            same = [frames(n, 256, seed=seed) for seed in range(options.runs)]
+            rows += time_to_complete(root, method, same, rate, log)
+        with busy_core():
+            same = [frames(n, 256, seed=seed) for seed in range(options.runs)]
+            rows += time_to_complete(root, default, same, rate, log, what=", one core busy")
+        for oversampling, peak in PATTERNS:
+            stack = frames(n, 256, oversampling=oversampling, peak=peak)
+            what = f", oversampling {oversampling:g}, peak {peak:.0e}"
+            rows += time_to_complete(root, default, [stack], rate, log, what=what)
+    return rows
 
 
 def callback_costs(
@@ -159,6 +180,7 @@ def engine_seconds(
     """Seconds of ``RE(scan)`` with and without the callback, TiledWriter subscribed in both cases."""
     seconds: dict[bool, list[float]] = {False: [], True: []}
     raw, processed = places(root)
+    stack = frames(n, size)
     with InpaintCallback(raw, processed, settings=settings(method, size)) as inpaint:
         warm(inpaint, raw, frames(16, size))
         for turn in range(2 * pairs):
@@ -168,7 +190,7 @@ def engine_seconds(
                 if with_callback:
                     RE.subscribe(inpaint)
                 began = time.perf_counter()
-                RE(measure(n, size, rate))
+                RE(measure(stack, rate))
                 seconds[with_callback].append(time.perf_counter() - began)
             inpaint.wait(300)
     without, with_it = (statistics.median(seconds[key]) for key in (False, True))
@@ -184,33 +206,88 @@ def engine_seconds(
 
 
 def time_to_complete(
-    root: Container, method: str, n: int, size: int, rate: float
+    root: Container,
+    method: str,
+    scans: Sequence[NDArray[np.uint32]],
+    rate: float,
+    log: Path,
+    *,
+    what: str = "",
 ) -> list[tuple[str, str]]:
-    """Seconds from the stop document to ``complete: true``; peak memory of the worker."""
+    """Seconds from the stop document to ``complete: true`` for scans one after the other.
+
+    Stages of the time after the stop are of the scan with the median; peak memory is the worker's.
+    """
     raw, processed = places(root)
-    stopped: list[float] = []
+    n, size, _ = scans[0].shape
+    seconds, stages = [], []
     with InpaintCallback(raw, processed, settings=settings(method, size)) as inpaint:
         warm(inpaint, raw, frames(16, size))
-        with engine() as RE:  # noqa: N806
-            RE.subscribe(TiledWriter(raw, batch_size=10))
-            RE.subscribe(inpaint)
-            RE.subscribe(lambda *_: stopped.append(time.time()), "stop")
-            RE(measure(n, size, rate))
-        inpaint.wait(600)
+        for stack in scans:
+            stopped: list[float] = []
+            with engine() as RE:  # noqa: N806
+                RE.subscribe(TiledWriter(raw, batch_size=10))
+                RE.subscribe(inpaint)
+                RE.subscribe(lambda *_, stopped=stopped: stopped.append(time.time()), "stop")
+                RE(measure(stack, rate))
+            inpaint.wait(600)
+            last = inpaint.status().last[0]
+            seconds.append(last.result["finished"] - stopped[0])
+            stages.append(_stages(log, last.uid))
         peak = peak_memory(inpaint.status().worker)
-        metadata = inpaint.status().last[0].result
-    stack_mb = n * size * size * 4 / 1e6
-    how = "in windows" if " windows " in metadata["notes"] else "at once"
-    return [
+    how = "in windows" if " windows " in last.result["notes"] else "at once"
+    median = statistics.median_low(seconds)
+    each = ", ".join(f"{value:.2f}" for value in seconds)
+    rows = [
         (
-            f"{method}: stop to complete, {n} x {size} x {size} at {rate:g}/s: s",
-            f"{metadata['finished'] - stopped[0]:.2f} (filled {how})",
-        ),
-        (
-            f"{method}: peak memory of the worker: MB",
-            f"{peak:.0f} (the filled stack has {stack_mb:.0f})",
-        ),
+            f"{method}: stop to complete, {n} x {size} x {size} at {rate:g}/s{what}: s",
+            f"{median:.2f}" + f" ({each}; filled {how})" * (len(seconds) > 1),
+        )
     ]
+    if len(seconds) > 1:
+        stack_mb = n * size * size * 4 / 1e6
+        rows += [
+            (f"{method}: of that, in the worker", stages[seconds.index(median)]),
+            (
+                f"{method}: peak memory of the worker: MB",
+                f"{peak:.0f} (the filled stack has {stack_mb:.0f})",
+            ),
+        ]
+    return rows
+
+
+def _stages(log: Path, uid: str) -> str:
+    """What the worker has said of a run's stages after its stop."""
+    said = f"run {uid}: after its stop: "
+    lines = log.read_text(errors="replace").splitlines()
+    found = [json.loads(line)["message"] for line in lines if said in line]
+    return str(found[-1]).partition(said)[2] if found else ""
+
+
+@contextmanager
+def worker_log(path: Path) -> Iterator[Path]:
+    """What workers log in detail goes to a file: they inherit stderr."""
+    stderr = os.dup(2)
+    os.environ[VARIABLE] = "debug"
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield path
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        del os.environ[VARIABLE]
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """A process that keeps one core busy."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 # Parts.
@@ -279,19 +356,24 @@ def settings(method: str, size: int) -> Settings:
     return Settings(method=method, mask=mask)
 
 
-def frames(n: int, size: int) -> NDArray[np.uint32]:
-    """Poisson counts of a cube at oversampling ratios of 5 to 6."""
+def frames(
+    n: int, size: int, *, oversampling: float = 5.5, peak: float = 3e4, seed: int = 0
+) -> NDArray[np.uint32]:
+    """Poisson counts of a cube."""
     axes = (np.linspace(-1, 1, n), np.linspace(-1, 1, size), np.linspace(-1, 1, size))
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
-    rate = 3e4 * (np.sinc(n / 11 * z) * np.sinc(size / 11 * y) * np.sinc(size / 10 * x)) ** 2 + 0.02
-    return np.random.default_rng(0).poisson(rate).astype(np.uint32)
+    per_fringe = 2 * oversampling
+    wave = np.sinc(n / per_fringe * z) * np.sinc(size / per_fringe * y)
+    rate = peak * (wave * np.sinc(1.1 * size / per_fringe * x)) ** 2 + 0.02
+    return np.random.default_rng(seed).poisson(rate).astype(np.uint32)
 
 
-def measure(n: int, size: int, rate: float) -> Any:
+def measure(stack: NDArray[np.uint32], rate: float) -> Any:
     """Plan: a step scan that takes a frame every ``1 / rate`` seconds."""
     motor = SynAxis(name="eta", egu="deg")
+    n = len(stack)
     angles = np.linspace(-0.3, 0.3, n)
-    expose = at_motor(frames(n, size), angles, motor)
+    expose = at_motor(stack, angles, motor)
     began: list[float] = []
 
     def exposed(count: int) -> NDArray[Any]:
@@ -356,6 +438,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=128)
     parser.add_argument("--rate", type=float, default=10.0, help="frames a second")
     parser.add_argument("--pairs", type=int, default=3, help="scans with and without the callback")
+    parser.add_argument("--runs", type=int, default=5, help="scans for each time to complete")
     parser.add_argument("--callback-only", action="store_true", help="only what the callback costs")
     parser.add_argument("--methods", nargs="+", default=["patching", "kriging", "biharmonic"])
     return parser.parse_args()

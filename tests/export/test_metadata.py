@@ -79,6 +79,7 @@ reports = st.builds(
         counts_ratio_kriging=figure,
         counts_ratio_linear=figure,
         verdict=st.sampled_from(["trusted", "doubtful"]),
+        brightness=figure,
     ),
 )
 

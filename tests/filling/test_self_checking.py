@@ -14,6 +14,7 @@ from bcdi_inpaint.export.treatment import recommended
 from bcdi_inpaint.filling import SelfCheck, judged
 from bcdi_inpaint.filling.patching.network import PatchingNetwork
 from bcdi_inpaint.filling.patching.weights import save_model
+from bcdi_inpaint.filling.self_checking import artificial_gaps, brightness
 from bcdi_inpaint.lab.simulate import simulate_scan
 
 if TYPE_CHECKING:
@@ -154,3 +155,13 @@ def test_a_twin_of_another_crystal_costs_the_fill_its_trust() -> None:
 
     assert verdict(counts) == "trusted"
     assert verdict(joined) == "doubtful"
+
+
+def test_brightness_compares_the_copies_with_the_gaps_they_copy() -> None:
+    mask = np.zeros((12, 40, 40), bool)
+    mask[:, :, 18:21] = True
+    stack = np.full(mask.shape, 10.0)
+    stack[:, :, 24:] = 70.0
+    gaps = artificial_gaps(np.where(mask, 0, stack), mask, None)
+    assert brightness(gaps, stack, mask) == pytest.approx(7)
+    assert np.isnan(brightness(gaps, np.where(mask, 0, stack), mask))

@@ -41,8 +41,10 @@ def summary(filled: Inpainted, more: Mapping[str, str] | None = None) -> Table:
 
 
 def _told(check: SelfCheck) -> str:
+    unlike = not 0.5 < check.brightness < 2 and check.brightness > 0
+    place = f", {check.brightness:.2g} times as bright as the real ones:" if unlike else ""
     return (
-        f"{check.note}. On artificial gaps PCC {check.pcc:.3f} "
+        f"{check.note}. On artificial gaps{place} PCC {check.pcc:.3f} "
         f"(kriging {check.pcc_kriging:.3f}, linear {check.pcc_linear:.3f}, "
         f"at best {check.pcc_ceiling:.3f}), counts x {check.counts_ratio:.2f} "
         f"(kriging {check.counts_ratio_kriging:.2f}, linear {check.counts_ratio_linear:.2f})"

@@ -142,6 +142,11 @@ class FillMetadata(BaseModel):
         "Sum of sigma over all counts of the scan.", None
     )
 
+    self_check_brightness: float | None = _field(
+        "Counts a voxel in the artificial gaps over those filled in the real ones that they are copies of.",
+        None,
+    )
+
     complete: bool = _field("Whether everything is there. Written last.", False)
     superseded_by: str = _field("Key of the newer node; empty while this is the current one.", "")
     attempt: int = _field("Counts the nodes of one run, detector and method.", 1)

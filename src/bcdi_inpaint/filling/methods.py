@@ -138,3 +138,15 @@ def settings_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _like(name: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name).lower(), known, n=2)
     return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def network_of(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and sha256 of the network that filled, empty if none did."""
+    if "model" not in settings:
+        return "", ""
+    import torch
+
+    from .patching.weights import load_model
+
+    model = load_model(settings["model"], torch.device(settings["device"]))
+    return model.name, model.sha256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,11 @@ from bcdi_inpaint.progress import no_progress
 from .arguments import empty_frames, measured_counts, read_device, read_mask, read_stack
 from .bands import Band, bands, weight_of_all
 from .empty import fill_empty
-from .methods import DEFAULT, method_named, settings_of
+from .methods import DEFAULT, method_named, network_of, settings_of
 from .on_demand import OnDemand
 from .parallel import in_parallel
 from .result import Inpainted, Report
-from .self_checking import artificial_gaps, hidden_by
+from .self_checking import artificial_gaps, brightness, hidden_by
 from .self_checking import self_check as check_fill
 from .verdict import Verdict, judged
 
@@ -113,6 +114,7 @@ def inpaint(
     sigma = np.zeros(counts.shape, np.float32)
     voxels = int(np.count_nonzero(missing))
     check = None
+    gaps: list[ArtificialGap] = []
     if voxels == 0:
         notes.append("no gap: the mask marks no voxel as missing, the stack is returned unchanged")
     else:
@@ -122,16 +124,19 @@ def inpaint(
             estimate = _estimated(method, intensity, missing, twin=twin)
         if self_check:
             known = estimate or _estimated("kriging", intensity, missing, twin=twin)
-            check = _check(intensity, missing, method, settings, known, notes, progress)
+            gaps = _gaps(intensity, missing, method, known, notes)
+            if gaps:
+                check = _check(intensity, missing, method, settings, known, gaps, progress)
         if check is not None and check.verdict == Verdict.KRIGING_INSTEAD:
             method, settings = "kriging", dict(method_named("kriging").options)
         _fill(intensity, sigma, missing, method_named(method), settings, estimate, progress)
         _require_numbers(method, intensity[missing], sigma[missing])
         if check is not None:
             check = judged(check, intensity, sigma, missing)
+            check = replace(check, brightness=brightness(gaps, intensity, missing))
             if check.verdict != Verdict.TRUSTED:
                 notes.append(check.note)
-    name, sha256 = _model(settings)
+    name, sha256 = network_of(settings)
     report = Report(
         method=method,
         voxels_missing=voxels,
@@ -230,22 +235,32 @@ def _surroundings(
     return {"surroundings": estimate.around(intensity, mask, box)}
 
 
+def _gaps(
+    intensity: NDArray[np.floating],
+    mask: Bools,
+    method: str,
+    estimate: Estimate | None,
+    notes: list[str],
+) -> list[ArtificialGap]:
+    """Where the method is checked; why it can't be is noted."""
+    if method_named(method).margin is None:
+        notes.append(f"no self-check: {method} needs the whole stack")
+        return []
+    gaps = artificial_gaps(intensity, mask, estimate.mirroring if estimate else None)
+    if not gaps:
+        notes.append("no self-check: no artificial gap of the same shape fits on measured voxels")
+    return gaps
+
+
 def _check(
     intensity: NDArray[np.floating],
     mask: Bools,
     method: str,
     settings: Mapping[str, Any],
     estimate: Estimate | None,
-    notes: list[str],
+    gaps: list[ArtificialGap],
     progress: Progress,
-) -> SelfCheck | None:
-    if method_named(method).margin is None:
-        notes.append(f"no self-check: {method} needs the whole stack")
-        return None
-    gaps = artificial_gaps(intensity, mask, estimate.mirroring if estimate else None)
-    if not gaps:
-        notes.append("no self-check: no artificial gap of the same shape fits on measured voxels")
-        return None
+) -> SelfCheck:
     hidden = hidden_by(mask, gaps)
     options = {name: method_named(name).options for name in ("kriging", "linear")}
     options[method] = settings
@@ -276,15 +291,3 @@ def _require_numbers(method: str, *fills: NDArray[np.floating]) -> None:
             f"the fill by {method} is not finite, so nothing is returned: take other weights "
             "(model=) or another method"
         )
-
-
-def _model(settings: Mapping[str, Any]) -> tuple[str, str]:
-    """Name and sha256 of the network that filled, empty if none did."""
-    if "model" not in settings:
-        return "", ""
-    import torch
-
-    from .patching.weights import load_model
-
-    model = load_model(settings["model"], torch.device(settings["device"]))
-    return model.name, model.sha256

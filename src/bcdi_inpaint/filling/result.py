@@ -30,6 +30,9 @@ class SelfCheck:
         counts are Poisson, so it is below 1.
     counts_ratio, counts_ratio_kriging, counts_ratio_linear
         Predicted over measured sum of counts.
+    brightness
+        Measured counts in the artificial gaps over those filled in the parts of the real gaps that they are
+        copies of: far from 1, what is said of them says little of the real ones.
     verdict
         ``"trusted"``, ``"doubtful"`` or ``"kriging used instead"``.
     reason
@@ -50,6 +53,7 @@ class SelfCheck:
     reason: str = ""
     doubt_of_fill: float = math.nan
     doubt_of_all: float = math.nan
+    brightness: float = math.nan
 
     @property
     def note(self) -> str:

@@ -59,11 +59,14 @@ class ArtificialGap:
         bool, the box's shape: what is hidden.
     judged
         bool: of that, the voxels that are measured and compared.
+    original
+        Of the stack: the part of the real gap that it is a copy of.
     """
 
     box: Box
     hidden: Bools
     judged: Bools
+    original: Box
 
 
 def self_check(
@@ -146,6 +149,25 @@ def artificial_gaps(stack: Floats, mask: Bools, symmetry: Symmetry | None) -> li
     return [gap for core in cores if (gap := _copy_of(stack, mask, symmetry, core))]
 
 
+def brightness(gaps: Iterable[ArtificialGap], filled: Floats, mask: Bools) -> float:
+    """Counts a voxel in artificial gaps over those in the real gaps that they are copies of.
+
+    Parameters
+    ----------
+    filled
+        ``(frame, row, col)`` counts, filled in missing voxels.
+    mask
+        bool, the same shape, True = was missing.
+    """
+    copies = originals = 0.0
+    for gap in gaps:
+        judged = filled[gap.box][gap.judged]
+        own = filled[gap.original][mask[gap.original]]
+        copies += float(judged.clip(min=0).sum(dtype=float))
+        originals += float(own.mean(dtype=float)) * judged.size
+    return copies / originals if originals > 0 else float("nan")
+
+
 def hidden_by(mask: Bools, gaps: Iterable[ArtificialGap]) -> Bools:
     """Everything that is hidden while artificial gaps are filled."""
     hidden = mask.copy()
@@ -210,7 +232,7 @@ def _with_surroundings(
     hidden[tuple(inside)] = judged
     if judged.all():
         hidden[tuple(reach)] = True
-    return ArtificialGap((box[0], box[1], box[2]), hidden, where)
+    return ArtificialGap((box[0], box[1], box[2]), hidden, where, core)
 
 
 def _brightest_window(stack: Floats, core: Box, across: int) -> Box:

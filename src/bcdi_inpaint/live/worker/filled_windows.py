@@ -104,20 +104,27 @@ class FilledWindows:
         window = self._next(points, expected) or self._once_more(points, expected)
         return window is not None and self._fill(window)
 
-    def fill_rest(self, scan: RockingScan) -> Inpainted:
-        """Fill a scan that is complete: at once if that is fast enough, else only what is not filled yet."""
+    def fill_rest(self, scan: RockingScan, done: Callable[[str], None]) -> Inpainted:
+        """Fill a scan that is complete: at once if that is fast enough, else only what is not filled yet.
+
+        `done` is told what has been done, ``"fill"`` and ``"join"``.
+        """
         seconds = self._seconds_per_frame * len(scan.frames)
         in_windows = self.by_window or scan.frames.size > LARGEST_WINDOW
         if in_windows and seconds > self._settings.final_seconds and self._fill_left():
             parts = [self.by_window[window].filled for window in sorted(self.by_window)]
+            done("fill")
             filled = join(parts, self._check)
+            done("join")
             if filled.intensity.shape == scan.frames.shape:
                 return filled
         self.by_window.clear()
         if not self._knowledge.checked or isinf(self._settings.final_seconds):
-            return fill_whole(scan, self._settings)
-        filled = fill_whole(scan, self._filling, self_check=False)
-        return with_check(filled, self._check)
+            filled = fill_whole(scan, self._settings)
+        else:
+            filled = with_check(fill_whole(scan, self._filling, self_check=False), self._check)
+        done("fill")
+        return filled
 
     def _next(self, points: int, total: int | None) -> Window | None:
         settings, most = self._settings, LARGEST_WINDOW // max(self._points.voxels, 1)

@@ -21,6 +21,7 @@ from .filled_windows import FilledWindows
 from .frames import LOOK_EVERY, Collector
 from .pipeline import fill_whole, finish, read_finished, write
 from .points import Points
+from .stages import Stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,21 +111,28 @@ class LiveRun:
         CannotFollowError
             If frames are missing; the run must be read from Tiled then.
         """
+        done = Stages()
         self._fetch(last=True)
         whole = self._with_provenance(self._collector.whole())
         if self._collector.in_events:
             self.comparison = Comparison(self._catalogs, self._uid, self.settings)
         scan, settings = self._points.cut(whole), self.settings
-        filled = self._windows.fill_rest(scan)
+        done("fetch")
+        filled = self._windows.fill_rest(scan, done)
         fill = self._fill or self._catalogs.claim(scan.metadata, settings, again=False)
         write(fill, filled, settings, self._wrote)
+        done("send")
         if note := self._difference(filled):
             logger.warning("run %s: %s", self._uid, note)
             scan = read_finished(self._catalogs, self._uid, settings)
             filled = fill_whole(scan, settings)
             settings = replace(settings, notes=(*settings.notes, note))
             write(fill, filled, settings, self._wrote)
-        return finish(fill, scan, filled, settings)
+        done("compare")
+        node = finish(fill, scan, filled, settings)
+        done("finish")
+        logger.debug("run %s: after its stop: %s", self._uid, done)
+        return node
 
     def _difference(self, filled: Inpainted) -> str:
         """How the frames differ from the raw run's; empty if they don't, or if it is not known in time."""
