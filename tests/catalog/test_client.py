@@ -92,6 +92,7 @@ def test_xarray_has_dimensions_units_and_angles(written: BCDIInpainted) -> None:
     assert dataset.attrs["sample"] == "Pt_a"
 
 
+@pytest.mark.slow
 def test_the_monitor_lies_beside_the_volumes(processed: Container, make_scan: MakeScan) -> None:
     scan, fill = make_scan()
     known = replace(scan.metadata, monitor="i0", counts_per_unit=250.0)

@@ -275,6 +275,7 @@ def test_a_complete_node_keeps_its_volumes(server: Container, scan_and_fill: Pai
         node.update_metadata({"notes": "changed"})
 
 
+@pytest.mark.slow
 def test_a_filled_scan_is_linked_to_its_raw_run(server: Container) -> None:
     beamline = server.create_container()
     raw = beamline.create_container("raw").create_container("run")

@@ -101,6 +101,7 @@ def test_a_node_is_visible_but_incomplete_while_it_is_written(
     assert "seconds_behind" not in done
 
 
+@pytest.mark.slow
 def test_more_frames_than_expected_and_larger_counts_are_allocated_again(
     processed: Container, scan_and_fill: Pair
 ) -> None:
@@ -293,6 +294,7 @@ def test_a_failed_fill_says_why_and_can_be_tried_again(
     assert list(processed) == [again.key]
 
 
+@pytest.mark.slow
 def test_nodes_of_a_newer_version_are_replaced_as_any_other(
     processed: Container, scan_and_fill: Pair
 ) -> None:
@@ -333,6 +335,7 @@ def test_progress_counts_frames(processed: Container, scan_and_fill: Pair) -> No
     assert seen == [(12, 12)]
 
 
+@pytest.mark.slow
 def test_volumes_may_lie_in_a_file_that_tiled_reads(
     processed: Container, make_scan: MakeScan, detector_files: Path
 ) -> None:

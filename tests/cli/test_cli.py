@@ -155,6 +155,7 @@ def test_finetune_says_before_any_work_what_weights_must_be_called(
     assert "must end in .safetensors" in " ".join(out.stderr.replace("│", "").split())
 
 
+@pytest.mark.slow
 def test_finetune_writes_nothing_where_nothing_got_better(scan: Path, tmp_path: Path) -> None:
     weights = tmp_path / "tuned.safetensors"
     out = run("finetune", scan, weights, *FILL[:4], "--seconds", "1")
@@ -166,6 +167,7 @@ def test_finetune_writes_nothing_where_nothing_got_better(scan: Path, tmp_path: 
         assert not weights.exists()
 
 
+@pytest.mark.slow
 def test_a_training_leaves_weights_however_short_it_is_and_goes_on_without_its_recipe(
     tmp_path: Path,
 ) -> None:

@@ -63,6 +63,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     logging.getLogger("bcdi_inpaint").removeHandler(handler)
 
 
+@pytest.mark.slow
 def test_scans_go_on_and_are_filled(
     RE: RunEngine,
     places: tuple[Container, Container],

@@ -27,6 +27,7 @@ def no_engine() -> Any:
     return Dispatcher()
 
 
+@pytest.mark.slow
 def test_a_scan_is_filled_shown_and_filled_again(station, stack, gap, capsys):
     inpaint = station.inpaint
     uid = station.rock(sample_name="Pt")
@@ -67,6 +68,7 @@ def test_a_scan_is_filled_shown_and_filled_again(station, stack, gap, capsys):
     assert f"{scan}  gap 9.4%  nearest" in said
 
 
+@pytest.mark.slow
 def test_toggles_count_from_the_next_scan_on(station):
     """A change in the middle of a scan leaves that scan alone."""
     inpaint = station.inpaint
@@ -152,6 +154,7 @@ def test_of_the_first_scan_it_is_said_that_inpainting_is_off(station, capsys):
     inpaint.on()
 
 
+@pytest.mark.slow
 def test_why_a_scan_is_not_filled_can_be_asked(station, capsys):
     inpaint = station.inpaint
     motor = SynAxis(name="eta", egu="deg")
@@ -207,6 +210,7 @@ def test_a_broken_file_changes_nothing(station, capsys):
     assert file.read_text() == "method = "
 
 
+@pytest.mark.slow
 def test_who_leaves_waits_for_finished_scans_but_not_for_paused_ones(
     station, places, gap, tmp_path, capsys
 ):

@@ -99,6 +99,7 @@ def flavour(name, stack, angles, motor, folder):
     return detector, fly(detector, len(stack), period=0.1, md=md)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["event", "datum", "stream step", "fly"])
 def test_the_node_grows_while_frames_arrive(RE, server, callback, name, motor, stack, angles, gap):
     detector, plan = flavour(name, stack, angles, motor, server.new_folder())
@@ -151,6 +152,7 @@ def test_a_detector_may_write_every_frame_into_the_same_array(
     np.testing.assert_array_equal(callback.raw[uid]["primary/det"].read(), stack)
 
 
+@pytest.mark.slow
 def test_what_the_next_run_is_filled_with_can_be_changed(
     RE, callback, settings, array_detector, motor, angles
 ):
@@ -167,6 +169,7 @@ def test_what_the_next_run_is_filled_with_can_be_changed(
     assert node_of(callback, on).metadata["method"] == "nearest"
 
 
+@pytest.mark.slow
 def test_while_paused_runs_wait(RE, callback, array_detector, motor, angles):
     RE.subscribe(TiledWriter(callback.raw))
     RE.subscribe(callback)
@@ -179,6 +182,7 @@ def test_while_paused_runs_wait(RE, callback, array_detector, motor, angles):
     node_of(callback, uid)
 
 
+@pytest.mark.slow
 def test_a_filled_run_can_be_redone(RE, callback, settings, array_detector, motor, angles):
     RE.subscribe(TiledWriter(callback.raw))
     RE.subscribe(callback)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
+import pytest
 import zmq
 from bluesky.plans import scan
 from bluesky_tiled_plugins import TiledWriter
@@ -51,6 +52,7 @@ def equals_offline(processed: Any, uid: str, stack: Any, settings: Any) -> None:
     np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
 
 
+@pytest.mark.slow
 def test_a_scan_goes_on_while_no_worker_can_be_started(
     RE, places, settings, motor, stack, angles, caplog
 ):
@@ -78,6 +80,7 @@ def test_a_scan_goes_on_while_no_worker_can_be_started(
     assert not [line for line in ours if line.exc_info]
 
 
+@pytest.mark.slow
 def test_a_worker_that_can_open_nothing_gives_no_run_up(
     RE, server, places, settings, motor, stack, angles
 ):

@@ -98,6 +98,7 @@ def test_a_worker_killed_at_random_moments(
             the_complete_node(callback, uid, stack)
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_every_worker_fails_and_the_next_goes_on(
     server, settings, documents, stack, angles
 ):
@@ -150,6 +151,7 @@ def test_a_worker_whose_gpu_fails_or_hangs_is_replaced(
         np.testing.assert_allclose(node["intensity"].read(), filled.intensity, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_stops_the_scan_but_not_the_worker(
     RE, callback, array_detector, motor, stack, angles
 ):
@@ -182,6 +184,7 @@ def inpaint_first(callback, stack, n):
 # The queue.
 
 
+@pytest.mark.slow
 def test_what_the_worker_can_not_keep_up_with_is_dropped_and_filled_afterwards(
     server, settings, documents, stack, angles
 ):
@@ -198,6 +201,7 @@ def test_what_the_worker_can_not_keep_up_with_is_dropped_and_filled_afterwards(
         the_complete_node(callback, uid, large)
 
 
+@pytest.mark.slow
 def test_no_document_however_odd_reaches_the_run_engine(callback, documents, stack, angles):
     run = documents(stack, angles)
     feed(run, TiledWriter(callback.raw))
@@ -207,6 +211,7 @@ def test_no_document_however_odd_reaches_the_run_engine(callback, documents, sta
     the_complete_node(callback, run[0][1]["uid"], stack)
 
 
+@pytest.mark.slow
 def test_documents_of_a_newer_schema_do_no_harm(callback, documents, stack, angles):
     run = documents(stack, angles, something_new={"nested": [1, 2]})
     descriptor = run[1][1]["uid"]
@@ -221,6 +226,7 @@ def test_documents_of_a_newer_schema_do_no_harm(callback, documents, stack, angl
 # Scans.
 
 
+@pytest.mark.slow
 def test_two_interleaved_scans(callback, documents, stack, angles):
     first = documents(stack, angles)
     second = documents(stack[::-1].copy(), angles)
@@ -233,6 +239,7 @@ def test_two_interleaved_scans(callback, documents, stack, angles):
     the_complete_node(callback, second[0][1]["uid"], stack[::-1])
 
 
+@pytest.mark.slow
 def test_a_scan_that_is_paused_repeats_a_point(RE, callback, array_detector, motor, stack, angles):
     RE.subscribe(TiledWriter(callback.raw))
     RE.subscribe(callback)
@@ -255,6 +262,7 @@ def test_a_scan_that_is_paused_repeats_a_point(RE, callback, array_detector, mot
     the_complete_node(callback, uid, stack)
 
 
+@pytest.mark.slow
 def test_a_scan_that_fails_keeps_what_it_measured(
     RE, callback, array_detector, motor, stack, angles
 ):
@@ -277,6 +285,7 @@ def test_a_scan_that_fails_keeps_what_it_measured(
     assert node.metadata["exit_status"] == "fail"
 
 
+@pytest.mark.slow
 def test_frames_in_another_order_and_repeated_ones(callback, documents, stack, angles):
     start, descriptor, *events, stop = documents(stack, angles)
     name, repeated = events[3]
@@ -288,6 +297,7 @@ def test_frames_in_another_order_and_repeated_ones(callback, documents, stack, a
     the_complete_node(callback, uid, stack)
 
 
+@pytest.mark.slow
 def test_a_point_that_never_comes_is_left_out(callback, documents, stack, angles):
     start, descriptor, *events, stop = documents(stack, angles)
     del events[7]
@@ -297,6 +307,7 @@ def test_a_point_that_never_comes_is_left_out(callback, documents, stack, angles
     np.testing.assert_array_equal(node["eta"].read(), np.delete(angles, 7))
 
 
+@pytest.mark.slow
 def test_a_detector_that_is_renamed(callback, settings, documents, stack, angles):
     writer = TiledWriter(callback.raw)
     renamed = feed(documents(stack, angles, "eiger2-1"), writer, callback)
@@ -308,6 +319,7 @@ def test_a_detector_that_is_renamed(callback, settings, documents, stack, angles
     assert "eiger2-1" in fate(callback, missed).reason
 
 
+@pytest.mark.slow
 def test_a_motor_without_readings(callback, documents, stack, angles):
     readings = angles.copy()
     readings[4:6] = np.nan
@@ -317,6 +329,7 @@ def test_a_motor_without_readings(callback, documents, stack, angles):
     np.testing.assert_array_equal(node["eta"].read(), readings)
 
 
+@pytest.mark.slow
 def test_a_frame_of_another_shape_is_left_to_the_finished_run(callback, documents, stack, angles):
     run = documents(stack, angles)
     odd = {**run[6][1], "data": {**run[6][1]["data"], "det": np.zeros((5, 5), np.uint16)}}
@@ -351,6 +364,7 @@ def up_to(documents, last):
     ]
 
 
+@pytest.mark.slow
 def test_fewer_angles_than_frames(callback, in_a_file, stack, angles):
     events = [document for document in in_a_file if document[0] == "event"]
     fewer = [document for document in in_a_file if document not in events[-3:]]
@@ -360,6 +374,7 @@ def test_fewer_angles_than_frames(callback, in_a_file, stack, angles):
     np.testing.assert_array_equal(node["eta"].read(), angles[:-3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("live", [True, False])
 def test_a_file_ahead_of_the_catalogue(callback, in_a_file, stack, live):
     if not live:  # then Tiled is asked for the frames, and answers 422
@@ -370,6 +385,7 @@ def test_a_file_ahead_of_the_catalogue(callback, in_a_file, stack, live):
     the_complete_node(callback, uid, stack[:18])
 
 
+@pytest.mark.slow
 def test_a_file_that_is_locked_until_the_detector_is_unstaged(
     RE, server, callback, motor, stack, angles
 ):
@@ -390,6 +406,7 @@ def area_detector(server, stack, angles, motor):
         yield detector
 
 
+@pytest.mark.slow
 def test_a_file_that_comes_late_is_waited_for_and_a_broken_one_fails(
     RE, server, settings, area_detector, array_detector, motor, stack, angles
 ):
@@ -421,6 +438,7 @@ def test_a_file_that_comes_late_is_waited_for_and_a_broken_one_fails(
 # Runs that never stop.
 
 
+@pytest.mark.slow
 def test_a_run_that_never_stops_is_let_go_and_filled_if_it_stops_after_all(
     server, settings, documents, stack, angles
 ):

@@ -78,6 +78,7 @@ def test_an_alignment_scan_leaves_nothing_but_a_line_for_those_who_debug(
     assert changed - {("bcdi_inpaint_scans_seen_total", "")} == {skipped}
 
 
+@pytest.mark.slow
 def test_catching_up_passes_alignment_scans_over(RE, server, places, motor, stack, gap, angles):
     raw, processed = places
     RE.subscribe(TiledWriter(raw))
@@ -90,6 +91,7 @@ def test_catching_up_passes_alignment_scans_over(RE, server, places, motor, stac
     assert [node.metadata["raw_uid"] for node in processed.values()] == [uid]
 
 
+@pytest.mark.slow
 def test_the_command_passes_them_over(RE, server, places, motor, tmp_path) -> None:
     raw, processed = places
     RE.subscribe(TiledWriter(raw))
@@ -111,6 +113,7 @@ def test_the_command_passes_them_over(RE, server, places, motor, tmp_path) -> No
     assert not list(processed)
 
 
+@pytest.mark.slow
 def test_what_is_expected_is_said_in_a_line(RE, places, motor, stack, angles, capfd) -> None:
     """A camera that nobody knows: however often it is tried, one line of the worker, no traceback."""
     raw, processed = places
@@ -171,6 +174,7 @@ class Camera(ArrayDetector):
         return {f"{self.name}_cam_model": {"value": self.model, "timestamp": 0.0}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("named", ["by itself", "by choice", "by mask"])
 def test_of_two_cameras_the_one_that_is_known_is_filled(

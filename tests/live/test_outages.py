@@ -136,6 +136,7 @@ def test_a_full_disk_is_waited_out(own_server, settings, documents, stack, angle
         the_complete_node(processed, uid, stack, settings)
 
 
+@pytest.mark.slow
 def test_catching_up_fills_what_was_missed(server, settings, documents, stack, angles):
     raw, processed = server.beamline()
     writer = TiledWriter(raw)
@@ -166,6 +167,7 @@ def test_catching_up_fills_what_was_missed(server, settings, documents, stack, a
     assert catch_up(raw, processed, settings=settings) == []
 
 
+@pytest.mark.slow
 def test_two_services_do_not_do_a_run_twice(server, settings, documents, stack, angles):
     raw, processed = server.beamline()
     writer = TiledWriter(raw)

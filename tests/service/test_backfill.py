@@ -104,6 +104,7 @@ def test_every_run_is_filled_once_and_one_that_cannot_be_says_why(
     assert len(processed) == 4
 
 
+@pytest.mark.slow
 def test_a_query_takes_what_fulfils_all_of_it(
     places: tuple[Container, Container],
     write_run: Callable[..., str],

@@ -60,6 +60,7 @@ def test_odd_nodes_are_passed_over_in_an_archive_and_said_once(
     assert any(key in said[0] for key in odd_nodes)
 
 
+@pytest.mark.slow
 def test_a_run_with_odd_fields_is_filled(
     raw: Any, processed: Any, settings: Settings, documents: Any, stack: Any, angles: Any
 ) -> None:

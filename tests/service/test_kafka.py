@@ -115,6 +115,7 @@ def test_a_run_counts_as_read_when_it_is_complete(
     assert fate(callback, "before") is None
 
 
+@pytest.mark.slow
 def test_a_service_that_is_started_again_reads_an_open_run_from_its_start(
     callback: InpaintCallback, publish: Publish, listen: Open, committed: Callable[[], int]
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_service_that_is_started_again_reads_an_open_run_from_its_start(
     assert fate(callback, "done") is None
 
 
+@pytest.mark.slow
 def test_a_run_that_is_filled_already_is_not_followed_again(
     callback: InpaintCallback, publish: Publish, listen: Open, processed: Any
 ) -> None:
@@ -145,6 +147,7 @@ def test_a_run_that_is_filled_already_is_not_followed_again(
     assert [run.uid for run in callback.status().last] == ["new"]
 
 
+@pytest.mark.slow
 @at_each(
     (KafkaSource, "_commit", "first"),
     (kafka_source, "decode_named", "first"),
@@ -174,6 +177,7 @@ def test_it_goes_on_behind_a_bad_run(
     until(lambda: fate(callback, "open meanwhile") == "complete")  # with each Event once
 
 
+@pytest.mark.slow
 def test_messages_that_are_no_documents_are_passed_over(
     callback: InpaintCallback,
     send: Callable[[bytes | None], None],

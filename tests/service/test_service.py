@@ -225,6 +225,7 @@ def write_run(
     return write
 
 
+@pytest.mark.slow
 def test_runs_are_filled_without_a_stream_those_from_before_too(
     places: tuple[Container, Container],
     write_run: Callable[..., str],

@@ -82,6 +82,7 @@ def test_0mq_goes_on_behind_a_bad_run(
     assert not source._thread.is_alive()
 
 
+@pytest.mark.slow
 @at_each(
     (intake, "is_rocking_scan", "bad"),
     (Intake, "run", "bad"),

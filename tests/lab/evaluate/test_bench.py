@@ -72,6 +72,7 @@ def test_a_run_is_a_function_of_its_seeds(results):
         assert repr(found) == repr(expected)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was(results, tmp_path):
     path = tmp_path / "unfinished.jsonl"
     made = Provenance("", "", "", "abc", "", "")
@@ -188,6 +189,7 @@ def _scan(seed: int = 0) -> np.ndarray:
     return counts.astype(np.int32)
 
 
+@pytest.mark.slow
 def test_measured_scan(tmp_path):
     np.savez(tmp_path / "scan.npz", data=_scan())
     out = tmp_path / "tables"
@@ -275,6 +277,7 @@ def test_simulated_run_as_the_command_does_it(tmp_path):
     assert len(end) < 16
 
 
+@pytest.mark.slow
 def test_two_weights_are_compared_in_one_run(tmp_path):
     ours = [tmp_path / folder / "mine.safetensors" for folder in ("early", "late")]
     for seed, path in enumerate(ours):
@@ -317,6 +320,7 @@ def test_quick_compares_the_default_method_with_all_that_ship():
     assert requested(quick=True).usual == METHODS
 
 
+@pytest.mark.slow
 def test_gaps_of_the_scan_itself_are_masked_and_not_judged(tmp_path):
     counts = _scan().astype(np.uint32)
     counts[:, 30:34] = counts[3, 80:82, 40] = 2**32 - 1

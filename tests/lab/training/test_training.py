@@ -116,6 +116,7 @@ def test_the_likelihood_finds_the_shape() -> None:
     assert values[int(np.argmin([at(v) for v in values]))] == shape
 
 
+@pytest.mark.slow
 def test_blocks_are_the_same_whenever_they_are_made() -> None:
     stream = blocks(SMALL)
     next(stream)
@@ -168,6 +169,7 @@ def test_training_writes_weights_that_fill(tmp_path: Path) -> None:
         train(SMALL.model_copy(update={"seed": 1}), tmp_path, device="cpu")
 
 
+@pytest.mark.slow
 def test_weights_say_which_trainings_came_before(tmp_path: Path) -> None:
     first, folder = tmp_path / "first.safetensors", tmp_path / "second"
     of_old_file = {"recipe": {"seed": 4}, "portions": 96, "curve": [{"step": 12}], "commit": "abc"}
@@ -286,6 +288,7 @@ def test_the_reference_learns_from_nothing_else(tmp_path: Path) -> None:
         read_recipe(path)
 
 
+@pytest.mark.slow
 def test_fine_tuning_is_never_worse(tmp_path: Path) -> None:
     torch.manual_seed(0)
     start = tmp_path / "small.safetensors"

@@ -150,6 +150,7 @@ def test_however_often_a_worker_was_replaced_the_next_one_is_started(
     until(lambda: fate(callback, "good") == "complete")
 
 
+@pytest.mark.slow
 def test_a_run_with_an_odd_start_document_holds_up_no_other(
     server: Any, settings: Settings, documents: Any, stack: Any, angles: Any
 ) -> None:

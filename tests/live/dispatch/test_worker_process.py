@@ -9,6 +9,8 @@ import time
 from multiprocessing.connection import Pipe
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from bcdi_inpaint.live import InpaintCallback, Limits
 from bcdi_inpaint.live.dispatch import supervision, worker_process
 from bcdi_inpaint.live.dispatch.worker_process import start_process
@@ -39,6 +41,7 @@ def test_what_lies_in_the_working_directory_is_not_imported(
     assert not (tmp_path / "planted").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_that_freezes_with_nothing_to_do_is_replaced(
     places: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

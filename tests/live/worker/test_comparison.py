@@ -186,6 +186,7 @@ def patient(monkeypatch):
     monkeypatch.setattr(live_run, "LONGER", 60.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("final_seconds", [0, np.inf])
 def test_frames_that_differ_are_taken_from_the_raw_run(
@@ -204,6 +205,7 @@ def test_frames_that_differ_are_taken_from_the_raw_run(
     assert len(catalogs.processed) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("patient")
 def test_frames_that_were_lost_are_taken_from_the_raw_run(
     catalogs, settings, documents, stack, angles, gap
@@ -215,6 +217,7 @@ def test_frames_that_were_lost_are_taken_from_the_raw_run(
     np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("patient")
 def test_the_same_frames_need_nothing(catalogs, settings, documents, stack, angles):
     there = documents(stack, angles)
@@ -224,6 +227,7 @@ def test_the_same_frames_need_nothing(catalogs, settings, documents, stack, angl
     assert run.comparison is None
 
 
+@pytest.mark.slow
 def test_a_node_does_not_wait_for_a_raw_run_that_is_written_later(
     catalogs, settings, documents, stack, angles
 ):
@@ -237,6 +241,7 @@ def test_a_node_does_not_wait_for_a_raw_run_that_is_written_later(
     assert outcome(run.comparison) is Agreement.DIFFERENT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True])
 def test_a_difference_is_repaired_by_the_worker(
     callback: InpaintCallback, settings, documents, stack, angles, gap, late

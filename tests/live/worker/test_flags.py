@@ -54,6 +54,7 @@ def measure(catalogs, settings, documents):
     return run.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "value", "change", "flag"),
     [

@@ -61,6 +61,7 @@ def pcc(a, b):
     return np.corrcoef(np.log1p(a).ravel(), np.log1p(b).ravel())[0, 1]
 
 
+@pytest.mark.slow
 def test_windows_of_a_local_method_make_up_the_offline_result(
     catalogs, settings, documents, stack, angles, gap
 ):
@@ -88,6 +89,7 @@ def test_windows_come_close_to_the_offline_result(
     assert node.metadata["self_check_verdict"]
 
 
+@pytest.mark.slow
 def test_where_the_network_loses_at_the_peak_kriging_fills_every_window(
     catalogs, settings, documents, stack, angles, tmp_path
 ):
@@ -108,6 +110,7 @@ def test_where_the_network_loses_at_the_peak_kriging_fills_every_window(
     np.testing.assert_array_equal(bad["intensity"].read(), kriging["intensity"].read())
 
 
+@pytest.mark.slow
 def test_with_time_enough_the_result_is_the_offline_one(
     catalogs, settings, documents, stack, angles, gap
 ):
@@ -118,6 +121,7 @@ def test_with_time_enough_the_result_is_the_offline_one(
     np.testing.assert_array_equal(node["sigma"].read(), offline.sigma)
 
 
+@pytest.mark.slow
 def test_windows_are_filled_as_soon_as_their_frames_are_there(
     catalogs, settings, documents, stack, angles
 ):
@@ -132,6 +136,7 @@ def test_windows_are_filled_as_soon_as_their_frames_are_there(
     assert seen == [[False]] * 20
 
 
+@pytest.mark.slow
 def test_the_region_around_the_peak_is_the_same_live_and_later(
     catalogs, settings, documents, stack, angles, gap
 ):
@@ -156,6 +161,7 @@ def test_a_given_region_must_be_within_the_frames(catalogs, settings, documents,
         Measured(catalogs, settings, documents(stack, angles))
 
 
+@pytest.mark.slow
 def test_a_point_that_is_taken_again_replaces_what_was_made_of_it(
     catalogs, settings, documents, stack, angles, gap
 ):
@@ -166,6 +172,7 @@ def test_a_point_that_is_taken_again_replaces_what_was_made_of_it(
     np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
 
 
+@pytest.mark.slow
 def test_the_number_of_points_may_be_unknown_or_wrong(
     catalogs, settings, documents, stack, angles, gap
 ):
@@ -176,6 +183,7 @@ def test_the_number_of_points_may_be_unknown_or_wrong(
         np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], stack[:, ~gap])
 
 
+@pytest.mark.slow
 def test_several_frames_a_point(catalogs, settings, documents, stack, angles, gap):
     pairs = np.stack([stack, stack[::-1]], axis=1)
     for rule, frames in (("sum", pairs.sum(axis=1)), ("separate", pairs.reshape(40, 24, 32))):
@@ -184,6 +192,7 @@ def test_several_frames_a_point(catalogs, settings, documents, stack, angles, ga
         np.testing.assert_array_equal(node["intensity"].read()[:, ~gap], frames[:, ~gap])
 
 
+@pytest.mark.slow
 def test_live_and_later_metadata_agree(catalogs, settings, documents, stack, angles):
     settings = replace(settings, final_seconds=np.inf)
     measured = Measured(catalogs, settings, documents(stack, angles, sample_name="Pt"))
@@ -394,6 +403,7 @@ class TestTwins:
         assert 0 < final[52] < 48
         assert final[64] == 64
 
+    @pytest.mark.slow
     def test_without_them_nothing_is_filled_twice(
         self, catalogs, settings, documents, crystal, wide
     ):
@@ -406,6 +416,7 @@ class TestTwins:
         assert node.metadata["twin_share"] == 0
         assert {news.final for news in measured.progress if news.frames > 48} >= {48}
 
+    @pytest.mark.slow
     def test_kriging_in_the_networks_place_fills_each_window_once(
         self, catalogs, settings, documents, crystal, wide, tmp_path, monkeypatch
     ):

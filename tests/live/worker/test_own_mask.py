@@ -50,6 +50,7 @@ def rock(RE, detector, motor, angles):
     return run
 
 
+@pytest.mark.slow
 def test_live_and_at_catch_up_it_is_the_same(places, settings, rock, gap):
     catalogs = Catalogs(*places)
     live = None
