@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    import pytest
-
 
 def has_started(callback: InpaintCallback) -> bool:
     worker = callback._supervisor._worker

@@ -11,7 +11,7 @@ from .pipeline import fill_whole
 from .windows import Window, cut, filled_points, join, next_window, with_check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from bcdi_inpaint.filling import Estimate, Inpainted, SelfCheck
     from bcdi_inpaint.scans import RockingScan
