@@ -123,6 +123,29 @@ def test_tiled_is_looked_at_behind_a_bad_run(
         source.close()
 
 
+def test_a_stream_that_ended_as_soon_as_it_began_is_not_waited_for(
+    callback: InpaintCallback, places: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def end(_: Any) -> None:
+        raise RuntimeError("the stream has ended")
+
+    def say_late(message: str, *_: Any) -> None:
+        time.sleep(0.2)
+        said.append(message)
+
+    monkeypatch.setattr("tiled.client.stream.Subscription._receive", end)
+    monkeypatch.setattr(tiled_source.logger, "info", say_late)
+    source = TiledSource(places[0], sources(callback, None), poll_seconds=0.05, look_back=20)
+    source.start()
+    try:
+        until(lambda: sum("listening" in line for line in said) > 1)
+        assert not source._streaming
+    finally:
+        source.close()
+
+
 def test_odd_nodes_do_not_stand_before_runs(
     callback: InpaintCallback,
     raw: Any,

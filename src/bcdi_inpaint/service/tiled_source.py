@@ -65,7 +65,6 @@ class TiledSource:
         """Keys of runs, of those that are looked at, with which there is nothing more to do."""
         self._changed = threading.Event()
         self._closing = threading.Event()
-        self._streaming = False
         self._subscription: Subscription | None = None
         self._trouble = "has not looked yet"
         self._failures = 0
@@ -79,9 +78,17 @@ class TiledSource:
         return self._trouble
 
     @property
-    def streaming(self) -> bool:
-        """Whether the server tells when something has changed."""
-        return self._streaming
+    def _was_connected(self) -> bool:
+        """Whether the latest subscription has reached the stream, be it ended by now."""
+        stream = self._subscription
+        return stream is not None and stream._connected_event.is_set()  # noqa: SLF001
+
+    @property
+    def _streaming(self) -> bool:
+        """Whether the server tells when something has changed; asked anew, as a stream may end at any moment."""
+        stream = self._subscription
+        ended = stream is None or stream._disconnect_event.is_set()  # noqa: SLF001
+        return self._was_connected and not ended
 
     def start(self) -> None:
         """Open it."""
@@ -118,8 +125,7 @@ class TiledSource:
         else:
             self._failures = 0
             self._trouble = ""
-            pending = not self._streaming
-            self._changed.wait(self._poll_seconds if pending else LOOK_ANYWAY)
+            self._changed.wait(LOOK_ANYWAY if self._streaming else self._poll_seconds)
 
     def _look(self) -> None:
         """Check the latest runs."""
@@ -172,15 +178,14 @@ class TiledSource:
 
     def _subscribe_or_wait(self) -> None:
         """Subscribe once, and wait before the next attempt."""
-        began = time.monotonic()
+        began, self._subscription = time.monotonic(), None
         try:
             self._subscribe()
         except Exception as error:  # noqa: BLE001 (without a stream we look)
-            level = logging.INFO if self._streaming else logging.DEBUG
+            level = logging.INFO if self._was_connected else logging.DEBUG
             logger.log(level, "no stream of %s: %s", self._raw.uri, reason(error))
-        if self._streaming and not self._closing.is_set():
+        if self._was_connected and not self._closing.is_set():
             logger.info("the stream of %s has ended; looking instead", self._raw.uri)
-        self._streaming = False
         self._changed.set()
         lasted = time.monotonic() - began
         longer = min(2 * self._pause, LONGEST_WAIT)
@@ -189,20 +194,17 @@ class TiledSource:
 
     def _subscribe(self) -> None:
         """Listen until the stream ends."""
-        subscription = self._raw.subscribe()
+        self._subscription = subscription = self._raw.subscribe()
         # Weak references are all that the subscription keeps: these are methods of ours.
         subscription.child_created.add_callback(self._notice)
         subscription.child_metadata_updated.add_callback(self._notice)
-        self._subscription = subscription
-        watch = threading.Thread(target=self._await_connection, args=(subscription,), daemon=True)
-        watch.start()
+        threading.Thread(target=self._await_stream, args=(subscription,), daemon=True).start()
         subscription.start(start=None, max_size=MAX_MESSAGE)
 
-    def _await_connection(self, subscription: Subscription) -> None:
+    def _await_stream(self, subscription: Subscription) -> None:
         while not subscription._disconnect_event.is_set():  # noqa: SLF001
             if subscription._connected_event.wait(0.5):  # noqa: SLF001
                 logger.info("listening to the stream of %s", self._raw.uri)
-                self._streaming = True
                 self._changed.set()  # what came before the connection did
                 return
 
