@@ -1,8 +1,6 @@
 """The detectors, as data.
 
-To add one: find or write its `Module`, add a line to ``DETECTORS``, the names it goes by to
-``ALIASES``, its masked-pixel counts to ``tests/geometry/test_known_detectors.py`` and its row to
-``docs/detectors.md`` (a test prints the row).
+How to add one is in ``CONTRIBUTING.md``.
 
 The figures are facts read in the sources below; pyFAI (MIT) agrees pixel by pixel with the class
 ``dead`` of every detector that it knows.
