@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from .bad_pixels import MOST_BITS, dead_pixels, flagged, hot_pixels
 from .chips import Detector, Lines, Module
-from .flags import as_recorded
 from .lookup import detector, detectors, recognise
 from .mask_files import CXI_BITS, NEXUS_BITS, PIXEL_MASK, read_mask, rejected
 from .merging import MissingPixels, merge
+from .recorded import Span, as_recorded
 
 __all__ = [
     "CXI_BITS",
@@ -24,6 +24,7 @@ __all__ = [
     "Lines",
     "MissingPixels",
     "Module",
+    "Span",
     "as_recorded",
     "dead_pixels",
     "detector",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .flags import Span, as_recorded
+from .recorded import Span, as_recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

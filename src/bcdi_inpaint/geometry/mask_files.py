@@ -189,11 +189,11 @@ def _stored(path: Path, dataset: str | None) -> Stored:
     if not path.is_file():
         raise FileNotFoundError(f"no mask file {path}")
     suffix = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    read = next((reader for names, reader in _READERS.items() if suffix in names), None)
-    if read is None:
-        known = ", ".join(f".{name}" for names in _READERS for name in names)
-        raise ValueError(f"{path}: a mask file ends in {known}")
-    return read(path, dataset)
+    if suffix not in _READERS:
+        raise ValueError(
+            f"{path}: a mask file ends in {', '.join(f'.{name}' for name in _READERS)}"
+        )
+    return _READERS[suffix](path, dataset)
 
 
 def _hdf5_mask(
@@ -238,12 +238,13 @@ def _mask_names(path: Path, file: h5py.File) -> list[str]:
     return names
 
 
-_READERS: dict[tuple[str, ...], Callable[[Path, str | None], Stored]] = {
-    ("npy",): _npy,
-    ("npz",): _npz,
-    ("tif", "tiff"): _tif,
-    ("edf",): _edf,
-    ("h5", "hdf5", "hdf", "nxs", "nx", "cxi"): _hdf5,
+_READERS: dict[str, Callable[[Path, str | None], Stored]] = {
+    "npy": _npy,
+    "npz": _npz,
+    "tif": _tif,
+    "tiff": _tif,
+    "edf": _edf,
+    **dict.fromkeys(("h5", "hdf5", "hdf", "nxs", "nx", "cxi"), _hdf5),
 }
 
 

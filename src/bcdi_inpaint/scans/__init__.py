@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bcdi_inpaint.geometry import Span
+
 from .announced import announced_pixels, from_documents, read_points
 from .documents import RunDocuments
 from .from_files import from_file
@@ -19,7 +21,7 @@ from .recognition import (
     is_rocking_scan,
     why_skipped,
 )
-from .rocking_scan import RockingScan, ScanMetadata, Span
+from .rocking_scan import RockingScan, ScanMetadata
 from .runs import from_run
 from .sizes import LARGEST_STACK, MOST_POINTS, check_points, check_size
 from .start_stop import RunStart, RunStop, printable

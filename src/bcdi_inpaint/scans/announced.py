@@ -109,14 +109,7 @@ def with_numbers(
 ) -> RunRecord:
     """The record with the columns that a device wrote to files, such as a motor's positions in a fly scan.
 
-    As when a run is read from Tiled, that is so in streams without Events.
-
-    Raises
-    ------
-    OutsideRootsError
-        If a file lies outside ``roots``.
-    OSError, ValueError
-        If a column can't be read, or is none.
+    As when a run is read from Tiled, that is so in streams without Events. Errors are those of `read_numbers`.
     """
     streams = dict(run.streams)
     for (name, key), locations in documents.numbers.items():
@@ -141,23 +134,13 @@ def read_points(
 ) -> tuple[NDArray[np.number], range]:
     """Frames ``(point, frame of the point, row, col)`` at a location, and the points' ``seq_num``.
 
-    There are fewer points than numbers if a file doesn't have them all at the last attempt.
-    The parameters are those of `bcdi_inpaint.scans.read_frames`.
-
-    Raises
-    ------
-    OutsideRootsError
-        If the file lies outside ``roots``.
-    OSError
-        If the file can't be read, or only through Tiled.
-    ValueError
-        If it doesn't hold frames, or too large ones.
+    There are fewer points than numbers if a file doesn't have them all at the last attempt. Parameters and errors
+    are those of `read_frames`, with an `OSError` too for what can be read only through Tiled.
     """
+    numbers = range(*location.seq_nums)
     if isinstance(location, FramesInEvent):
         rows, cols = location.array.shape[-2:]
-        return location.array.reshape(1, -1, rows, cols), range(
-            location.seq_num, location.seq_num + 1
-        )
+        return location.array.reshape(1, -1, rows, cols), numbers
     if not location.dataset:
         raise OSError(f"{location.uri} is not a plain HDF5 dataset; read the finished run")
     frames = read_frames(
@@ -172,4 +155,4 @@ def read_points(
     points = frames[: n_points * location.per_point].reshape(
         n_points, location.per_point, *frames.shape[1:]
     )
-    return points, range(*location.seq_nums)
+    return points, numbers

@@ -18,17 +18,10 @@ LEAST_NOISE = 0.5
 
 
 def doubts_of_counts(frames: NDArray[np.number], flags: NDArray[np.bool_]) -> list[str]:
-    """A note if measured values are no counts: no whole numbers, or less noise than photons have.
+    """A note if values that are not flagged are no counts: no whole numbers, or less noise than photons have.
 
     Neighbours along a row that have the same rate differ by ``E[(a - b)**2] = a + b`` for counts (Poisson); the
     pattern's structure only adds to that.
-
-    Parameters
-    ----------
-    frames
-        ``(frame, row, col)`` as recorded.
-    flags
-        bool of the same shape, what holds no counts.
     """
     step = max(1, frames.size // SAMPLE)
     values = frames[::step].astype(np.float64)

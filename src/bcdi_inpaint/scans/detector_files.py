@@ -51,15 +51,7 @@ def frame_datasets(file: h5py.File) -> list[str]:
 
 
 def read_frames_of(file: h5py.File, names: list[str], largest: int) -> NDArray[np.number]:
-    """All frames of some datasets, one after the other.
-
-    Raises
-    ------
-    OSError
-        If a dataset lies in a file that isn't there.
-    ValueError
-        If one is no dataset, or larger than `largest` bytes.
-    """
+    """All frames of some datasets, one after the other, none of which may be larger than `largest` bytes."""
     parts = []
     for name in names:
         dataset = file.get(name)

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     )
     from numpy.typing import DTypeLike, NDArray
 
+    from bcdi_inpaint.geometry import Span
+
     from .locations import Location
-    from .rocking_scan import Span
     from .streams import Document
 
     Row = dict[str, float | np.number]

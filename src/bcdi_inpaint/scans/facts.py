@@ -157,20 +157,9 @@ def scan_metadata(
     frame_shape: tuple[int, int],
     reading: ReadingOptions,
 ) -> ScanMetadata:
-    """The metadata that the documents contain.
+    """The metadata that the documents contain, of the frames under this data key; `reading` goes before them.
 
-    Parameters
-    ----------
-    run
-        The run.
-    stream, data_key
-        Where its frames are.
-    motor
-        The rocking motor; not one of the circles that stood still.
-    frame_shape
-        (rows, cols) of a recorded frame.
-    reading
-        It has precedence over the documents.
+    The rocking motor is not one of the circles that stood still.
     """
     facts = Facts.of(run, stream, data_key)
     start, notes = RunStart.of(run.start), list[str]()

@@ -16,7 +16,8 @@ import numpy as np
 from .assembly import assemble
 from .detector_files import frame_datasets, read_frames_of
 from .file_contents import FileContents
-from .hdf5_facts import columns_of, read_values, unit_of
+from .guarded_file import text_attribute
+from .hdf5_facts import columns_of, read_values
 from .image_files import is_image, read_images
 from .local_files import check_regular, open_hdf5
 from .pixel_facts import PixelFacts, readable_facts
@@ -228,5 +229,6 @@ def _read_hdf5(path: Path, dataset: str | None, angles: str | None, largest: int
             motor, columns = columns_of(file, names[0], len(frames))
         else:
             motor = angles.rpartition("/")[2]
-            columns = {motor: (read_frames_of(file, [angles], largest), unit_of(file[angles]))}
+            unit = text_attribute(file[angles], "units")
+            columns = {motor: (read_frames_of(file, [angles], largest), unit)}
     return FileContents(frames, columns, motor, start, named_values, pixels)

@@ -77,10 +77,14 @@ class GuardedFile:
 
 
 def text_attribute(node: h5py.Group | h5py.Dataset, name: str) -> str:
-    """An attribute of text, stored as variable or fixed length, alone or in an array; empty if there is none."""
-    value: Any = node.attrs.get(name)
+    """An attribute of text; empty if there is none."""
+    return text_of(node.attrs.get(name))
+
+
+def text_of(value: Any) -> str:
+    """A text, of variable or fixed length, or a number as one, alone or in an array; empty for anything else."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.flat[0]
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""
+    return str(value) if isinstance(value, str | np.number) else ""

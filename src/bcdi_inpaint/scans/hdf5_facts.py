@@ -10,6 +10,8 @@ import numpy as np
 
 from bcdi_inpaint.constants import METRE_EV
 
+from .guarded_file import text_attribute, text_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,21 +38,10 @@ METRES = {"m": 1.0, "nm": 1e-9, "angstrom": 1e-10, "a": 1e-10, "å": 1e-10, "": 
 
 
 def read_values(file: h5py.File, frames: str) -> tuple[dict[str, Any], NamedValues]:
-    """What a file says beside its frames.
+    """What a start document would say, and what devices would, under the names of `bcdi_inpaint.scans.facts`.
 
-    Parameters
-    ----------
-    file
-        HDF5 in the layout of NeXus, CXI or Dectris.
-    frames
-        The dataset of frames: what stands in its own group goes before what stands elsewhere, and only its
-        entry (first group) is looked into.
-
-    Returns
-    -------
-    start, named_values
-        What a start document would say, and what devices would, under the names of
-        `bcdi_inpaint.scans.facts`. What several groups say differently is left out.
+    Only the entry (first group) of the dataset `frames` is looked into. What stands in its own group goes before
+    what stands elsewhere, and what several groups say differently is left out.
     """
     start: dict[str, Any] = {}
     said: dict[str, list[tuple[Any, str]]] = {}
@@ -61,11 +52,11 @@ def read_values(file: h5py.File, frames: str) -> tuple[dict[str, Any], NamedValu
         if dataset.size != 1 or not TELLING.search(group):
             continue
         if last == "name" and "sample" in group.rpartition("/")[2]:
-            start["sample_name"] = _text(dataset)
+            start["sample_name"] = text_of(dataset[()])
         elif last in DETECTOR_NAMES and "detector" in group:
-            said.setdefault(DETECTOR_NAMES[last], []).append((_text(dataset), ""))
+            said.setdefault(DETECTOR_NAMES[last], []).append((text_of(dataset[()]), ""))
         elif last in QUANTITIES and dataset.dtype.kind in "iuf":
-            unit = unit_of(dataset) or ("J" if cxi and "energy" in last else "")
+            unit = text_attribute(dataset, "units") or ("J" if cxi and "energy" in last else "")
             values = said.setdefault(last, [])
             values.insert(0 if group == home else len(values), (dataset[()].item(), unit))
     named_values = {name: values[0] for name, values in said.items() if len(set(values)) == 1}
@@ -92,7 +83,7 @@ def columns_of(
             and (group == home or MOVING.search(group))
             and not last.endswith(NO_READING)
         ):
-            columns[last] = (dataset[()], unit_of(dataset))
+            columns[last] = (dataset[()], text_attribute(dataset, "units"))
     parent = file[frames].parent
     axes = np.atleast_1d(parent.attrs.get("axes", ()))
     axis = str(axes[0]) if len(axes) else ""
@@ -112,14 +103,3 @@ def _datasets(file: h5py.File, frames: str) -> Iterator[tuple[str, h5py.Dataset]
 
     file[entry].visititems(look)
     yield from found
-
-
-def unit_of(dataset: h5py.Dataset) -> str:
-    """Its unit; empty if it has none."""
-    unit = dataset.attrs.get("units", "")
-    return unit.decode() if isinstance(unit, bytes) else str(unit)
-
-
-def _text(dataset: h5py.Dataset) -> str:
-    value = np.ravel(dataset[()])[0]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

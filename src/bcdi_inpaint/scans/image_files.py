@@ -45,23 +45,8 @@ def read_images(path: Path, angles: str | None, largest: int) -> FileContents:
 
     A file that holds a single frame stands for the series that its number belongs to.
 
-    Parameters
-    ----------
-    path
-        Folder, pattern or file.
-    angles
-        Name of the rocking motor in the headers of EDF and CBF files.
-    largest
-        Bytes that the frames may take.
-
-    Raises
-    ------
-    OSError
-        If a file can't be read, or none is there.
-    ValueError
-        If they are not the frames of one scan.
-    ImportError
-        If fabio is needed and not installed.
+    Parameters and errors are those of `bcdi_inpaint.scans.from_file`; `angles` is a motor in the headers of EDF and
+    CBF files, `largest` the bytes that the frames may take.
     """
     files = _files(path)
     notes = []
@@ -113,13 +98,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _in_order(files: list[Path]) -> list[Path]:
-    """Files by the number in their names that is another one in each.
-
-    Raises
-    ------
-    ValueError
-        If they are not one series.
-    """
+    """Files by the number in their names that is another one in each; a `ValueError` if they are not one series."""
     if len({NUMBER.sub("#", file.name) for file in files}) == 1:
         for column in _numbers(files):
             if len(set(column)) == len(files):

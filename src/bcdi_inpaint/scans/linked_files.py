@@ -31,20 +31,9 @@ LINKS, VIRTUAL, RAW = "HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX
 def find_dataset(
     file: h5py.File, name: str, roots: Sequence[str | Path], opened: ExitStack, axes: int = 2
 ) -> h5py.Dataset:
-    """A dataset of frames, or of numbers, for which HDF5 opens no file that is not below the roots.
+    """A dataset of frames (two axes or more) or numbers, for which HDF5 opens no file that is not below the roots.
 
-    Parameters
-    ----------
-    file
-        Where to begin.
-    name
-        Path of the dataset.
-    roots
-        Folders in which all files must lie.
-    opened
-        Takes the files that links lead to; the dataset is open as long as they are.
-    axes
-        How many it must have: two for frames, one for a column of numbers.
+    `opened` takes the files that links lead to; the dataset is open as long as they are.
 
     Raises
     ------
@@ -73,20 +62,6 @@ def follow(
     if isinstance(node, h5py.Dataset):
         check_sources(node, roots)  # before its shape is asked for, which may take them
     return node
-
-
-def check_sources(dataset: h5py.Dataset, roots: Sequence[str | Path]) -> None:
-    """Refuse a dataset whose values HDF5 would take from a file that is not below the roots.
-
-    HDF5 opens these files when it reads: asked again afterwards, this refuses what came from a file that
-    was put in the place of another one meanwhile.
-
-    Raises
-    ------
-    OutsideRootsError, OSError, ValueError
-        As `find_dataset`.
-    """
-    _check_sources(dataset, roots, {})
 
 
 def _follow(
@@ -123,20 +98,23 @@ def _steps(path: str) -> list[str]:
     return [step for step in reversed(path.split("/")) if step not in ("", ".")]
 
 
-def _check_sources(
-    dataset: h5py.Dataset, roots: Sequence[str | Path], checked: dict[tuple[Path, str], bool]
+def check_sources(
+    dataset: h5py.Dataset,
+    roots: Sequence[str | Path],
+    checked: dict[tuple[Path, str], bool] | None = None,
 ) -> None:
-    """Refuse a dataset whose values are in files below no root.
+    """Refuse a dataset whose values HDF5 would take from a file that is not below the roots.
 
-    Parameters
-    ----------
-    dataset
-        It may be virtual, and so may be what it is made of.
-    roots
-        Folders in which all files must lie.
-    checked
-        File and name of sources that were checked -> whether the check is finished.
+    It may be virtual, and so may be what it is made of: `checked` are the file and name of sources that were
+    checked -> whether the check is finished. HDF5 opens these files when it reads: asked again afterwards, this
+    refuses what came from a file that was put in the place of another one meanwhile.
+
+    Raises
+    ------
+    OutsideRootsError, OSError, ValueError
+        As `find_dataset`.
     """
+    checked = {} if checked is None else checked
     home = Path(dataset.file.filename)
     for name, _, _ in dataset.external or ():
         _check_raw(home, name, roots)
@@ -157,7 +135,7 @@ def _check_sources(
                 file = dataset.file if name == "." else opened.enter_context(open_hdf5(path, roots))
                 found = _follow(file, inside, roots, opened)
                 if isinstance(found, h5py.Dataset):
-                    _check_sources(found, roots, checked)
+                    check_sources(found, roots, checked)
             checked[source] = True
 
 

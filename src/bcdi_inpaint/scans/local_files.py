@@ -25,16 +25,9 @@ class OutsideRootsError(BcdiInpaintError, PermissionError):
 
 
 def allowed_path(uri: str, roots: Sequence[str | Path]) -> Path:
-    """Turn a ``file:`` URI or a path into the real path of a file below one of ``roots``.
+    """Turn a ``file:`` URI or a path into the real path of a file that must be `below` one of ``roots``.
 
-    Symbolic links are followed on both sides before they are compared.
-
-    Raises
-    ------
-    ValueError
-        If the URI is not one of a local file.
-    OutsideRootsError
-        If the file is not below any of the roots.
+    Another URI is a `ValueError`.
     """
     parsed = urlparse(uri)
     if parsed.scheme not in ("", "file") or parsed.netloc not in ("", "localhost"):
@@ -46,13 +39,7 @@ def allowed_path(uri: str, roots: Sequence[str | Path]) -> Path:
 
 
 def below(path: Path, roots: Sequence[str | Path]) -> Path:
-    """The real path of a file below one of ``roots``.
-
-    Raises
-    ------
-    OutsideRootsError
-        If it is not below any of them.
-    """
+    """The real path of a file, links followed; an `OutsideRootsError` if it isn't below one of ``roots``."""
     real = path.resolve()
     if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
         listed = ", ".join(map(str, roots)) or "none is configured"
@@ -63,15 +50,7 @@ def below(path: Path, roots: Sequence[str | Path]) -> Path:
 
 
 def check_regular(path: Path) -> None:
-    """Refuse files that may block when they are opened, as a pipe without a writer does.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing.
-    ValueError
-        If it is a pipe, a device or a folder.
-    """
+    """Raise a `ValueError` for what may block when it is opened (a pipe without a writer), and for a folder."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError(f"{path} is not a regular file")
 
@@ -80,23 +59,14 @@ def check_regular(path: Path) -> None:
 def open_hdf5(path: Path, roots: Sequence[str | Path] | None = None) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, whether or not it is being written, with any known filter.
 
-    Parameters
-    ----------
-    path
-        The file.
-    roots
-        Folders in one of which what is opened must lie, whatever the name led to before. None = anywhere.
+    What is opened must lie below one of the roots, whatever the name led to before; None = anywhere.
 
     Raises
     ------
-    OutsideRootsError
-        If it doesn't lie there.
-    BlockingIOError
-        If its writer must close it first.
-    OSError
-        If it can't be opened for another reason.
-    ValueError
-        If it is a pipe, a device or a folder.
+    OutsideRootsError, ValueError
+        If it doesn't; if it is no regular file.
+    BlockingIOError, OSError
+        If its writer must close it first; if it can't be opened for another reason.
     """
     import hdf5plugin  # noqa: F401 (registers the filters)
 
@@ -132,12 +102,8 @@ def _is_written_for_swmr(path: Path) -> bool:
     """Whether a writer has the file open, for SWMR.
 
     Only then it is opened for SWMR. If a checksum is wrong then, HDF5 assumes that the writer is just
-    changing it and reads again for ever, holding all of its locks, and Python's.
-
-    Raises
-    ------
-    OSError
-        If the file is not there or is shorter than it says.
+    changing it and reads again for ever, holding all of its locks, and Python's: a file that is shorter than it
+    says is an `OSError`.
     """
     with path.open("rb") as file:
         block = file.read(48)

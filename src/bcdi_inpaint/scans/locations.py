@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .rocking_scan import Span
+    from bcdi_inpaint.geometry import Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)

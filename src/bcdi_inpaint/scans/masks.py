@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bcdi_inpaint.geometry import Detector
-
-    from .rocking_scan import Span
+    from bcdi_inpaint.geometry import Detector, Span
 
 NAME_IT = "Name it (detector=), give a mask (mask=missing), or say that only flagged pixels are missing (mask=False)"
 
@@ -25,25 +23,10 @@ def find_detector(
     pixel_size: tuple[float, float] | None = None,
     whole: bool = True,
 ) -> tuple[Detector, str]:
-    """Find the detector by its name in the run, else by the shape of its frames.
+    """Find the detector by its name in the run, else by the shape of `whole` frames, neither cut nor binned.
 
-    Parameters
-    ----------
-    frame_shape
-        (rows, cols) of a frame.
-    named
-        The detector's name in the run; a name that geometry knows decides, another one may help.
-    vendor
-        Its maker.
-    pixel_size
-        (row, col), metres.
-    whole
-        Whether frames are neither cut nor binned, so that their shape identifies the detector.
-
-    Returns
-    -------
-    detector, note
-        The note is empty if the run named the detector.
+    A name that geometry knows decides; another one may help, as do the maker and the pixels' size (row, col) in
+    metres. The note with the detector is empty if the run named it.
 
     Raises
     ------
@@ -83,26 +66,16 @@ def missing_pixels(
     own: NDArray[np.bool_] | None = None,
     saturated: NDArray[np.bool_] | None = None,
 ) -> geometry.MissingPixels:
-    """All missing voxels of a stack.
+    """All missing voxels of a stack: its sources are gaps, user, file, flags and saturated.
 
     Parameters
     ----------
-    flags
-        ``(frame, row, col)`` bool: values that are no counts.
+    flags, saturated
+        ``(frame, row, col)`` bool: values that are no counts; counts that the detector could not tell any more.
     detector, roi, binning
         Its gaps, cut and binned as the frames are.
-    mask
-        ``(row, col)`` or ``(frame, row, col)`` bool: what else is missing.
-    own
-        ``(row, col)`` bool: the detector's own mask.
-    saturated
-        As `flags`: counts that the detector could not tell any more.
-
-    Returns
-    -------
-    MissingPixels
-        The mask is ``(row, col)`` if it is the same for all frames, else ``(frame, row, col)``; its sources are
-        gaps, user, file, flags and saturated.
+    mask, own
+        bool, of a frame or of the stack: what else is missing; the detector's own mask.
 
     Raises
     ------

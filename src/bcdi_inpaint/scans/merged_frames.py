@@ -15,22 +15,10 @@ if TYPE_CHECKING:
 def merge_frames(
     array: NDArray[np.number], flags: NDArray[np.bool_], rule: FramesPerPoint | None
 ) -> NDArray[np.number]:
-    """Make one stack of several frames a point.
+    """Make one stack ``(frame, row, col)`` of counts ``(point, frame of the point, row, col)``.
 
-    Parameters
-    ----------
-    array
-        ``(point, frame of the point, row, col)``.
-    flags
-        bool of the same shape, where it holds no counts.
-    rule
-        "sum" or "mean" of a point's frames, or each one "separate". Needed only if there are
-        several. A pixel that holds no count in one of the frames holds none in their sum or mean.
-
-    Returns
-    -------
-    array
-        ``(frame, row, col)`` counts; integers stay integers but for the mean.
+    The rule, "sum" or "mean" of a point's frames or each one "separate", is needed only if there are several.
+    Integers stay integers but for the mean; what is flagged counts as 0.
     """
     n_points, per_point, *shape = array.shape
     if per_point == 1 or rule == "separate":

@@ -20,14 +20,10 @@ def pair(
 
     Parameters
     ----------
-    n_points
-        How many points have frames.
-    seq_nums
-        ``(point,)``, where it is known.
-    event_seq_nums
-        ``(row,)``; None without Events.
-    angles
-        ``(row,)``; only their number matters, and only without Events.
+    n_points, seq_nums
+        How many points have frames; theirs, ``(point,)``, where they are known.
+    event_seq_nums, angles
+        ``(row,)``, the first None without Events: then the number of angles matters.
 
     Returns
     -------

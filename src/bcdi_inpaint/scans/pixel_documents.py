@@ -20,13 +20,7 @@ _OFF = ("", "0", "off", "no", "false", "disable", "disabled")
 
 
 def documented_pixels(facts: Facts) -> PixelFacts:
-    """Saturation, and pixels that were made up before the file was written.
-
-    Parameters
-    ----------
-    facts
-        Of the detector.
-    """
+    """Saturation, and pixels that were made up before the file was written, from a detector's facts."""
     found = facts.find(SATURATION)
     level = number(found.value) if found else None
     said = facts.find(VIRTUAL)

@@ -84,25 +84,14 @@ class PixelFacts:
 
 
 def read_pixel_facts(uri: str, dataset: str, roots: Sequence[str | Path]) -> PixelFacts:
-    """What the file with a run's frames says; a note instead of it where that can't be read.
-
-    Parameters
-    ----------
-    uri
-        ``file:`` URI or path.
-    dataset
-        Where its frames are.
-    roots
-        Folders outside of which nothing is read, through links neither.
-    """
+    """What the file with a run's frames, in `dataset`, says; a note instead of it where that can't be read."""
     try:
         with open_hdf5(allowed_path(uri, roots), roots) as file:
-            facts = readable_facts(file, dataset, roots)
+            facts = pixel_facts(file, dataset, roots)
     except Exception as error:  # noqa: BLE001 (as below)
         return _not_used(error)
-    if (
-        facts.mask is not None and facts.mask.ndim == 3
-    ):  # points and frames of a run may come in any order
+    # Points and frames of a run may come in any order.
+    if facts.mask is not None and facts.mask.ndim == 3:
         return replace(_not_used("it is one for each frame"), saturation=facts.saturation)
     return facts
 

@@ -17,8 +17,9 @@ from .reading import DISTANCES, ENERGIES
 from .start_stop import items, whole_number
 
 if TYPE_CHECKING:
+    from bcdi_inpaint.geometry import Span
+
     from .facts import Facts
-    from .rocking_scan import Span
 
 BIT_DEPTH_NAMES = ("bit_depth_image",)
 

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Span = tuple[int, int]
-"""A half-open, 0-based interval ``(start, stop)``."""
+    from bcdi_inpaint.geometry import Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,14 +188,7 @@ def _refuse_broken_files(node: ArrayClient, roots: Sequence[str | Path]) -> None
     """Check files on this machine before Tiled reads them.
 
     Tiled opens files that ``TiledWriter`` registers for SWMR, whether or not they are being written. With a
-    truncated file HDF5 then waits for ever, and so does the server.
-
-    Raises
-    ------
-    OSError
-        If one can't be opened.
-    ValueError
-        If one is not a regular file.
+    truncated file HDF5 then waits for ever, and so does the server. Errors are those of `open_hdf5`.
     """
     for source in node.data_sources() or []:
         for asset in source.assets if source.mimetype == HDF5 else []:

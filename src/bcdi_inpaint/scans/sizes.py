@@ -19,37 +19,13 @@ MOST_POINTS = 1_000_000
 
 
 def check_points(number: int) -> None:
-    """Refuse points beyond `MOST_POINTS`.
-
-    Parameters
-    ----------
-    number
-        Of points, or of the last one.
-
-    Raises
-    ------
-    ValueError
-        If there are more.
-    """
+    """Raise a `ValueError` for more points than `MOST_POINTS`."""
     if number > MOST_POINTS:
         raise ValueError(f"a scan has at most {MOST_POINTS} points, not {number}")
 
 
 def check_size(shape: Sequence[int], dtype: DTypeLike, largest: int) -> None:
-    """Refuse frames that take too much memory.
-
-    Parameters
-    ----------
-    shape, dtype
-        Of all frames together, as they were recorded.
-    largest
-        Bytes.
-
-    Raises
-    ------
-    ValueError
-        If they take more.
-    """
+    """Raise a `ValueError` for frames that take, all together and as recorded, more than `largest` bytes."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size > largest:
         raise ValueError(

@@ -2,16 +2,17 @@
 
 Documents come from plans, from metadata that users add, over networks and out of databases. What is
 made of their fields (names of nodes, lines of a log, comparisons) must not depend on their types: so they are
-read here, and nowhere else.
+read here, and nowhere else. An object whose own code raises when it is asked is no value as it should be.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Self
 from uuid import UUID
 
 import numpy as np
@@ -19,8 +20,6 @@ import numpy as np
 SAMPLE_NAMES = ("sample_name", "sample")
 LARGEST_INTEGER = 2**63 - 1
 """Databases, and JSON as others read it, have no larger ones."""
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +99,42 @@ class RunStop:
 
 def field(doc: object, name: str) -> object:
     """What `doc` has under `name`; None if it has nothing there, or is no mapping."""
-    return _tried(lambda given: given.get(name) if isinstance(given, Mapping) else None, doc, None)
+    with suppress(Exception):
+        return doc.get(name) if isinstance(doc, Mapping) else None
+    return None
 
 
 def text(value: object) -> str:
     """A text as ``str``, such as can be written anywhere; empty for anything else."""
-    return _tried(_text, value, "")
+    with suppress(Exception):
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value.item()
+        if isinstance(value, str):
+            # A subclass may do anything when it is asked; lone surrogates can't be written to files or JSON.
+            return str.__str__(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    return ""
 
 
 def number(value: object) -> float | None:
     """A finite number as ``float``; None for anything else."""
-    return _tried(_number, value, None)
+    with suppress(Exception):
+        found = _scalar(value)
+        if found is not None and math.isfinite(as_float := float(found)):
+            return as_float
+    return None
 
 
 def whole_number(value: object) -> int | None:
     """A whole number of 64 bits as ``int``, also one that was written as text or float; else None."""
-    return _tried(_whole_number, value, None)
+    with suppress(Exception):
+        found = text(value).strip() or _scalar(value)
+        if isinstance(found, str) and len(found) > len(str(-LARGEST_INTEGER)):
+            return None
+        if found is None or (isinstance(found, float) and not found.is_integer()):
+            return None
+        whole = int(found)
+        return whole if abs(whole) <= LARGEST_INTEGER else None
+    return None
 
 
 def names(value: object) -> tuple[str, ...]:
@@ -126,29 +145,27 @@ def names(value: object) -> tuple[str, ...]:
 
 def items(value: object) -> tuple[object, ...]:
     """What is in a list, of whatever kind; nothing for anything else."""
-    return _tried(_items, value, ())
+    with suppress(Exception):
+        if isinstance(value, np.ndarray):
+            return tuple(value) if value.ndim else ()
+        text_like = isinstance(value, str | bytes | bytearray)
+        if isinstance(value, Sequence | AbstractSet) and not text_like:
+            return tuple(value)
+    return ()
 
 
 def plain_scalar(value: object) -> str | bool | int | float | None:
     """A scalar of Python's own types; None for what is none, or can't be stored as JSON."""
-    return _tried(_plain_scalar, value, None)
-
-
-def _tried(read: Callable[[object], Value], value: object, default: Value) -> Value:
-    """`read(value)`; `default` if that raises, as it may for objects with code of their own."""
-    try:
-        return read(value)
-    except Exception:  # noqa: BLE001 (whatever it was, this isn't a value as it should be)
-        return default
-
-
-def _text(value: object) -> str:
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if not isinstance(value, str):
-        return ""
-    # A subclass may do anything when it is asked; lone surrogates can't be written to files or JSON.
-    return str.__str__(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    with suppress(Exception):
+        if isinstance(value, str):
+            return text(value)
+        if isinstance(value, bool | np.bool_):
+            return bool(value)
+        if isinstance(value, int | np.integer):
+            return whole_number(value)
+        if isinstance(value, float | np.floating):
+            return number(value)
+    return None
 
 
 def printable(text: str) -> str:
@@ -163,45 +180,13 @@ def _scalar(value: object) -> int | float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _number(value: object) -> float | None:
-    found = _scalar(value)
-    as_float = math.nan if found is None else float(found)
-    return as_float if math.isfinite(as_float) else None
-
-
-def _whole_number(value: object) -> int | None:
-    found = text(value).strip() or _scalar(value)
-    if isinstance(found, str) and len(found) > len(str(-LARGEST_INTEGER)):
-        return None
-    if found is None or (isinstance(found, float) and not found.is_integer()):
-        return None
-    whole = int(found)
-    return whole if abs(whole) <= LARGEST_INTEGER else None
-
-
-def _plain_scalar(value: object) -> str | bool | int | float | None:
-    if isinstance(value, str):
-        return text(value)
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return whole_number(value)
-    return number(value) if isinstance(value, float | np.floating) else None
-
-
-def _items(value: object) -> tuple[object, ...]:
-    if isinstance(value, np.ndarray):
-        return tuple(value) if value.ndim else ()
-    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence | AbstractSet):
-        return ()
-    return tuple(value)
-
-
 def _uid(value: object) -> str:
     """Text, or what becomes one in Tiled."""
     whole = whole_number(value)
     found = text(value) or ("" if whole is None else str(whole))
-    return found or _tried(lambda given: str(given) if isinstance(given, UUID) else "", value, "")
+    with suppress(Exception):
+        return found or (str(value) if isinstance(value, UUID) else "")
+    return ""
 
 
 def _dimensions(value: object) -> tuple[tuple[str, ...], ...]:

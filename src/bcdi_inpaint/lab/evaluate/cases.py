@@ -16,6 +16,7 @@ from bcdi_inpaint.lab.simulate.recipes import (
     TRAINING_FAMILIES,
     TRAINING_STRAINS,
     draw_recipe,
+    seeded,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def held_out(recipe: Recipe) -> bool:
 
 
 def _plain(recipe: Recipe, *, bright: bool) -> Recipe:
-    rng = np.random.default_rng(np.random.SeedSequence(recipe.seed, spawn_key=(2024,)))
+    rng = seeded(recipe.seed, 2024)
     low, high = (3.0, 5.0) if bright else (2.5, 8.0)
     fringe, row, col = rng.uniform(low, high, 3)
     return replace(

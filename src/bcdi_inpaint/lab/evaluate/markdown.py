@@ -18,16 +18,10 @@ CEILING = "noise ceiling"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Figures with the words that they need.
+    """Figures with the words that they need: what they show, and how to read them.
 
-    Attributes
-    ----------
-    title, note
-        What it shows; how to read it.
-    frame
-        Numbers, texts and what is missing, by the names of rows and columns.
-    figure
-        Name of the picture that is drawn of it, without ending; such tables are too long for a terminal.
+    The frame holds numbers, texts and what is missing. `figure` is the name of the picture that is drawn of it,
+    without ending; such tables are too long for a terminal.
     """
 
     title: str

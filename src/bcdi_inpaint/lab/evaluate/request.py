@@ -130,13 +130,7 @@ def requested(
 
 
 def weights_by_name(models: Sequence[str]) -> dict[str, str]:
-    """Weights by the names of their rows: patching, or where there are several, each as short as tells them apart.
-
-    Raises
-    ------
-    ValueError
-        If one is named twice.
-    """
+    """Weights by the names of their rows: patching, or where there are several, each as short as tells them apart."""
     if len(models) == 1:
         return {"patching": models[0]}
     for label in (_stem, _folder_and_stem, str):

@@ -15,20 +15,10 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """Entries, each written down as it is added.
+    """Entries, each written down as it is added, in order and as JSON gives them back; without a path in memory alone.
 
-    Parameters
-    ----------
-    path
-        Of the file, made where it isn't there; None keeps the entries in memory alone.
-    keep
-        Picks the entries of earlier runs that are still wanted; the others leave the file. A last line that
-        was cut off by a kill is no entry.
-
-    Attributes
-    ----------
-    entries
-        All that it holds, in the order in which they came, as JSON gives them back.
+    Of those of earlier runs, `keep` picks what is still wanted; the others leave the file. A last line that was cut
+    off by a kill is no entry.
     """
 
     def __init__(

@@ -126,19 +126,8 @@ def reference_loss(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
 
     The prediction counts in the gap only; outside, the truth is pasted. The structural similarity is
     that of 2-D slices perpendicular to the patch's first axis, padded with two empty colour
-    channels, which leaves 32/3 (1 - SSIM): more than nine tenths of the loss.
-
-    Parameters
-    ----------
-    prediction, truth
-        ``(patch, 1, 32, 32, 32)`` in [0, 1].
-    mask
-        Same shape, bool, True = gap.
-
-    Returns
-    -------
-    Tensor
-        Scalar, the mean over patches.
+    channels, which leaves 32/3 (1 - SSIM): more than nine tenths of the loss. A scalar, the mean over patches
+    ``(patch, 1, 32, 32, 32)`` in [0, 1].
     """
     filled = torch.where(mask, prediction, truth)[:, 0]
     error = filled - truth[:, 0]
@@ -199,15 +188,6 @@ def reference_patch(
     rocking angle: a patch looks like that in use, too. Positions are biased to the periphery, how
     is not published: here, of two random places the one further from the brightest voxel is taken.
     Places with fewer than `LIT` counts a voxel are passed over where there are others.
-
-    Parameters
-    ----------
-    counts
-        ``(frame, row, col)``, at least 32 in every direction.
-    width
-        Gap in pixels, 1 to 31.
-    rng
-        Where, which way, and what kind.
     """
     if min(counts.shape) < EDGE:
         raise ValueError(f"counts have shape {counts.shape}: patches need {EDGE} in each direction")

@@ -21,14 +21,9 @@ ALIEN_REACH = 24
 
 @dataclass(frozen=True)
 class Pixels:
-    """The detector's imperfections.
+    """The detector's imperfections, (row, col) float32.
 
-    Attributes
-    ----------
-    efficiency
-        (row, col) float32, 1 on average, 0 in a dead pixel.
-    hot
-        (row, col) float32 counts that a pixel adds to every frame.
+    The `efficiency` is 1 on average, 0 in a dead pixel; `hot` are counts that a pixel adds to every frame.
     """
 
     efficiency: NDArray[np.float32]
@@ -68,14 +63,10 @@ def add_surroundings(rate: Volume, recipe: Recipe, rng: np.random.Generator) -> 
 
 def _coordinates(shape: tuple[int, int, int], centre: Floats) -> list[NDArray[np.float32]]:
     """Offsets from a point along each axis, in voxels, to be broadcast."""
-    return list(
-        np.ix_(
-            *[
-                np.arange(n, dtype=np.float32) - np.float32(c)
-                for n, c in zip(shape, centre, strict=True)
-            ]
-        )
+    axes = (
+        np.arange(n, dtype=np.float32) - np.float32(c) for n, c in zip(shape, centre, strict=True)
     )
+    return list(np.ix_(*axes))
 
 
 def _scatter(recipe: Recipe, rng: np.random.Generator) -> NDArray[np.floating]:

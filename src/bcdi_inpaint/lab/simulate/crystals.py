@@ -22,16 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facets:
-    """A convex polyhedron: ``normals . r <= distances``.
+    """A convex polyhedron: ``normals . r <= distances``, with corners `vertices` (m, 3).
 
-    Attributes
-    ----------
-    normals
-        (n, 3) outward unit vectors.
-    distances
-        (n,) in nm from a point inside, the origin.
-    vertices
-        (m, 3) corners in nm.
+    Outward unit vectors (n, 3), distances (n,) in nm from a point inside, the origin.
     """
 
     normals: Floats
@@ -120,18 +113,7 @@ _SHAPES = {
 
 
 def draw_facets(recipe: Recipe) -> Facets:
-    """Draw the crystal's facets; their mean distance from the centre is half its diameter.
-
-    Parameters
-    ----------
-    recipe
-        Names the family.
-
-    Raises
-    ------
-    ValueError
-        If the recipe's family isn't known.
-    """
+    """Draw the crystal's facets; their mean distance from the centre is half its diameter."""
     if recipe.family not in _SHAPES:
         raise ValueError(f"family is {recipe.family!r}; it must be one of {', '.join(_SHAPES)}")
     rng = recipe.stream("crystal")

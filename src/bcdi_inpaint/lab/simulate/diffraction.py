@@ -39,17 +39,9 @@ def far_field(
 ) -> Field:
     """Transform of the crystal at just the wanted points, complex64.
 
-    Three matrix products, one for each axis: nothing wraps around, and points needn't be evenly spaced.
-
-    Parameters
-    ----------
-    grid, crystal
-        The object, complex64 on its grid.
-    interface
-        (3,) standard deviation of the graded interface along each axis, as a fraction of the real-space
-        field of view. It damps the field away from `centre`.
-    centre, offsets
-        Points in steps: a Bragg peak's centre, and offsets from it.
+    Three matrix products, one for each axis: nothing wraps around, and points needn't be evenly spaced. They are
+    offsets in steps from a Bragg peak's centre, away from which the graded `interface` damps the field: (3,)
+    standard deviations, as a fraction of the real-space field of view.
     """
     field = crystal
     for k, middle, u, width in zip(offsets, centre, grid.fractions, interface, strict=True):

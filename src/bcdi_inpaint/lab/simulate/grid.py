@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
     from numpy.typing import NDArray
@@ -47,15 +48,23 @@ class ObjectGrid:
         (3,) position in nm of voxel (0, 0, 0).
     fractions
         For each axis the coordinates ``u`` of the voxels.
-    xp, device
-        Array library (numpy or torch) and device on which fields are computed.
+    device
+        On which torch computes fields; None for numpy.
     """
 
     vectors: Floats
     origin: Floats
     fractions: tuple[Floats, Floats, Floats]
-    xp: ModuleType = np
-    device: str = "cpu"
+    device: str | None = None
+
+    @property
+    def xp(self) -> ModuleType:
+        """The array library: numpy or torch."""
+        if self.device is None:
+            return np
+        import torch
+
+        return torch
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -103,11 +112,9 @@ class ObjectGrid:
 def object_grid(
     steps: Floats,
     points: Floats,
-    reach: tuple[float, float, float],
+    reach: Sequence[float],
     slack: float = 0.0,
-    *,
-    xp: ModuleType = np,
-    device: str = "cpu",
+    device: str | None = None,
 ) -> ObjectGrid:
     """Grid that holds a crystal, fine enough for a window.
 
@@ -121,7 +128,7 @@ def object_grid(
         Largest distance from the peak, in steps, that is asked for along each axis.
     slack
         How far, in nm, the surface may lie outside the corners' hull.
-    xp, device
+    device
         See `ObjectGrid`.
     """
     dual = np.linalg.inv(steps).T
@@ -139,6 +146,5 @@ def object_grid(
         vectors=np.stack(vectors),
         origin=first @ dual,
         fractions=(fractions[0], fractions[1], fractions[2]),
-        xp=xp,
         device=device,
     )

@@ -54,17 +54,8 @@ def independent_scan(
 ) -> NDArray[np.int32]:
     """Counts of a rocking scan, ``(frame, row, col)``.
 
-    Parameters
-    ----------
-    seed
-        Not negative.
-    shape
-        Voxels (frame, row, col).
-    peak_counts
-        At the brightest voxel; by default drawn from 3e3 to 1e7.
+    The brightest voxel has 3e3 to 1e7 unless `peak_counts` says how many.
 
-    Examples
-    --------
     >>> independent_scan(3, (32, 32, 32)).shape
     (32, 32, 32)
     """

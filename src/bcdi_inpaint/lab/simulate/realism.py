@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from bcdi_inpaint.progress import Progress
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
 SHELLS = np.array([0, 0.7, 1.5, 2.5, 3.5, 4.5, 5.5, 7, 9, 11, 13, 16])
 """Edges of the shells, in fringes from the peak."""
+
+HALF = 64
+"""Voxels around the peak of a measured scan that are compared, on each side."""
 
 LEVELS = np.unique(np.geomspace(1, 1e5, 41).astype(int))
 """Counts for which the share of voxels with at least as many is computed."""
@@ -56,19 +58,9 @@ class ScanStatistics:
 
 
 def statistics_of(counts: NDArray[np.number], periods: Sequence[float]) -> ScanStatistics:
-    """Describe a scan whose brightest voxel is the centre, ``shape // 2``.
+    """Describe a scan whose brightest voxel is the centre, ``shape // 2``, and that reaches as far as `SHELLS`.
 
-    Parameters
-    ----------
-    counts
-        (frame, row, col).
-    periods
-        Fringe periods in voxels along each axis, in which distances from the peak are given.
-
-    Raises
-    ------
-    ValueError
-        If the scan doesn't reach as far as `SHELLS`.
+    Distances from the peak are in the fringes' `periods`, voxels along each axis.
     """
     counts = counts.astype(float)
     axes = [
@@ -108,21 +100,12 @@ def compare(
 
     Parameters
     ----------
-    scan
-        A file that `bcdi_inpaint.scans.from_file` reads, without gaps.
+    scan, periods
+        A file that `bcdi_inpaint.scans.from_file` reads, without gaps, and the periods of its fringes in voxels.
     figure
         The picture to write.
-    periods
-        Of the scan's fringes, in voxels along (frame, row, col).
     count
         How many scans to simulate: of the same size, oversampling and brightness, everything else drawn.
-    progress
-        Called with the number of simulated scans.
-
-    Raises
-    ------
-    ValueError, OSError
-        If the scan can't be read, or is too small.
     """
     counts = measured_counts(scan)
     measured = statistics_of(counts, periods)
@@ -133,22 +116,14 @@ def compare(
     draw(measured, simulated, figure)
 
 
-def measured_counts(path: Path, size: int = 128) -> NDArray[np.number]:
-    """Counts about the brightest voxel of a measured scan, hot pixels set to zero.
-
-    Parameters
-    ----------
-    path
-        Of the scan.
-    size
-        Voxels along each axis, at most: the brightest voxel is the centre, ``shape // 2``.
-    """
+def measured_counts(path: Path) -> NDArray[np.number]:
+    """Counts about the brightest voxel of a measured scan, ``shape // 2``, hot pixels set to zero."""
     frames = from_file(path, mask=False).frames
     counts = np.where(hot_pixels(frames=frames), 0, frames)
     peak = np.unravel_index(counts.argmax(), counts.shape)
     cut = []
     for place, length in zip(peak, counts.shape, strict=True):
-        half = min(size // 2, int(place), length - int(place))
+        half = min(HALF, int(place), length - int(place))
         cut.append(slice(int(place) - half, int(place) + half))
     return counts[tuple(cut)]
 
@@ -177,23 +152,17 @@ def draw(measured: ScanStatistics, simulated: Sequence[ScanStatistics], path: Pa
     figure = Figure(figsize=(10, 7), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     radius = (SHELLS[1:] + SHELLS[:-1]) / 2
-    _band(panels[0], radius, measured, simulated, "profile")
-    panels[0].set(yscale="log", xlabel="fringes from the peak", ylabel="mean counts / maximum")
-    _band(panels[1], radius, measured, simulated, "visibility")
-    panels[1].set(xlabel="fringes from the peak", ylabel="fringe visibility", ylim=(0, None))
-    _band(panels[2], radius, measured, simulated, "zeros")
-    panels[2].set(xlabel="fringes from the peak", ylabel="share of voxels without a count")
-    _band(panels[3], LEVELS, measured, simulated, "exceedance")
+    for panel, name in zip(panels, ("profile", "visibility", "zeros", "exceedance"), strict=True):
+        x = LEVELS if name == "exceedance" else radius
+        values = np.array([getattr(item, name) for item in simulated])
+        low, middle, high = np.percentile(values, (5, 50, 95), axis=0)
+        panel.fill_between(x, low, high, alpha=0.3, label=f"{len(simulated)} simulated, 5 to 95 %")
+        panel.plot(x, middle, label="simulated, median")
+        panel.plot(x, getattr(measured, name), "k", label="measured")
+        panel.set(xlabel="fringes from the peak")
+    panels[0].set(yscale="log", ylabel="mean counts / maximum")
+    panels[1].set(ylabel="fringe visibility", ylim=(0, None))
+    panels[2].set(ylabel="share of voxels without a count")
     panels[3].set(xscale="log", yscale="log", xlabel="counts", ylabel="share of voxels above")
     panels[0].legend()
     figure.savefig(path, dpi=110)
-
-
-def _band(
-    panel: Axes, x: Floats, measured: ScanStatistics, simulated: Sequence[ScanStatistics], name: str
-) -> None:
-    values = np.array([getattr(item, name) for item in simulated])
-    low, middle, high = np.percentile(values, (5, 50, 95), axis=0)
-    panel.fill_between(x, low, high, alpha=0.3, label=f"{len(simulated)} simulated, 5 to 95 %")
-    panel.plot(x, middle, label="simulated, median")
-    panel.plot(x, getattr(measured, name), "k", label="measured")

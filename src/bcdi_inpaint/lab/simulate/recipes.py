@@ -155,7 +155,11 @@ class Recipe:
 
 
 def _stream(seed: int, split: Split, stage: Stage) -> np.random.Generator:
-    key = (get_args(Split).index(split), get_args(Stage).index(stage))
+    return seeded(seed, get_args(Split).index(split), get_args(Stage).index(stage))
+
+
+def seeded(seed: int, *key: int) -> np.random.Generator:
+    """Random numbers that are a function of a seed and a key alone."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 

@@ -12,15 +12,12 @@ from . import counting, diffraction
 from .crystals import density, draw_facets
 from .grid import object_grid
 from .recipes import Recipe, Split, draw_recipe
-from .rocking import Floats, Rocking, draw_rocking
+from .rocking import Floats, draw_rocking
 from .strains import displace
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from numpy.typing import NDArray
 
-    from .diffraction import FarField
     from .grid import Field
 
 
@@ -95,11 +92,6 @@ def render(recipe: Recipe, *, amplitude: bool = False, device: str | None = None
     ValueError
         If the recipe names an unknown family or strain.
     """
-    xp: ModuleType = np
-    if device is not None:
-        import torch
-
-        xp = torch
     facets = draw_facets(recipe)
     rocking = draw_rocking(recipe.stream("rocking"))
     steps = rocking.steps(recipe.oversampling, facets.vertices)
@@ -107,53 +99,15 @@ def render(recipe: Recipe, *, amplitude: bool = False, device: str | None = None
         n / 2 + abs(offset) + diffraction.TAPS + 1
         for n, offset in zip(recipe.shape, recipe.peak_offset, strict=True)
     ]
-    grid = object_grid(
-        steps,
-        facets.vertices,
-        (reach[0], reach[1], reach[2]),
-        slack=2 * recipe.roughness * recipe.diameter,
-        xp=xp,
-        device=device or "cpu",
-    )
+    slack = 2 * recipe.roughness * recipe.diameter
+    grid = object_grid(steps, facets.vertices, reach, slack, device)
     solid = density(recipe, facets, grid)
     crystal = displace(solid, recipe, facets, grid, rocking.diffraction)
     interface = recipe.interface_width / np.array(recipe.shape)
     field = partial(diffraction.far_field, grid, crystal, interface)
-    return measure(
-        recipe, rocking, steps, field, diffraction.mean_slope(grid, crystal), amplitude=amplitude
-    )
-
-
-def measure(
-    recipe: Recipe,
-    rocking: Rocking,
-    steps: Floats,
-    field: FarField,
-    start: Floats,
-    *,
-    amplitude: bool,
-) -> SimulatedScan:
-    """Scan the far field of an object with the recipe's detector.
-
-    Parameters
-    ----------
-    recipe, rocking, steps
-        Parameters and geometry.
-    field
-        The object's far field.
-    start
-        (3,) where to look for its brightest point, in steps.
-    amplitude
-        Whether to keep the far field.
-    """
-    peak, height = diffraction.brightest(field, start)
-    margin = diffraction.TAPS
-    offsets = [
-        np.arange(-margin, n + margin) - n // 2 - offset
-        for n, offset in zip(recipe.shape, recipe.peak_offset, strict=True)
-    ]
+    peak, height = diffraction.brightest(field, diffraction.mean_slope(grid, crystal))
     rng = recipe.stream("detector")
-    offsets[0] = offsets[0] + recipe.angle_jitter * rng.normal(size=len(offsets[0]))
+    offsets = _offsets(recipe, rng)
     waves = field(peak, (offsets[0], offsets[1], offsets[2]))
     waves = waves * float(np.sqrt(recipe.peak_counts / height))
     if recipe.steepness:
@@ -164,7 +118,7 @@ def measure(
     counting.add_surroundings(rate, recipe, rng)
     pixels = counting.draw_pixels(recipe, rng)
     rate = counting.expose(rate, recipe, pixels, rng)
-    inside = slice(margin, -margin)
+    inside = slice(diffraction.TAPS, -diffraction.TAPS)
     return SimulatedScan(
         rate=rate,
         counts=counting.count(rate, recipe, recipe.stream("noise")),
@@ -174,6 +128,16 @@ def measure(
         amplitude=_fetch(waves[inside, inside, inside]) if amplitude else None,
         recipe=recipe,
     )
+
+
+def _offsets(recipe: Recipe, rng: np.random.Generator) -> list[Floats]:
+    """Each axis' distances from the peak in steps, with a margin for the blur."""
+    offsets = [
+        np.arange(-diffraction.TAPS, n + diffraction.TAPS) - n // 2 - offset
+        for n, offset in zip(recipe.shape, recipe.peak_offset, strict=True)
+    ]
+    offsets[0] = offsets[0] + recipe.angle_jitter * rng.normal(size=len(offsets[0]))
+    return offsets
 
 
 def _fetch(array: Field) -> Field:

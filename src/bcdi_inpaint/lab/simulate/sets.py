@@ -16,7 +16,6 @@ from .rendering import render
 from .storage import read_recipe, write_scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from bcdi_inpaint.progress import Progress
@@ -37,28 +36,17 @@ def generate(
 ) -> list[Path]:
     """Simulate scans of consecutive seeds into ``<split>-<seed>.h5`` files of a folder.
 
-    Files that are there already are kept, so an interrupted run goes on where it stopped.
+    Files that are there already are kept, so an interrupted run goes on where it stopped. Returned are all of them, in
+    the order of their seeds.
 
     Parameters
     ----------
-    folder
-        Made if need be.
-    count
-        How many scans.
-    first_seed
-        Seed of the first one.
-    shape, split, pinned
-        See `draw_recipe`.
-    amplitude, device
-        See `render`.
+    folder, count, first_seed
+        Where (it is made if need be), how many, and from which seed on.
+    shape, split, pinned, amplitude, device
+        See `draw_recipe` and `render`.
     processes
         How many work at once, one thread each; on a GPU a few keep it busy.
-    progress
-        Called with the number of scans made so far.
-
-    Returns
-    -------
-    The files, in the order of their seeds.
 
     Raises
     ------
@@ -77,32 +65,20 @@ def generate(
         elif read_recipe(path) != recipe:
             raise ValueError(f"{path} holds a scan of other parameters; choose another folder")
 
-    make = partial(_make, amplitude=amplitude, device=device)
-    _simulate(make, missing, count, processes, progress)
-    return list(recipes)
-
-
-def _simulate(
-    make: Callable[[Path, Recipe], None],
-    missing: dict[Path, Recipe],
-    count: int,
-    processes: int,
-    progress: Progress,
-) -> None:
     # Spawned, not forked: a fork of a process with threads (torch, HDF5, Qt) may hang.
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-    progress("simulating", count - len(missing), count)
-    with pool:
+    make = partial(_make, amplitude=amplitude, device=device)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        kept = count - len(missing)
+        progress("simulating", kept, count)
         try:
-            made = as_completed(
-                [pool.submit(make, path, recipe) for path, recipe in missing.items()]
-            )
-            for done, future in enumerate(made, start=count - len(missing) + 1):
+            made = [pool.submit(make, path, recipe) for path, recipe in missing.items()]
+            for done, future in enumerate(as_completed(made), start=kept + 1):
                 future.result()
                 progress("simulating", done, count)
         except BaseException:  # an interrupt too: don't finish the queue first
             pool.shutdown(cancel_futures=True)
             raise
+    return list(recipes)
 
 
 def _make(path: Path, recipe: Recipe, *, amplitude: bool, device: str | None) -> None:

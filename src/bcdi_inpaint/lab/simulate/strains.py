@@ -20,23 +20,7 @@ POISSON_RATIO = 0.42
 def displace(solid: Field, recipe: Recipe, facets: Facets, grid: ObjectGrid, q: Floats) -> Field:
     """The complex object, ``solid * exp(2 pi i Q.u)``: what the Bragg peak sees of the crystal.
 
-    Parameters
-    ----------
-    solid
-        Density on the grid, float32.
-    recipe, facets, grid
-        The crystal; the recipe names the kind of strain.
-    q
-        Unit vector of the scattering vector.
-
-    Returns
-    -------
-    complex64 on the grid.
-
-    Raises
-    ------
-    ValueError
-        If the recipe's kind of strain isn't known.
+    `solid` is its density on the grid, float32; `q` the unit vector of the scattering vector.
     """
     if recipe.strain == "none":
         return solid + 0j

@@ -27,22 +27,11 @@ EARLIER = "earlier.json"
 
 
 def write_artefacts(network: nn.Module, recipe: TrainingRecipe, folder: Path) -> Path:
-    """Write the weights, ``patching.safetensors`` or ``reference_6px.safetensors``, and ``curve.png``.
+    """Write the weights that `train` gave, and ``curve.png``, to the training's folder.
 
-    Parameters
-    ----------
-    network
-        From `train`.
-    recipe
-        What it was trained by.
-    folder
-        The training's.
-
-    Returns
-    -------
-    weights
-        The file: ``bi.inpaint(..., method="patching", model=weights)`` takes it; with
-        ``method="reference"`` its folder is to be named, ``weights=folder``.
+    Returned is the weights' file, ``patching.safetensors`` or ``reference_6px.safetensors``:
+    ``bi.inpaint(..., method="patching", model=weights)`` takes it; with ``method="reference"`` its folder is to be
+    named, ``weights=folder``.
     """
     curve = read_curve(folder)
     task = task_of(recipe)

@@ -22,22 +22,7 @@ CLUTTER_SHARE = 0.3
 def draw_mask(
     rng: np.random.Generator, shape: tuple[int, int, int], peak: tuple[int, int, int]
 ) -> NDArray[np.bool_]:
-    """Draw a mask with one main gap, some 5 to 50 voxels from the Bragg peak or across it.
-
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    shape
-        (frame, row, col).
-    peak
-        Brightest voxel.
-
-    Returns
-    -------
-    mask
-        bool, `shape`, True = missing.
-    """
+    """Draw a mask with one main gap, some 5 to 50 voxels from the Bragg peak or across it; True = missing."""
     mask = np.zeros(shape, bool)
     # Gaps cross the detector. Some lie along the frame axis, since frames may be missing, too.
     axis = int(rng.choice(3, p=(0.1, 0.45, 0.45)))

@@ -18,15 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process among those that train the network.
-
-    Attributes
-    ----------
-    device
-        Of this process.
-    rank, world
-        Its number, and how many there are. The first one, 0, validates and writes.
-    """
+    """This process, number `rank` of the `world` that train the network; number 0 validates and writes."""
 
     device: torch.device
     rank: int

@@ -73,19 +73,9 @@ class TrainingRecipe(BaseModel):
 
 
 def read_recipe(path: Path | None, **changes: Any) -> TrainingRecipe:
-    """Read a recipe from a TOML file, or from a training's ``recipe.json``.
+    """Read a recipe from a TOML file, or from a training's ``recipe.json``; None is the default recipe.
 
-    Parameters
-    ----------
-    path
-        None for the default recipe.
-    **changes
-        Entries that take the place of the file's.
-
-    Raises
-    ------
-    ValueError
-        One line that names the file and the entry.
+    `changes` are entries that take the place of the file's. A `ValueError` names the file and the entry, in one line.
     """
     name = "recipe" if path is None else f"recipe {path}"
     try:

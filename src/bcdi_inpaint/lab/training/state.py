@@ -26,18 +26,10 @@ _OLD_NAMES = {"portions": "patches", "marked": "validated"}
 
 @dataclass(slots=True)
 class TrainingState:
-    """What a checkpoint holds.
+    """What a checkpoint holds: weights, their moving average, and how far the training is.
 
-    Attributes
-    ----------
-    network, average, optimiser
-        With the latest weights; with their moving average; of the network.
-    step, block, patches, seconds
-        Steps made, blocks of data used, patches seen by all processes, time over all sessions.
-    validated
-        Step of the latest validation.
-    best, since_best
-        Least validation figure, and validations since.
+    Patches are those of all processes, seconds those of all sessions; `validated` is the step of the latest
+    validation, `best` the least figure of any, `since_best` the number of validations since.
     """
 
     network: nn.Module

@@ -42,19 +42,9 @@ def available() -> bool:
 
 
 def reconstructions(filled: Inpainted, starts: int) -> Iterator[Solution]:
-    """Export a fill and reconstruct it from several random starts.
+    """Export a fill and reconstruct it from several random starts; the merit is cohere's own last error.
 
-    Parameters
-    ----------
-    filled
-        Peak anywhere, shape even and good for an FFT.
-    starts
-        How many.
-
-    Yields
-    ------
-    Solution
-        The image, as `retrieval.retrieve` gives it, and cohere's own last error.
+    Its peak may be anywhere; its shape must be even and good for an FFT.
     """
     import torch
 

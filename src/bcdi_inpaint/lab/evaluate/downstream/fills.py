@@ -24,19 +24,10 @@ Use = Literal["none", "zero", "free", "hard", "soft", "band"]
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A way to treat a gap.
+    """A way to treat a gap: the method that fills it (empty where nothing does), and how much its values are believed.
 
-    Attributes
-    ----------
-    name
-        As the tables have it.
-    method
-        That fills the gap; empty where nothing does.
-    use
-        How much its values are believed: soft is PyNX's own band around them, band is the one of the
-        fill's own sigma.
-    options
-        Of the method, beside the request's.
+    Soft is PyNX's own band around them, band is the one of the fill's own sigma. The options of the method come beside
+    the request's.
     """
 
     name: str

@@ -50,14 +50,8 @@ IMPLIED: dict[str, dict[str, Any]] = {
 class StudyStore(Store):
     """Results in a file, made where it isn't there.
 
-    Parameters
-    ----------
-    path
-        Of the file.
-    starts
-        Of a fill; with fewer it was cut off by a kill, and is dropped.
-    current
-        Whether an entry would be the same if it were made now; others are dropped.
+    Those are dropped that a kill cut off (fewer than `starts`) and that would not be the same if they were made now
+    (`current`).
     """
 
     def __init__(self, path: Path, starts: int, current: Callable[[Entry], bool]) -> None:

@@ -41,19 +41,10 @@ REFERENCE_START = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A gap over a kind of crystal.
+    """A gap over a kind of crystal, as in the simulation's recipe.
 
-    Attributes
-    ----------
-    name
-        As the tables have it.
-    width, distance, kind
-        Of the gap: pixels, distance from the peak to the first missing one. A single gap is
-        vertical, to the right of the peak.
-    strain, strength, peak_counts
-        As in the simulation's recipe.
-    shape, offset
-        Voxels; the peak's distance from the middle.
+    Its distance is that from the peak to the first missing pixel; a single gap is vertical, to the right of the peak,
+    which is `offset` from the middle.
     """
 
     name: str
@@ -103,16 +94,10 @@ MEASURED_SCENES = (SCENES[0], SCENES[1], SCENES[3], SCENES[4])
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is done.
+    """How much is done: scenes over simulated crystals and over a measured scan, objects a scene, starts a fill.
 
     Attributes
     ----------
-    scenes, measured
-        Gaps over simulated crystals; over a measured scan.
-    objects, starts
-        Crystals a scene, starts a fill.
-    schedule
-        Of the bench's own retrieval.
     edge
         Voxels of the region around a measured peak.
     crosses, cross_edge
