@@ -26,7 +26,7 @@ from event_model import compose_run
 from tiled.client import from_uri
 from tiled.structures.core import Spec
 
-from bcdi_inpaint.service.backfill import FILLED, Query, backfill, cluster, matching
+from bcdi_inpaint.service.backfill import Ending, Query, backfill, cluster, matching
 from bcdi_inpaint.service.config import ServiceConfig
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def measure(
         seconds = time.perf_counter() - began
         on_workers = sum(client.run(processor_seconds).values()) - workers_began
         on_server = processor_seconds(process) - server_began
-    failed = [outcome.reason for outcome in outcomes if outcome.state != FILLED]
+    failed = [outcome.reason for outcome in outcomes if outcome.state != Ending.FILLED]
     if failed:
         raise SystemExit(failed[0])
     n = len(rest)

@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from tiled.client import from_uri
 
-from bcdi_inpaint.catalog import layout, write
-from bcdi_inpaint.filling.result import Inpainted, Report
-from bcdi_inpaint.scans.rocking_scan import RockingScan, ScanMetadata
+from bcdi_inpaint.catalog import write
+from bcdi_inpaint.export import layout
+from bcdi_inpaint.filling import Inpainted, Report
+from bcdi_inpaint.progress import progress_bar
+from bcdi_inpaint.scans import RockingScan, ScanMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,16 +127,8 @@ def measure(
     layout.GOOD_BLOCK = 100_000_000 if how.startswith("100") else 16_000_000
     figures: dict[str, Any] = {"how": how}
     before = size(folder)
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"write, {how}", total=None)
-        with watched(figures, "write", server):
-            node = write(
-                home,
-                scan,
-                filled,
-                folder=files,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
+    with progress_bar(Console(stderr=True)) as progress, watched(figures, "write", server):
+        node = write(home, scan, filled, folder=files, progress=progress)
     figures["disk"] = size(folder) - before
     intensity = node.base["intensity"]
     n = intensity.shape[0]

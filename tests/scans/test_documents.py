@@ -20,7 +20,7 @@ from bcdi_inpaint.scans import (
     from_documents,
     read_points,
 )
-from bcdi_inpaint.scans.pairing import pair
+from bcdi_inpaint.scans.points import pair
 from tests.helpers.scans import feed
 
 IMAGE = {"source": "", "dtype": "array", "dtype_numpy": "<u4", "shape": [1, 4, 5]}

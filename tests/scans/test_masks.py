@@ -10,7 +10,7 @@ import pytest
 from bcdi_inpaint import geometry
 from bcdi_inpaint.scans import ReadingOptions, from_run
 from bcdi_inpaint.scans.assembly import assemble
-from bcdi_inpaint.scans.merged_frames import merge_frames, merge_marks
+from bcdi_inpaint.scans.points import merge_frames, merge_marks
 from bcdi_inpaint.scans.streams import PointFrames, RunRecord, Stream
 from bcdi_inpaint.testing.devices import AreaDetector, at_motor
 

@@ -12,8 +12,8 @@ from .assembly import assemble
 from .hdf5 import ONCE, read_frames, read_numbers
 from .images import choose_image
 from .locations import FramesInEvent, FramesInFile
-from .pairing import count
 from .pixel_facts import PixelFacts, read_pixel_facts
+from .points import count
 from .reading import AS_RECORDED
 from .sizes import LARGEST_STACK
 from .streams import PointFrames

@@ -24,14 +24,12 @@ import numpy as np
 
 from bcdi_inpaint import geometry
 
+from .columns import in_degrees, monitor_of, monitor_readings, rocking_motor
 from .counts import doubts_of_counts
 from .facts import DETECTOR_NAMES, VENDOR_NAMES, Facts, scan_metadata
 from .masks import find_detector, missing_pixels
-from .merged_frames import merge_frames, merge_marks
-from .monitor import monitor_of, monitor_readings
-from .motor import in_degrees, rocking_motor
-from .pairing import count, pair
 from .pixel_documents import documented_pixels
+from .points import count, merge_frames, merge_marks, pair
 from .quantities import bits_of
 from .rocking_scan import RockingScan, ScanMetadata
 from .start_stop import RunStart, RunStop, field

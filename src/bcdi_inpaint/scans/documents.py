@@ -143,7 +143,9 @@ class RunDocuments(DocumentRouter):
                 self._refer(value, (doc["descriptor"], key, seq_num))
             elif are_frames(np.shape(value)):
                 array = _as_declared(np.asarray(value), data_key)
-                self._found(FramesInEvent(stream, key, seq_num, array))
+                location = FramesInEvent(stream, key, seq_num, array)
+                self._found(location, self._points)
+                self._news.append(location)
             elif np.ndim(value) == 0 and isinstance(value, (int, float, np.number)):
                 row[key] = value
         self._events.setdefault(stream, []).append(row)
@@ -203,33 +205,19 @@ class RunDocuments(DocumentRouter):
         if not (are_frames(shape) or is_number):
             return
         uri, dataset, options = _file(resource)
-        if is_number:
-            check_points(seq_nums[1] - 1)
-            number = FramesInFile(descriptor["name"], key, seq_nums, uri, dataset, indices)
-            self._numbers.setdefault((descriptor["name"], key), Locations()).put(number)
-            return
-        per_point = (
-            options.get("frame_per_point")
-            or options.get("multiplier")
-            or (shape[0] if len(shape) == 3 else 1)
-            or 1
-        )
-        self._found(
-            FramesInFile(
-                descriptor["name"],
-                key,
-                seq_nums,
-                uri,
-                dataset,
-                (indices[0] * per_point, indices[1] * per_point),
-                per_point,
-            )
-        )
+        per_point = 1
+        if not is_number:
+            said = options.get("frame_per_point") or options.get("multiplier")
+            per_point = said or (shape[0] if len(shape) == 3 else 1) or 1
+        stream, frames = descriptor["name"], (indices[0] * per_point, indices[1] * per_point)
+        location = FramesInFile(stream, key, seq_nums, uri, dataset, frames, per_point)
+        self._found(location, self._numbers if is_number else self._points)
+        if not is_number:
+            self._news.append(location)
 
-    def _found(self, location: Location) -> None:
+    def _found(self, location: Location, among: dict[tuple[str, str], Locations]) -> None:
         check_points(location.seq_nums[1] - 1)
-        self._points.setdefault((location.stream, location.data_key), Locations()).put(location)
-        self._news.append(location)
+        among.setdefault((location.stream, location.data_key), Locations()).put(location)
 
 
 def _as_declared(array: NDArray[np.number], data_key: DataKey) -> NDArray[np.number]:

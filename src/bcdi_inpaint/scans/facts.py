@@ -38,7 +38,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .motor import in_degrees
+from .columns import in_degrees
 from .quantities import (
     BEAM_COL,
     BEAM_ROW,
@@ -98,12 +98,7 @@ class Reading(NamedTuple):
 class Facts:
     """Named values that a run holds besides its frames, the most reliable ones first.
 
-    Attributes
-    ----------
-    start
-        The start document.
-    devices
-        Groups by data key: the detector's configuration, other devices', the baseline.
+    After the start document come groups by data key: the detector's configuration, other devices', the baseline.
     """
 
     start: Document

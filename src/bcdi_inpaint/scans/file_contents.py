@@ -18,24 +18,10 @@ NamedValues = Mapping[str, tuple[Any, str]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileContents:
-    """Frames and what stands beside them.
+    """Frames ``(frame, row, col)`` or ``(point, frame, row, col)``, and what stands beside them.
 
-    Attributes
-    ----------
-    frames
-        ``(frame, row, col)`` or ``(point, frame, row, col)``.
-    columns
-        Name -> ``(point,)`` numbers and their unit, the rocking angles among them.
-    motor
-        Which of them are the rocking angles; empty if the file doesn't say.
-    start
-        What a start document would say: sample, region, and so on.
-    named_values
-        What the detector and the beamline say.
-    pixels
-        What the file says of the detector's pixels.
-    notes
-        What was unusual.
+    Columns are ``(point,)`` numbers with their unit; `motor` is the one with the rocking angles, empty if the file
+    doesn't say. `start` is what a start document would say, `named_values` what the detector and the beamline would.
     """
 
     frames: NDArray[np.number]

@@ -27,7 +27,7 @@ class OutsideRootsError(BcdiInpaintError, PermissionError):
 def allowed_path(uri: str, roots: Sequence[str | Path]) -> Path:
     """Turn a ``file:`` URI or a path into the real path of a file that must be `below` one of ``roots``.
 
-    Another URI is a `ValueError`.
+    The URI of anything but a local file is a `ValueError`.
     """
     parsed = urlparse(uri)
     if parsed.scheme not in ("", "file") or parsed.netloc not in ("", "localhost"):

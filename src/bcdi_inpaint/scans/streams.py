@@ -21,17 +21,10 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
-    """One stream of a run.
+    """One stream of a run, `data_keys` and `configuration` as in its descriptor.
 
-    Attributes
-    ----------
-    data_keys
-        As in the descriptor.
-    configuration
-        As in the descriptor: object -> its ``data`` and ``data_keys``.
-    columns
-        Data key -> ``(row,)`` numbers, one row an Event in order of arrival; ``seq_num`` is one.
-        Without Events, columns that a device wrote itself.
+    Its `columns` are ``(row,)`` numbers, one row an Event in order of arrival; ``seq_num`` is one. Without Events they
+    are those that a device wrote itself.
     """
 
     data_keys: Mapping[str, DataKey]
@@ -41,19 +34,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run without its frames.
-
-    Attributes
-    ----------
-    start, stop
-        The documents; ``stop`` is empty while the run goes on.
-    streams
-        By name.
-    path
-        Where the run is in Tiled; empty if it isn't known.
-    access_tags
-        Those of the run's node.
-    """
+    """A run without its frames: documents (`stop` is empty while it goes on), streams by name, and its node in Tiled."""
 
     start: Document
     stop: Document

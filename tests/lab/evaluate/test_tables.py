@@ -74,6 +74,23 @@ def _table(records: Sequence[dict[str, Any]], title: str) -> Table:
     return found
 
 
+def test_gaps_on_both_sides_of_a_measured_peak_are_two_gaps():
+    case = _case(pattern="measured")
+    entries = [
+        {
+            "name": f"measured 6 px {side}",
+            "results": {
+                "records": [_record(case, "kriging", 0.8), _record(case, "linear", linear)],
+                "real_space": [],
+                "refusals": [],
+            },
+        }
+        for side, linear in (("left", 0.7), ("right", 0.9))
+    ]
+    (table,) = (t for t in make_tables(Results.of(entries)) if "than kriging" in t.title)
+    assert table.frame.loc["linear"].tolist() == ["1 of 2"]
+
+
 def test_each_pattern_counts_once_however_many_patches_it_gave():
     records = [_record(_case(), "linear", 0.8), *(_patch(0.8, i) for i in range(9))]
     records.append(_patch(0.6, 0, seed=1))

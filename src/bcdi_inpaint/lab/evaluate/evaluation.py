@@ -64,7 +64,7 @@ def evaluate(request: Request, console: Console) -> Evaluation:
         run(request, progress, store, scan)
         results = Results.of(store.entries)
         if len(results.refusals):
-            counted = results.refusals.value_counts(sort=False)
+            counted = results.refusals.value_counts(["method", "words"], sort=False)
             remarks += [f"{name} refused {n} gaps: {words}" for (name, words), n in counted.items()]
         if results.records.empty:
             raise ValueError("; ".join(remarks))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from bcdi_inpaint.lab.reference.network import WIDTHS
+from bcdi_inpaint.lab.simulate.recipes import seeded
 from bcdi_inpaint.progress import part
 
 from . import cases, metrics
@@ -111,8 +112,7 @@ def _of_recipe(
     found: Found = {"records": [], "real_space": [], "refusals": []}
     for at, (kind, width) in enumerate(gaps):
         # The same place whichever other gaps are asked for.
-        key = (width, get_args(cases.Kind).index(kind))
-        rng = np.random.default_rng(np.random.SeedSequence(pattern.seed, spawn_key=key))
+        rng = seeded(pattern.seed, width, get_args(cases.Kind).index(kind))
         gap = cases.place_gap(kind, width, distance, pattern.peak[1:], pattern.plane, rng)
         of_gap = part(progress, at, len(gaps))
         for name, rows in _fill_and_measure(request, pattern, gap, about, of_gap).items():
@@ -181,7 +181,7 @@ def _fill_and_measure(
 
 def _patches(request: Request, pattern: Pattern, gap: Gap) -> list[Box]:
     frames, rows, cols = pattern.counts.shape
-    rng = np.random.default_rng(np.random.SeedSequence(pattern.seed, spawn_key=(gap.width,)))
+    rng = seeded(pattern.seed, gap.width)
     return cases.patches(gap, (frames, rows, cols), pattern.peak, request.patches, rng)
 
 

@@ -43,17 +43,7 @@ SCORES = [
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """What a run has measured: see the module.
-
-    Attributes
-    ----------
-    records
-        The figures.
-    real_space
-        The case, the method, and what `real_space.real_space_errors` says.
-    refusals
-        ``method`` and ``words`` of each gap that a method could not fill.
-    """
+    """What a run has measured, see the module; also what `real_space_errors` says, and gaps that a method refused."""
 
     records: pd.DataFrame
     real_space: pd.DataFrame
@@ -62,10 +52,10 @@ class Results:
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Results:
         """From what `measuring.run` has stored."""
-        found = [entry["results"] for entry in entries if "results" in entry]
+        units = [entry for entry in entries if "results" in entry]
         return cls(
             *(
-                _frame([row for results in found for row in results[part]])
+                _frame([{**row, "unit": u["name"]} for u in units for row in u["results"][part]])
                 for part in ("records", "real_space", "refusals")
             )
         )
@@ -97,5 +87,6 @@ def _frame(rows: list[Entry]) -> pd.DataFrame:
     # What counts as one observation: a simulated pattern, or a place on a measured one.
     measured = frame["pattern"].isin(get_args(MeasuredSet))
     frame["observation"] = place.where(measured, frame["seed"].astype(str))
-    frame["gap"] = frame.groupby(CASE, sort=False, dropna=False).ngroup()
+    # Gaps on both sides of a measured peak are as far from it, but units of their own.
+    frame["gap"] = frame.groupby([*CASE, "unit"], sort=False, dropna=False).ngroup()
     return frame

@@ -35,14 +35,9 @@ SKIP = 4
 
 @dataclass(frozen=True, slots=True)
 class StraightGap:
-    """The gaps that the publication knows: one line, or two that cross, of one width.
+    """The gaps that the publication knows: one line, or two that cross, of one width in pixels.
 
-    Attributes
-    ----------
-    width
-        Pixels.
-    starts
-        Detector axis (1 = rows are missing, 2 = columns are missing) -> first missing index.
+    `starts`: detector axis (1 = rows are missing, 2 = columns are missing) -> first missing index.
     """
 
     width: int
@@ -76,8 +71,8 @@ def fill(
     ValueError
         For gaps that the publication doesn't cover, and where no weights are installed.
     """
-    gap = find_gap(mask)
-    return patch(stack, mask, load_network(gap.width, weights), gap=gap, skip=skip)
+    network = load_network(find_gap(mask).width, weights)
+    return patch(stack, mask, network, skip=skip)
 
 
 def weights_name(width: int) -> str:
@@ -86,20 +81,7 @@ def weights_name(width: int) -> str:
 
 
 def load_network(width: int, weights: str | Path = "") -> ReferenceNetwork:
-    """The trained network for one gap width.
-
-    Parameters
-    ----------
-    width
-        Pixels.
-    weights
-        As for `fill`.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
+    """The trained network for one gap width, from the folder that `fill` takes; a `ValueError` if there is none."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -119,13 +101,7 @@ def load_network(width: int, weights: str | Path = "") -> ReferenceNetwork:
 
 
 def find_gap(mask: Bools) -> StraightGap:
-    """Read the gap from a mask, or say why the publication can't fill it.
-
-    Parameters
-    ----------
-    mask
-        bool ``(frame, row, col)``.
-    """
+    """Read the gap from a mask ``(frame, row, col)``, or say in a `ValueError` why the publication can't fill it."""
     if min(mask.shape) < EDGE:
         raise ValueError(
             f"method='reference' needs at least {EDGE} voxels in each direction; "
@@ -163,25 +139,10 @@ def find_gap(mask: Bools) -> StraightGap:
 
 
 def patch(
-    stack: NDArray[np.float32],
-    mask: Bools,
-    network: ReferenceNetwork,
-    *,
-    gap: StraightGap | None = None,
-    skip: int = SKIP,
+    stack: NDArray[np.float32], mask: Bools, network: ReferenceNetwork, *, skip: int = SKIP
 ) -> Fill:
-    """Fill with a given network, trained or not: the published patching.
-
-    Parameters
-    ----------
-    stack, mask, skip
-        As for `fill`.
-    network
-        In evaluation mode.
-    gap
-        What `find_gap` says of the mask, if it was asked before.
-    """
-    gap = gap or find_gap(mask)
+    """Fill as `fill` does, with a given network in evaluation mode, trained or not: the published patching."""
+    gap = find_gap(mask)
     brightest = float(stack.max())
     if brightest == 0:
         return Fill(np.zeros_like(stack), np.zeros_like(stack))

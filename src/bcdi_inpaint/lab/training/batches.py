@@ -11,6 +11,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from bcdi_inpaint.filling.patching.patches import Patches
+from bcdi_inpaint.geometry import flagged
+from bcdi_inpaint.lab.simulate.recipes import seeded
+from bcdi_inpaint.scans import from_file
 
 from .tasks import task_of
 from .volumes import patches_around_gap
@@ -36,7 +39,7 @@ class Volumes(Dataset[Patches]):
 
     def __getitem__(self, item: int) -> Patches:
         seed = self.recipe.seed * SEEDS_PER_RECIPE + self.volumes[item]
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(78,)))
+        rng = seeded(seed, 78)
         real = self.recipe.real
         if real and rng.random() < self.recipe.real_share:
             patches = measured_patches(rng, real[int(rng.integers(len(real)))], self.device)
@@ -49,16 +52,7 @@ class Volumes(Dataset[Patches]):
 
 
 def measured_patches(rng: np.random.Generator, path: Path, device: str) -> Patches:
-    """Patches of the measured region of a scan; their truth is the counts themselves.
-
-    Raises
-    ------
-    ValueError
-        If the scan is not one that `scans.from_file` reads.
-    """
-    from bcdi_inpaint.geometry import flagged
-    from bcdi_inpaint.scans import from_file
-
+    """Patches of the measured region of a scan; their truth is the counts themselves."""
     scan = from_file(path)
     valid = ~(flagged(scan.frames) | scan.mask)
     counts = np.where(valid, scan.frames, 0).astype(np.float32)
@@ -77,20 +71,8 @@ def blocks(
     """Endless blocks of batches, from block `start` on.
 
     A block is `recipe.mixing` volumes whose patches are shuffled together; block b of process `rank` of
-    `world` is the same whenever it is made, so that a training resumes where it was.
-
-    Parameters
-    ----------
-    recipe
-        Decides the data.
-    start
-        First block.
-    device
-        Where simulation and kriging run, in `recipe.workers` processes, and where batches are.
-    rank, world
-        This process and how many there are.
-    time_is_over
-        Whether a block is to end with the volumes that it has.
+    `world` is the same whenever it is made, so that a training resumes where it was. Simulation and kriging run on
+    `device`, in `recipe.workers` processes; when time is over, a block ends with the volumes that it has.
     """
     size, workers = recipe.mixing, recipe.workers
     loader = DataLoader(
@@ -109,9 +91,7 @@ def blocks(
         drawn = [next(stream).to(device)]
         while len(drawn) < size and not time_is_over():
             drawn.append(next(stream).to(device))
-        rng = np.random.default_rng(
-            np.random.SeedSequence(recipe.seed, spawn_key=(79, block, rank))
-        )
+        rng = seeded(recipe.seed, 79, block, rank)
         # Each pass turns and mixes the patches anew: making them takes longer than training on them.
         passes = [_shuffle(rng, drawn, recipe.batch) for _ in range(recipe.passes)]
         yield chain.from_iterable(passes)

@@ -16,6 +16,7 @@ from bcdi_inpaint.filling.patching.weights import load_model, save_model, write_
 from bcdi_inpaint.lab.reference.filler import weights_name
 from bcdi_inpaint.lab.reference.network import ReferenceNetwork, reference_loss, reference_patch
 from bcdi_inpaint.lab.simulate import simulate_scan
+from bcdi_inpaint.lab.simulate.recipes import seeded
 
 from .volumes import VOLUME, patches_of_scan, simulated_patches
 
@@ -166,7 +167,7 @@ class _Reference:
             hot_pixels=0,
             dead_pixels=0,
         )
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,)))
+        rng = seeded(seed, 77)
         cut = [reference_patch(scan.counts, self.width, rng) for _ in range(PATCHES_PER_VOLUME)]
         truth = torch.from_numpy(np.stack([patch.truth for patch in cut])).to(device)
         gap = torch.from_numpy(np.stack([patch.mask for patch in cut])).to(device)

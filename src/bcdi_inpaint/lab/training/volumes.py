@@ -8,6 +8,7 @@ import numpy as np
 
 from bcdi_inpaint.filling.patching.patches import Patches, cut_patches
 from bcdi_inpaint.lab.simulate import simulate_scan
+from bcdi_inpaint.lab.simulate.recipes import seeded
 
 from .gaps import draw_mask
 
@@ -20,18 +21,9 @@ VOLUME = (128, 128, 128)
 
 
 def simulated_patches(seed: int, *, device: str = "cpu") -> Patches:
-    """Patches of one simulated volume of the training families.
-
-    Parameters
-    ----------
-    seed
-        Decides the crystal, the counts, the gaps and where patches are cut.
-    device
-        Where diffraction and kriging are computed.
-    """
+    """Patches of one simulated volume of the training families; the seed decides everything."""
     scan = simulate_scan(seed, VOLUME, split="training", device=None if device == "cpu" else device)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(77,)))
-    return patches_of_scan(rng, scan, device)
+    return patches_of_scan(seeded(seed, 77), scan, device)
 
 
 def patches_of_scan(rng: np.random.Generator, scan: SimulatedScan, device: str) -> Patches:

@@ -1,7 +1,8 @@
-"""Which column of a run is the rocking motor."""
+"""Which columns of a run are the rocking motor and the monitor of the beam."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,9 @@ DEGREES_PER_UNIT = {
     "radians": 180 / np.pi,
     "mrad": 0.18 / np.pi,
 }
+
+MONITORS = re.compile(r"(?:.*[-_.])?(?:monitor|mon|i0|ic0|ion_?chamber)", re.IGNORECASE)
+"""Names of columns that are one: these words alone, or at the end."""
 
 
 def rocking_motor(start: Document, stream: Stream) -> str | None:
@@ -50,6 +54,25 @@ def rocking_motor(start: Document, stream: Stream) -> str | None:
 def in_degrees(angles: NDArray[np.number], units: object) -> NDArray[np.float64]:
     """Motor readings as float64 degrees; without units, or in others than rad, as they are."""
     return np.asarray(angles, dtype=np.float64) * DEGREES_PER_UNIT.get(text(units), 1.0)
+
+
+def monitor_of(start: Document, stream: Stream) -> str:
+    """The monitor's column: what the start document names (``monitor``), else the only one called so; or empty."""
+    named = text(field(start, "monitor"))
+    if named in stream.columns:
+        return named
+    found = [key for key in stream.columns if MONITORS.fullmatch(key)]
+    return found[0] if len(found) == 1 else ""
+
+
+def monitor_readings(
+    stream: Stream, monitor: str, rows: NDArray[np.intp], per_point: int
+) -> NDArray[np.float64] | None:
+    """Its readings ``(frame,)``, as recorded; None without a monitor, or if it has too few."""
+    column = stream.columns.get(monitor)
+    if column is None or len(column) <= rows.max(initial=-1):
+        return None
+    return np.repeat(np.asarray(column[rows], np.float64), per_point)
 
 
 def _named(start: Document) -> Iterator[str]:
