@@ -9,7 +9,6 @@ from bluesky_tiled_plugins import TiledWriter
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.live import InpaintCallback, Settings
-from bcdi_inpaint.live.dispatch import supervision as supervisor
 from bcdi_inpaint.live.dispatch.run_table import RunTable
 from bcdi_inpaint.live.worker import main as worker
 from bcdi_inpaint.live.worker import pipeline
@@ -85,7 +84,6 @@ def test_a_run_with_odd_fields_is_filled(
     (RunTable, "submit", "bad"),
     (RunTable, "complete_run", "bad"),
     (worker, "fill_finished", "bad"),
-    (supervisor, "_order", "bad"),
 )
 def test_catching_up_goes_on_behind_a_bad_run(
     place: Any,

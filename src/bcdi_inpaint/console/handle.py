@@ -19,10 +19,10 @@ from bcdi_inpaint.scans import RockingScanRule
 
 from . import commands, look_up, status_lines
 from .commands import command
-from .fine_tuning import FineTuning
 from .remembered import RememberedToggles
 from .saying import Announcements, Say, last_lines, logger, write_log
 from .toggles import models
+from .tuning import FineTuning
 from .waiting import wait_with_bar
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.live import Status
 
-    from .fine_tuning import FineTuning
+    from .tuning import FineTuning
 
 LOOK_EVERY = 0.5
 """Seconds between looks at how far it is."""

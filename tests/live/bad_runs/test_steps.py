@@ -50,7 +50,7 @@ STEPS = [
     # The supervisor's.
     (DocumentQueue, "take", "first"),
     (RunTable, "seconds_to_next", "first"),
-    (RunTable, "next_job", "first"),
+    (RunTable, "next_order", "first"),
     (RunTable, "silent", "first"),
     (RunTable, "seconds_to_silence", "first"),
     (RunTable, "with_worker", "first"),
@@ -60,7 +60,6 @@ STEPS = [
     (WorkerProcess, "end", "first"),
     (WorkerProcess, "send", "bad"),
     (WorkerProcess, "send", "first"),
-    (supervisor, "_order", "bad"),
     # The listener's.
     (worker_process, "receive", "first"),
     (WorkerProcess, "_hear", "bad"),
@@ -82,7 +81,7 @@ STEPS = [
 ]
 
 
-LATER = ("progress", "_fill", "fill_finished", "mark_failed", "cause_of", "_order")
+LATER = ("progress", "_fill", "fill_finished", "mark_failed", "cause_of")
 """Steps that come only when a run could not be filled live."""
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..background_logger import BackgroundLogger
 from ..errors import kind_of
+from ..messages import Fill, MarkFailed
 from ..status import GOING_ON, TO_DO, DropReason, RunStatus, State
-from .known_run import Job, KnownRun
+from .known_run import KnownRun
 
 if TYPE_CHECKING:
     from bcdi_inpaint.export.layout import NodeMetadata
@@ -152,8 +153,8 @@ class RunTable:
                 state = State.FILLING if run.live else State.WAITING
                 self._note(run, state=state, stopped=time.time())
 
-    def next_job(self) -> Job | None:
-        """The next finished run, if there is one; it is being filled from now on.
+    def next_order(self) -> Fill | MarkFailed | None:
+        """What to do with the next finished run, if there is one; it is being filled from now on.
 
         One at a time, and none while a run is filled live unless it has waited for long.
         """
@@ -166,9 +167,10 @@ class RunTable:
             for run in runs:
                 if run.status.state == State.WAITING and run.due <= due_by:
                     self._note(run, state=State.FILLING)
-                    failed = run.status.failures >= self._limits.attempts
-                    reason = run.status.reason if failed else ""
-                    return Job(run.status.uid, run.settings, run.again, reason, run.proved)
+                    uid, reason = run.status.uid, run.status.reason
+                    if run.status.failures >= self._limits.attempts:
+                        return MarkFailed(uid, run.settings, reason, run.proved)
+                    return Fill(uid, run.settings, run.again)
         return None
 
     def complete_run(self, uid: str, path: str, metadata: NodeMetadata) -> None:

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 from ..errors import Cause, reason
 from ..guard import GuardedLogger, going_on, repeat
-from ..messages import Close, Drop, Fill, Hello, MarkFailed
+from ..messages import Close, Drop, Hello
 from ..status import DropReason
 from .worker_process import BEAT, WorkerLostError, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..messages import Document, Open, Order
+    from ..messages import Document, Open
     from ..settings import Limits
     from .document_queue import DocumentQueue
-    from .known_run import Job
     from .run_table import RunTable
 
 logger = GuardedLogger(__name__)
@@ -104,10 +103,10 @@ class Supervisor:
             return
         self._let_go_of_silent_runs(worker)
         if not self.paused:
-            job = self._run_table.next_job()
-            if job is not None:
-                with self._one_run(job.uid, self._run_table.fail):
-                    worker.send(_order(job))
+            order = self._run_table.next_order()
+            if order is not None:
+                with self._one_run(order.uid, self._run_table.fail):
+                    worker.send(order)
 
     def _seconds_to_wait(self) -> float | None:
         """Until there is something to do, unless a document comes; None if there is nothing."""
@@ -183,13 +182,6 @@ class Supervisor:
             raise
         self.restarts += 1
         self._worker = worker
-
-
-def _order(job: Job) -> Order:
-    """The order for a finished run."""
-    if job.failure:
-        return MarkFailed(job.uid, job.settings, job.failure, job.proved)
-    return Fill(job.uid, job.settings, job.again)
 
 
 def _rest(restarts: int) -> float:
