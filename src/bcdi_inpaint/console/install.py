@@ -79,14 +79,10 @@ def install(
         tuning_seconds=tuning_seconds,
     )
     if shell:
-        _add_magic(shell, inpaint)
+        from .magic import register
+
+        register(shell, inpaint)
     return inpaint
-
-
-def _add_magic(shell: InteractiveShell, inpaint: Inpaint) -> None:
-    from .magic import register
-
-    register(shell, inpaint)
 
 
 def _shell() -> InteractiveShell | None:

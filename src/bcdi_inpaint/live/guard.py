@@ -52,9 +52,7 @@ def complain(text: str, error: BaseException | None = None) -> None:
 
 
 @contextmanager
-def going_on(
-    logger: GuardedLogger, doing: str, *, but: tuple[type[BaseException], ...] = ()
-) -> Iterator[None]:
+def going_on(logger: GuardedLogger, doing: str) -> Iterator[None]:
     """Log an exception raised in the ``with`` block, and go on after it.
 
     Parameters
@@ -63,13 +61,9 @@ def going_on(
         Where.
     doing
         What could not be done, as a sentence.
-    but
-        Exceptions that mean something to the caller: they are passed on.
     """
     try:
         yield
-    except but:
-        raise
     except Exception:
         logger.exception("%s", doing)
 

@@ -17,7 +17,7 @@ from bcdi_inpaint.catalog.listing import look_up
 from bcdi_inpaint.live.errors import Cause, cause_of, reason
 from bcdi_inpaint.live.guard import GuardedLogger, repeat
 
-from .seen_runs import NoRunError, seen_run
+from .seen_runs import NoRunError, documents_of
 
 if TYPE_CHECKING:
     from tiled.client.container import Container
@@ -157,8 +157,7 @@ class TiledSource:
             If Tiled can't be reached.
         """
         try:
-            run = seen_run(look_up(self._raw, key))
-            if self._intake.run(run.start, run.stop):
+            if self._intake.run(*documents_of(look_up(self._raw, key))):
                 self._done.add(key)
         except NoRunError as error:
             self._done.add(key)

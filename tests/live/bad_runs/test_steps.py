@@ -12,7 +12,6 @@ from bluesky_tiled_plugins import TiledWriter
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Limits, Settings
-from bcdi_inpaint.live.dispatch import supervision as supervisor
 from bcdi_inpaint.live.dispatch import worker_process
 from bcdi_inpaint.live.dispatch.document_queue import DocumentQueue
 from bcdi_inpaint.live.dispatch.routing import Router

@@ -154,7 +154,9 @@ def fill_finished(
     scan = read_finished(catalogs, uid, settings)
     fill = catalogs.claim(scan.metadata, settings, again=again)
     try:
-        node = complete(fill, scan, fill_whole(scan, settings), settings, progress)
+        filled = fill_whole(scan, settings)
+        fill.write(filled, frames_per_block=settings.portion, progress=progress)
+        node = finish(fill, scan, filled, settings)
     except BaseException:
         fill.abandon()
         raise
@@ -192,55 +194,16 @@ def fill_whole(
     return inpaint(scan.frames, scan.mask, settings.method, settings.device, **options)
 
 
-def complete(
-    fill: catalog.Fill,
-    scan: RockingScan,
-    filled: Inpainted,
-    settings: Settings,
-    progress: Progress,
-) -> Container:
-    """Write a filled scan and finish its node.
-
-    Parameters
-    ----------
-    fill
-        The node that is being written.
-    scan, filled
-        All of it.
-    settings
-        With what it was filled.
-    progress
-        Called with the number of frames written.
-
-    Returns
-    -------
-    Container
-        The complete node.
-    """
-    write(fill, filled, settings, progress)
-    return finish(fill, scan, filled, settings)
-
-
-def write(fill: catalog.Fill, filled: Inpainted, settings: Settings, progress: Progress) -> None:
-    """Write all of a filled scan; blocks that are there already are not sent again."""
-    total = len(filled.intensity)
-    blocks = fill.allocate(
-        filled.intensity.shape, filled.intensity.dtype, frames_per_block=settings.portion
-    )
-    for start in range(0, total, blocks.frames):
-        part = slice(start, min(start + blocks.frames, total))
-        fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
-        progress("writing", part.stop, total)
-
-
 def finish(
     fill: catalog.Fill, scan: RockingScan, filled: Inpainted, settings: Settings
 ) -> Container:
     """Finish the node of a filled scan that is written."""
-    picture = quicklook.draw(filled.intensity, filled.mask)
     report = replace(filled.report, notes=(*filled.report.notes, *settings.notes))
     return fill.finish(
-        report, picture, angles=scan.angles, monitor=scan.monitor, scan=scan.metadata
+        replace(filled, report=report),
+        angles=scan.angles,
+        monitor=scan.monitor,
+        scan=scan.metadata,
     )
 
 
