@@ -29,19 +29,10 @@ BLACK = "#222222"
 
 
 def draw(node: Container, folder: Path, console: Console) -> Figure:
-    """Draw a filled scan, save the picture, and open a window where there can be one.
+    """Draw a filled scan, save the picture in `folder`, and open a window where there can be one.
 
     Above, the three central planes raw, filled and with their uncertainty; below, the rocking
     curve with and without what was filled, and where the metadata suffice the pattern in reciprocal space.
-
-    Parameters
-    ----------
-    node
-        Client of a complete filled scan.
-    folder
-        Where the picture goes.
-    console
-        Where progress and the picture's path are printed.
     """
     scan = open_scan(node)
     angles = scan.angles

@@ -52,16 +52,7 @@ class Outcome(TypedDict, total=False):
 class FineTuning:
     """Tunes one network after the other, and has the callback fill a scan again if that helped.
 
-    Parameters
-    ----------
-    callback
-        What fills.
-    folder
-        Where tuned networks are kept.
-    seconds
-        For each scan.
-    say
-        Tells the operator.
+    Tuned networks are kept in `folder`; each takes about so many `seconds`.
 
     Attributes
     ----------

@@ -31,15 +31,7 @@ Region = tuple[Span, Span] | AroundPeak
 class PeakFinder:
     """Looks for the Bragg peak frame by frame, so that a scan gives the same region live and later.
 
-    Parameters
-    ----------
-    wanted
-        Size of the region.
-
-    Attributes
-    ----------
-    found
-        Whether the peak has been seen; the region doesn't change any more.
+    Once it is `found`, the region doesn't change any more.
     """
 
     def __init__(self, wanted: AroundPeak) -> None:

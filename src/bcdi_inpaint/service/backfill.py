@@ -232,16 +232,9 @@ def _connect(tiled: TiledSection) -> tuple[Container, Container]:
 
 @contextmanager
 def cluster(*, scheduler: str | None, workers: int, gpus: int = 0) -> Iterator[Client]:
-    """A Dask client.
+    """A Dask client of a site's `scheduler`, or of processes on this machine that end with the context.
 
-    Parameters
-    ----------
-    scheduler
-        Address of a site's scheduler; None = processes on this machine that end with the context.
-    workers
-        How many processes; with GPUs, one for each device instead.
-    gpus
-        How many devices there are to be used.
+    Of those there are as many as `workers`, or one for each of so many `gpus`.
     """
     distributed = import_module("distributed")
     if scheduler is not None:

@@ -44,13 +44,6 @@ class KafkaSource(ListeningSource):
 
     An offset is committed only when all runs that began before it have their node, have failed, or are left
     to Tiled. A service that was killed reads the others again from their start documents.
-
-    Parameters
-    ----------
-    kafka
-        Where the topic is.
-    intake
-        Where documents go.
     """
 
     name = "kafka"

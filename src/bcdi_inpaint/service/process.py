@@ -46,16 +46,7 @@ LOG_EVERY = 1.0
 
 
 class Service:
-    """What ``bcdi-inpaint serve`` runs. `run` returns when `stop` has been called.
-
-    Parameters
-    ----------
-    config
-        How.
-    page
-        Makes the page that is served at ``/``, as `bcdi_inpaint.service.page.page` does. None = no
-        page.
-    """
+    """What ``bcdi-inpaint serve`` runs, with the page that `page` makes. `run` returns when `stop` has been called."""
 
     def __init__(self, config: ServiceConfig, page: Callable[..., FastAPI] | None = None) -> None:
         self._config = config
@@ -149,8 +140,11 @@ def serve(config: ServiceConfig, page: Callable[..., FastAPI] | None = None) -> 
 
     Parameters
     ----------
-    config, page
-        As `Service` takes them.
+    config
+        How.
+    page
+        Makes the page that is served at ``/``, as `bcdi_inpaint.service.page.page` does. None = no
+        page.
 
     Raises
     ------

@@ -47,15 +47,7 @@ class Source(Protocol):
 
 
 class ListeningSource(ABC):
-    """A source with a thread that listens, and listens anew when that fails, until it is closed.
-
-    Parameters
-    ----------
-    address
-        Of what it listens to.
-    intake
-        Where documents go.
-    """
+    """A source with a thread that listens to `address`, and listens anew when that fails, until it is closed."""
 
     name = ""
 
@@ -84,17 +76,7 @@ class ListeningSource(ABC):
 
 
 class Intake:
-    """Passes on what is to be filled, each run once, from all sources.
-
-    Parameters
-    ----------
-    callback
-        Where it goes.
-    processed
-        Tiled client of the container of filled scans.
-    rule
-        What makes a run a rocking scan.
-    """
+    """Passes on to the callback what is to be filled, each run once, from all sources."""
 
     def __init__(
         self, callback: InpaintCallback, processed: Container, rule: RockingScanRule

@@ -36,19 +36,7 @@ LONGEST_WAIT = 60.0
 
 
 class TiledSource:
-    """Looks at the latest runs whenever the stream says so, or every few seconds without one.
-
-    Parameters
-    ----------
-    raw
-        Client of the catalogue of runs.
-    intake
-        Where finished runs go.
-    poll_seconds
-        Between looks without a stream.
-    look_back
-        So many of the latest runs are looked at.
-    """
+    """Looks at the `look_back` latest runs whenever the stream says so, or every `poll_seconds` without one."""
 
     name = "tiled"
 
@@ -144,12 +132,7 @@ class TiledSource:
             raise refused[-1]  # hardly caused by each of the runs
 
     def _look_at(self, key: str) -> Exception | None:
-        """Check one run.
-
-        Returns
-        -------
-        Exception or None
-            What is wrong with it; it is checked again later.
+        """Check one run; what is wrong with it, for which it is checked again later.
 
         Raises
         ------

@@ -31,15 +31,7 @@ DESCRIPTORS = 16
 
 
 class ZmqSource(ListeningSource):
-    """Subscribes to a ``bluesky-0MQ-proxy``.
-
-    Parameters
-    ----------
-    proxy
-        Where it is, and what is taken from it. After a message that is too large the connection is made anew.
-    intake
-        Where documents go.
-    """
+    """Subscribes to a ``bluesky-0MQ-proxy``; after a message that is too large the connection is made anew."""
 
     name = "zmq"
 

@@ -32,13 +32,7 @@ PATIENCE = 30.0
 
 
 class RunTable:
-    """Runs and their states. Safe to use from several threads; no method waits but `wait`.
-
-    Parameters
-    ----------
-    limits
-        How often and how long a run is tried.
-    """
+    """Runs and their states. Safe to use from several threads; no method waits but `wait`."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

@@ -32,18 +32,7 @@ LONGEST_REST = 30.0
 class Supervisor:
     """A thread that passes documents and finished runs to a worker process, for as long as it lives.
 
-    Parameters
-    ----------
-    queue
-        Where documents come from.
-    run_table
-        What is known of the runs; finished ones are taken from there.
-    clients
-        Pickled Tiled clients of raw and processed data.
-    owner
-        The owner of claims.
-    limits
-        Bounds.
+    `clients` are the pickled Tiled clients of raw and processed data; nodes are claimed in the name of `owner`.
     """
 
     def __init__(

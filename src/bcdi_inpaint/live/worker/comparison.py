@@ -75,17 +75,7 @@ def checksums(frames: NDArray[np.number], mask: NDArray[np.bool_]) -> NDArray[np
 class Comparison(threading.Thread):
     """Compares a filled run with the raw run, which is read in this thread beside other work.
 
-    A run that is not in Tiled yet, or that goes on there, is looked for again and again.
-
-    Parameters
-    ----------
-    catalogs, uid, settings
-        The run, and with what it is filled. Reading begins at once.
-
-    Attributes
-    ----------
-    note
-        Description of a difference.
+    A run that is not in Tiled yet, or that goes on there, is looked for again and again. `note` describes a difference.
     """
 
     def __init__(self, catalogs: Catalogs, uid: str, settings: Settings) -> None:

@@ -25,16 +25,9 @@ LARGEST_WINDOW = 2**25
 
 @dataclass(slots=True)
 class FilledWindow:
-    """Frames that were filled together.
+    """Frames that were filled together: those of the window's own points.
 
-    Attributes
-    ----------
-    filled
-        Those of the window's own points.
-    final
-        Whether all their Friedel twins were in.
-    written
-        Whether the node has them.
+    `final` says whether all their Friedel twins were in, `written` whether the node has them.
     """
 
     filled: Inpainted
@@ -47,18 +40,6 @@ class FilledWindows:
 
     The method is checked on the window with the Bragg peak. If it is worse than kriging there, kriging fills all
     windows: those that were filled before once more, each when its twins are in.
-
-    Parameters
-    ----------
-    points
-        Those that are there, cut to the region that is filled.
-    settings
-        With what the run is filled.
-
-    Attributes
-    ----------
-    by_window
-        What is filled.
     """
 
     def __init__(self, points: Points, settings: Settings) -> None:

@@ -46,23 +46,8 @@ LONGER = 0.5
 class LiveRun:
     """Collects frames, fills windows as soon as their frames are there, writes them.
 
-    Frames are kept whatever becomes of Tiled: without it, windows are filled and wait for a node.
-
-    Parameters
-    ----------
-    catalogs
-        Where runs come from and filled scans go.
-    uid
-        The run's.
-    settings
-        With what it is filled.
-    progress
-        Called with the progress of the run.
-
-    Attributes
-    ----------
-    comparison
-        With the raw run, if that goes on when the node is complete.
+    Frames are kept whatever becomes of Tiled: without it, windows are filled and wait for a node. `comparison` is that
+    with the raw run, if it goes on when the node is complete.
     """
 
     def __init__(

@@ -36,18 +36,9 @@ logger = GuardedLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Catalogs:
-    """Where runs come from, where filled scans go, and the owner of claims.
+    """Where runs come from, where filled scans go, and in whose name nodes are claimed.
 
-    Attributes
-    ----------
-    raw, processed
-        Tiled clients.
-    owner
-        The owner of claims.
-    lease_seconds
-        Until such a claim expires if it is not renewed.
-    watch
-        Of claims of others.
+    A claim expires after `lease_seconds` if it is not renewed; `watch` follows the claims of others.
     """
 
     raw: Container
