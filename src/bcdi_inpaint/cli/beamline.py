@@ -67,10 +67,9 @@ def serve(
         if not all(finding.works for finding in found):
             raise typer.Exit(2)
         return
-    from bcdi_inpaint.service.page import page
     from bcdi_inpaint.service.process import serve as serve_until_stopped
 
-    serve_until_stopped(chosen, page)
+    serve_until_stopped(chosen)
 
 
 @app.command()
