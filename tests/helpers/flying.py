@@ -41,5 +41,5 @@ def fly(
         )
 
     run = {"plan_name": "fly", "detectors": [detector.name], **(md or {})}
-    plan = bpp.run_wrapper(collect(), md=run)  # type: ignore[no-untyped-call]
-    return (yield from bpp.stage_wrapper(plan, [detector]))  # type: ignore[no-untyped-call]
+    plan = bpp.run_wrapper(collect(), md=run)
+    return (yield from bpp.stage_wrapper(plan, [detector]))

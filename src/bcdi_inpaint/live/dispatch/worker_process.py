@@ -166,11 +166,7 @@ class WorkerProcess:
         try:
             news: News = receive(self._connection)
         except UnreadableError as error:
-            self._take_safely(Failed(error.uid, reason(error), Cause.RUN))
-        else:
-            self._take_safely(news)
-
-    def _take_safely(self, news: News) -> None:
+            news = Failed(error.uid, reason(error), Cause.RUN)
         try:
             self._hear(news)
         except Exception as error:

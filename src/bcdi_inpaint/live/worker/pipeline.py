@@ -13,6 +13,7 @@ from tiled.queries import Key
 
 from bcdi_inpaint import catalog
 from bcdi_inpaint.catalog.claims import LEASE, Watch
+from bcdi_inpaint.catalog.nodes import delete
 from bcdi_inpaint.export import quicklook
 from bcdi_inpaint.filling import inpaint
 from bcdi_inpaint.progress import no_progress
@@ -97,20 +98,17 @@ class Catalogs:
 
     def complete_node(self, uid: str, settings: Settings) -> Container | None:
         """The complete node of a run with these settings, if there is one."""
-        found = self.processed.search(Key("raw_uid") == uid)
-        found = found.search(Key("method") == settings.method).search(Key("complete") == True)
+        found = catalog.current(self.processed).search(Key("raw_uid") == uid)
+        found = found.search(Key("method") == settings.method)
         if settings.data_key is not None:
             found = found.search(Key("data_key") == settings.data_key)
-        for node in found.values():
-            if not node.metadata.get("superseded_by"):
-                return node
-        return None
+        return next(iter(found.values()), None)
 
     def remove_failed(self, uid: str) -> None:
         """Remove the failed node of a run whose detector was not known."""
         failed = self.processed.search(Key("raw_uid") == uid).search(Key("data_key") == "")
         for key in list(failed):
-            self.processed.delete_contents(key, recursive=True, external_only=False)
+            delete(self.processed, key)
 
     def claim(self, scan: ScanMetadata, settings: Settings, *, again: bool) -> catalog.Fill:
         """Begin a node."""
