@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isinf
 from typing import TYPE_CHECKING
 
@@ -140,7 +141,9 @@ class FilledWindows:
         per_point, rest = divmod(len(scan.frames), window.last - window.first)
         if rest or not per_point:
             return False
-        check, changed = self._knowledge.update(scan, self._so_far, last=last)
+        points = len(self._points)
+        so_far = partial(self._points.part, 0, points)
+        check, changed = self._knowledge.update(scan, so_far, last=last)
         if changed:
             for known in self.by_window.values():
                 known.final = False
@@ -154,7 +157,6 @@ class FilledWindows:
         if check:
             self._check = report.self_check
             self._filling = self._filling_by(report.method)
-        points = len(self._points)
         total = points if last else self._points.expected
         self.by_window[window] = FilledWindow(
             cut(
@@ -182,9 +184,6 @@ class FilledWindows:
             return self._knowledge.estimate_for(first, None, start)
         begin, end = start // per_point, -(-stop // per_point)
         return self._knowledge.estimate_for(first, self._points.part(begin, end), begin * per_point)
-
-    def _so_far(self) -> RockingScan:
-        return self._points.part(0, len(self._points))
 
     def _fill_left(self) -> bool:
         """Fill the windows that are not filled yet; False if that can't be done."""

@@ -190,7 +190,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 (whatever it is, it is this run's)
             self._live.pop(uid, None)
             self._report(uid, error)
-            if _broke_device(error):
+            if isinstance(error, RuntimeError) and "CUDA" in reason(error):
                 sys.exit("the GPU's context is broken: a new process is needed")
         finally:
             with going_on(logger, "it could not be said that work is done"):
@@ -206,9 +206,8 @@ class Worker:
                 self._tell(Skipped(uid, Skip(SkipReason.NO_IMAGES, str(error))))
                 return
             said = f"run {uid}: {reason(error)}"
-            level = (
-                logging.DEBUG if said == self._said else logging.WARNING
-            )  # each attempt fails so
+            # Each attempt fails in the same way.
+            level = logging.DEBUG if said == self._said else logging.WARNING
             self._said = said
             logger.log(level, said, exc_info=not is_expected(error))
             self._tell(Failed(uid, reason(error), cause_of(error)))
@@ -219,10 +218,6 @@ class Worker:
         # Without a supervisor, the current work is still finished.
         with suppress(OSError):
             send(self._connection, news)
-
-
-def _broke_device(error: Exception) -> bool:
-    return isinstance(error, RuntimeError) and "CUDA" in reason(error)
 
 
 def _step_back() -> None:
