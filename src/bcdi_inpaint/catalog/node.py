@@ -176,14 +176,11 @@ class Fill:
         progress: Progress = no_progress,
     ) -> None:
         """Write all of a filled scan, block by block; blocks that are there already are not sent again."""
-        total = filled.intensity.shape[0]
-        step = self.allocate(
-            filled.intensity.shape, filled.intensity.dtype, frames_per_block=frames_per_block
-        ).frames
-        for start in range(0, total, step):
-            part = slice(start, min(start + step, total))
-            self.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
-            progress("writing", part.stop, total)
+        intensity, sigma, mask = filled.intensity, filled.sigma, filled.mask
+        blocks = self.allocate(intensity.shape, intensity.dtype, frames_per_block=frames_per_block)
+        for part in blocks.parts():
+            self.write_frames(part.start, intensity[part], sigma[part], mask[part])
+            progress("writing", part.stop, len(intensity))
 
     def finish(
         self,

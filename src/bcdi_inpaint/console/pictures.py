@@ -76,11 +76,9 @@ def rocking_curve(
     """Counts of each frame ``(frame,)``: measured ones, and with what was filled."""
     scan = open_scan(node).filled
     shape = scan.intensity.shape
-    step = Blocks.of(shape, scan.intensity.dtype).frames
+    parts = Blocks.of(shape, scan.intensity.dtype).parts()
     measured, filled = np.zeros(shape[0]), np.zeros(shape[0])
-    starts = range(0, shape[0], step)
-    for start in track(starts, "reading", console=console, transient=True):
-        part = slice(start, start + step)
+    for part in track(parts, "reading", console=console, transient=True):
         counts, gap = np.asarray(scan.intensity[part]), np.asarray(scan.mask[part])
         filled[part] = counts.sum(axis=(1, 2), dtype=np.float64)
         measured[part] = np.where(gap, 0, counts).sum(axis=(1, 2), dtype=np.float64)
