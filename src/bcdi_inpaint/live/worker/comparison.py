@@ -106,8 +106,8 @@ class Comparison(threading.Thread):
         except Exception as error:  # noqa: BLE001 (most of them pass)
             if not last and cause_of(error) is not Cause.RUN:
                 return False
-            logger.warning("run %s is not compared with Tiled: %s", self._uid, reason(error))
             self._without = Agreement.IMPOSSIBLE
+            logger.warning("run %s is not compared with Tiled: %s", self._uid, reason(error))
         finally:
             self._tried.set()
         return True
