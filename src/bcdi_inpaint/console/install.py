@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from .handle import Inpaint
+from .magic import register
 
 if TYPE_CHECKING:
     from bluesky import RunEngine
@@ -79,8 +80,6 @@ def install(
         tuning_seconds=tuning_seconds,
     )
     if shell:
-        from .magic import register
-
         register(shell, inpaint)
     return inpaint
 
