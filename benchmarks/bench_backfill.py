@@ -26,7 +26,7 @@ from event_model import compose_run
 from tiled.client import from_uri
 from tiled.structures.core import Spec
 
-from bcdi_inpaint.service.backfill import Ending, Query, backfill, cluster, matching
+from bcdi_inpaint.service.backfill import Ending, backfill, cluster, matching
 from bcdi_inpaint.service.config import ServiceConfig
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def measure(
     size: int,
 ) -> list[tuple[str, str]]:
     """Figures of one run over the archive; the first run of each worker only warms it up."""
-    uids = matching(raw, processed, Query(), config)
+    uids = matching(raw, processed, config)
     with cluster(scheduler=None, workers=workers) as client:
         list(backfill(uids[:workers], config, client))
         rest = uids[workers:]

@@ -19,7 +19,6 @@ from bcdi_inpaint.catalog import (
     write,
 )
 from bcdi_inpaint.catalog.claims import Watch
-from bcdi_inpaint.export.quicklook import draw
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +70,7 @@ def test_blocks_run_along_the_frames(processed: Container, scan_and_fill: Pair) 
     steps = [(10, 12), (0, 5), (5, 10)]  # any order
     for start, stop in steps:
         fill.write_frames(start, *(a[start:stop] for a in volumes(filled)))
-    node = fill.finish(filled.report, draw(filled.intensity, filled.mask), angles=scan.angles)
+    node = fill.finish(filled, angles=scan.angles)
     np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
 
 
@@ -93,7 +92,7 @@ def test_a_node_is_visible_but_incomplete_while_it_is_written(
     assert seen.metadata["claim_expires"] > time.time()
     np.testing.assert_array_equal(seen["intensity"].read()[:6], filled.intensity[:6])
     fill.write_frames(6, *(a[6:] for a in volumes(filled)))
-    fill.finish(filled.report, draw(filled.intensity, filled.mask))
+    fill.finish(filled)
     done = processed[fill.key].metadata
     assert done["complete"] is True
     assert done["frames"] == 12
@@ -111,7 +110,7 @@ def test_more_frames_than_expected_and_larger_counts_are_allocated_again(
     fill.write_frames(0, *(a[:6] for a in volumes(filled)))
     fill.allocate(filled.intensity.shape, np.float64)
     fill.write_frames(0, filled.intensity.astype(np.float64), filled.sigma, filled.mask)
-    node = fill.finish(filled.report, draw(filled.intensity, filled.mask), angles=scan.angles)
+    node = fill.finish(filled, angles=scan.angles)
     assert node["intensity"].dtype == np.float64
     np.testing.assert_array_equal(node["intensity"].read(), filled.intensity)
     np.testing.assert_array_equal(node["sigma"].read(), filled.sigma)
@@ -133,7 +132,7 @@ def test_only_blocks_that_changed_are_sent_again(processed: Container, scan_and_
     fill.write_frames(0, changed, filled.sigma, filled.mask)
     on_request.pop()
     assert len(sent) == 1
-    node = fill.finish(filled.report, draw(filled.intensity, filled.mask))
+    node = fill.finish(filled)
     np.testing.assert_array_equal(node["intensity"].read(), changed)
 
 
@@ -157,7 +156,7 @@ def test_a_node_with_unwritten_frames_can_not_be_completed(
     fill.allocate(filled.intensity.shape, frames_per_block=6)
     fill.write_frames(0, *(a[:6] for a in volumes(filled)))
     with pytest.raises(RuntimeError, match="no frame 6 yet"):
-        fill.finish(filled.report, draw(filled.intensity, filled.mask))
+        fill.finish(filled)
     assert processed[fill.key].metadata["complete"] is False
 
 

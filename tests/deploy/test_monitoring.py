@@ -16,6 +16,7 @@ from bcdi_inpaint.live import RunStatus, Status
 from bcdi_inpaint.live.status import DropReason, FailReason, State
 from bcdi_inpaint.scans import SkipReason
 from bcdi_inpaint.service.metrics import ESTIMATES, StatusCollector
+from bcdi_inpaint.service.sources import Source
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -28,14 +29,9 @@ EXPRESSIONS = [target["expr"] for panel in BOARD["panels"] for target in panel["
 ]
 
 
-class Opened:
-    """A source."""
-
+class Opened(Source):
     name = "tiled"
     trouble = ""
-
-    def start(self) -> None: ...
-    def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +51,7 @@ def samples() -> dict[str, set[str]]:
     )  # fmt: skip
     return {
         sample.name: set(sample.labels)
-        for metric in StatusCollector(lambda: status, [Opened()]).collect()
+        for metric in StatusCollector(lambda: status, [Opened({})]).collect()
         for sample in metric.samples
     }
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bcdi_inpaint.catalog import FilledScan, write
 from bcdi_inpaint.console import pictures
-from bcdi_inpaint.console.fine_tuning import FineTuning
+from bcdi_inpaint.console.tuning import FineTuning
 from bcdi_inpaint.export import formats
 from bcdi_inpaint.export.layout import LONGEST_NAME, path_segment
 from bcdi_inpaint.live import Settings
@@ -123,7 +123,7 @@ def test_pictures_and_tuned_networks_stay_in_their_folder(
     jobs: list[Any] = []
     callback: Any = SimpleNamespace(settings=Settings(), raw=None, processed=None)
     tuning = FineTuning(callback, folder, 1.0, lambda *_, **__: None)  # type: ignore[arg-type]
-    monkeypatch.setattr(tuning._tuner, "tune", lambda job, _: jobs.append(job))
+    monkeypatch.setattr(tuning, "_jobs", SimpleNamespace(put=jobs.append))
     folder.mkdir(parents=True)
     tuning.begin(SimpleNamespace(metadata={"start": {"uid": name}}), "")
     (job,) = jobs

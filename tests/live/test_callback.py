@@ -15,7 +15,8 @@ from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback
 from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order
-from bcdi_inpaint.testing.stream_detector import StreamDetector, fly
+from bcdi_inpaint.testing.stream_detector import StreamDetector
+from tests.helpers.flying import fly
 from tests.helpers.scans import rock
 from tests.helpers.waiting import WAIT
 

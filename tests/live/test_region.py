@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcdi_inpaint.live import AroundPeak
-from bcdi_inpaint.live.region import PeakFinder, crop, region_of
+from bcdi_inpaint.live.region import RegionFinder, crop, region_of
 from bcdi_inpaint.scans import RockingScan, ScanMetadata
 
 SHAPE = (12, 9, 11)
@@ -54,7 +54,7 @@ def test_it_is_the_same_however_the_frames_come(seed, ends, rows, cols):
         chance.random(SHAPE) < 0.2,
     )
     wanted = AroundPeak(rows, cols)
-    finder = PeakFinder(wanted)
+    finder = RegionFinder(wanted)
     found = None
     for start, stop in zip([0, *sorted(ends)], [*sorted(ends), 12], strict=True):
         finder.look(part(scan, start, stop))
@@ -77,7 +77,7 @@ def test_nothing_in_a_missing_pixel_is_taken_for_the_peak():
 def test_the_peak_has_been_seen_when_the_counts_have_fallen_below_half():
     frames = np.ones(SHAPE, np.uint16)
     frames[:, 4, 6] = [1, 50, 400, 900, 1000, 900, 600, 300, 100, 9, 9, 9]
-    scan, finder = scan_of(frames), PeakFinder(AroundPeak(3, 3))
+    scan, finder = scan_of(frames), RegionFinder(AroundPeak(3, 3))
     assert finder.region is None
     seen = []
     for number in range(12):

@@ -14,9 +14,9 @@ from bcdi_inpaint.scans import ReadingOptions, from_documents, from_file, from_r
 from bcdi_inpaint.scans.facts import Facts, Reading
 from bcdi_inpaint.scans.pixel_documents import documented_pixels
 from bcdi_inpaint.scans.pixel_facts import read_pixel_facts
-from bcdi_inpaint.testing.dectris_files import DectrisWriter
 from bcdi_inpaint.testing.devices import at_motor
 from bcdi_inpaint.testing.stream_detector import StreamDetector
+from tests.helpers.dectris_files import DectrisWriter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,8 @@ from tiled.structures.core import Spec
 
 from bcdi_inpaint.scans import OutsideRootsError, ReadingOptions, from_documents, from_run
 from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order
-from bcdi_inpaint.testing.stream_detector import StreamDetector, fly
+from bcdi_inpaint.testing.stream_detector import StreamDetector
+from tests.helpers.flying import fly
 
 
 @pytest.fixture(params=["array in events", "resource and datum", "stream, step", "stream, fly"])

@@ -16,7 +16,6 @@ from bcdi_inpaint.service import backfill as module
 from bcdi_inpaint.service.backfill import (
     Ending,
     Outcome,
-    Query,
     backfill,
     cluster,
     fill_run,
@@ -78,7 +77,7 @@ def test_every_run_is_filled_once_and_one_that_cannot_be_says_why(
     abandoned = write_run()
     scan = ScanMetadata(raw_uid=abandoned, data_key="det")
     catalog.claim(processed, scan, method="linear", owner=f"{config.name}/backfill")
-    uids = matching(raw, processed, Query(), config)
+    uids = matching(raw, processed, config)
     assert uids == [*good, bad, abandoned]
 
     outcomes = {outcome.uid: outcome for outcome in backfill(uids, config, client)}
@@ -99,7 +98,7 @@ def test_every_run_is_filled_once_and_one_that_cannot_be_says_why(
         for one in written
     ]
     assert max(at_once) <= 2, "a worker began with another run before it had finished one"
-    assert matching(raw, processed, Query(), config) == [bad]
+    assert matching(raw, processed, config) == [bad]
     assert [one.state for one in backfill(good[:1], config, client)] == [Ending.THERE]
     assert len(processed) == 4
 
@@ -117,7 +116,7 @@ def test_a_query_takes_what_fulfils_all_of_it(
     write_run(plan_name="count")
 
     def found(**query: Any) -> list[str]:
-        return matching(*places, Query(**query), config)
+        return matching(*places, config, **query)
 
     assert found() == [first, second]
     assert found(since=before, until=between) == [first]

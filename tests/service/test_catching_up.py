@@ -9,14 +9,13 @@ from bluesky_tiled_plugins import TiledWriter
 
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.live import InpaintCallback, Settings
-from bcdi_inpaint.live.dispatch import supervision as supervisor
 from bcdi_inpaint.live.dispatch.run_table import RunTable
 from bcdi_inpaint.live.worker import main as worker
 from bcdi_inpaint.live.worker import pipeline
 from bcdi_inpaint.progress import no_progress
 from bcdi_inpaint.service import catching_up as catchup
 from bcdi_inpaint.service import seen_runs
-from bcdi_inpaint.service.backfill import Query, matching
+from bcdi_inpaint.service.backfill import matching
 from bcdi_inpaint.service.config import ServiceConfig
 from tests.helpers.bad_runs import (
     BAD,
@@ -53,8 +52,8 @@ def test_odd_nodes_are_passed_over_in_an_archive_and_said_once(
 ) -> None:
     good = put_run(sample_name="Pt", detectors=["det"])
     config = ServiceConfig()
-    assert sorted(matching(raw, processed, Query(), config)) == sorted([good, "a", "b", "c", "e"])
-    assert matching(raw, processed, Query(sample="Pt", detector="det"), config) == [good]
+    assert sorted(matching(raw, processed, config)) == sorted([good, "a", "b", "c", "e"])
+    assert matching(raw, processed, config, sample="Pt", detector="det") == [good]
     said = [line for line in caplog.messages if "passed over" in line]
     assert len(said) == 2
     assert any(key in said[0] for key in odd_nodes)
@@ -85,7 +84,6 @@ def test_a_run_with_odd_fields_is_filled(
     (RunTable, "submit", "bad"),
     (RunTable, "complete_run", "bad"),
     (worker, "fill_finished", "bad"),
-    (supervisor, "_order", "bad"),
 )
 def test_catching_up_goes_on_behind_a_bad_run(
     place: Any,

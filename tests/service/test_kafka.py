@@ -76,7 +76,7 @@ def listen(section: KafkaSection, processed: Any) -> Iterator[Open]:
     yield listen
     for source in opened:
         source.close()
-        assert not source._thread.is_alive()
+        assert not any(thread.is_alive() for thread in source._threads)
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_0mq_goes_on_behind_a_bad_run(
             pytest.fail("no good run was filled")
     finally:
         source.close()
-    assert not source._thread.is_alive()
+    assert not any(thread.is_alive() for thread in source._threads)
 
 
 @pytest.mark.slow
@@ -117,8 +117,7 @@ def test_tiled_is_looked_at_behind_a_bad_run(
         until(lambda: raised and not source.trouble)
         later = put_run()
         until(lambda: fate(callback, later) == "complete")
-        assert source._looker.is_alive()
-        assert source._listener.is_alive()
+        assert all(thread.is_alive() for thread in source._threads)
     finally:
         source.close()
 

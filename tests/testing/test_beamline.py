@@ -13,7 +13,8 @@ from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
 
 from bcdi_inpaint.testing.devices import AreaDetector, ArrayDetector, at_motor, in_order, with_gaps
-from bcdi_inpaint.testing.stream_detector import StreamDetector, fly
+from bcdi_inpaint.testing.stream_detector import StreamDetector
+from tests.helpers.flying import fly
 from tests.helpers.scans import rock
 
 ANGLES = np.linspace(-0.2, 0.2, 5)

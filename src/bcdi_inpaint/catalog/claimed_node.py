@@ -31,14 +31,9 @@ class ClaimLostError(BcdiInpaintError, RuntimeError):
 
 
 class ClaimedNode:
-    """A node whose children are being made. Every method raises `ClaimLostError` if it has been taken over.
+    """A node whose children are being made, with the raw run's access tags.
 
-    Parameters
-    ----------
-    node
-        Its client.
-    access_tags
-        Of the raw run, which its children get too.
+    Every method raises `ClaimLostError` if it has been taken over.
     """
 
     def __init__(self, node: Container, access_tags: tuple[str, ...]) -> None:

@@ -21,20 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A node.
+    """A node: its key in its container, its structure family (``"container"``, ``"array"``, ...), names of its specs.
 
-    Attributes
-    ----------
-    key
-        Its key in its container.
-    family
-        ``"container"``, ``"array"``, ``"table"`` or another structure family.
-    metadata
-        Its metadata.
-    specs
-        Names of its specs.
-    access_tags
-        Who may see it; empty on a server without an access policy.
+    On a server without an access policy there are no tags.
     """
 
     key: str

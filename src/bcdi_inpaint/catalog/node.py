@@ -15,6 +15,8 @@ from tiled.client.metadata_update import DELETE_KEY
 from bcdi_inpaint.export.fields import from_report, from_scan
 from bcdi_inpaint.export.layout import DIMS, MONITOR, QUICKLOOK, Blocks, motor_key
 from bcdi_inpaint.export.metadata import FillMetadata
+from bcdi_inpaint.export.quicklook import draw
+from bcdi_inpaint.progress import no_progress
 
 from .claimed_node import ClaimedNode
 from .nodes import delete, supersede, wanted_tags
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
     from tiled.client.container import Container
 
-    from bcdi_inpaint.export.quicklook import Quicklook
-    from bcdi_inpaint.filling.result import Report
+    from bcdi_inpaint.filling.result import Inpainted
+    from bcdi_inpaint.progress import Progress
     from bcdi_inpaint.scans.rocking_scan import ScanMetadata
 
 STATUS_EVERY = 1.0
@@ -166,10 +168,23 @@ class Fill:
             seconds_behind=seconds_behind,
         )
 
+    def write(
+        self,
+        filled: Inpainted,
+        *,
+        frames_per_block: int | None = None,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Write all of a filled scan, block by block; blocks that are there already are not sent again."""
+        intensity, sigma, mask = filled.intensity, filled.sigma, filled.mask
+        blocks = self.allocate(intensity.shape, intensity.dtype, frames_per_block=frames_per_block)
+        for part in blocks.parts():
+            self.write_frames(part.start, intensity[part], sigma[part], mask[part])
+            progress("writing", part.stop, len(intensity))
+
     def finish(
         self,
-        report: Report,
-        quicklook: Quicklook,
+        filled: Inpainted,
         *,
         angles: NDArray[np.float64] | None = None,
         monitor: NDArray[np.float64] | None = None,
@@ -179,10 +194,8 @@ class Fill:
 
         Parameters
         ----------
-        report
-            How the fill was made.
-        quicklook
-            As made by `bcdi_inpaint.catalog.quicklook.draw`.
+        filled
+            What was written, of which the quick look is drawn, and how it was made.
         angles
             ``(frame,)``, the rocking motor's readings in degrees.
         monitor
@@ -203,6 +216,7 @@ class Fill:
                 else f"no frame {missing[0]} yet"
             )
             raise RuntimeError(f"{self.key} can't be completed: {what}")
+        report, quicklook = filled.report, draw(filled.intensity, filled.mask)
         provenance = {} if scan is None else from_scan(scan)
         motor = provenance.get("motor", self._metadata.motor)
         if angles is not None and motor:

@@ -30,21 +30,9 @@ _LINK = """mutation ($uri: String!, $input: CreateLinkInput!) {
 
 
 def link_to_raw(node: Container, raw_path: str, access_tags: Sequence[str] = ()) -> bool:
-    """Say in the server's graph that a node was derived from a raw run (``prov:wasDerivedFrom``).
+    """Say in the server's graph that a node was derived from a raw run (``prov:wasDerivedFrom``), for who has these tags.
 
-    Parameters
-    ----------
-    node
-        The filled scan.
-    raw_path
-        Path of the raw run in the same server.
-    access_tags
-        Who may see the link.
-
-    Returns
-    -------
-    bool
-        Whether there is such a link now; not if the server has none, or refuses.
+    Returns whether there is such a link now; not if the server has none, or refuses.
     """
     if not raw_path:
         return False

@@ -104,9 +104,7 @@ async def _copy(node: Any, name: str, folder: Path) -> NDArray[np.number]:
         dtype=structure.data_type.to_numpy_dtype(),
         shape=structure.shape,
     )
-    step = Blocks.of(copy.shape, copy.dtype).frames
-    for start in range(0, copy.shape[0], step):
-        part = slice(start, min(start + step, copy.shape[0]))
+    for part in Blocks.of(copy.shape, copy.dtype).parts():
         copy[part] = await ensure_awaitable(array.read, NDSlice((part,)))
     return copy
 

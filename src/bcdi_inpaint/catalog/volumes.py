@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 class Volumes:
     """Intensity, sigma and mask, written block by block.
 
-    Parameters
-    ----------
-    node
-        Where they lie.
-
     Attributes
     ----------
     blocks

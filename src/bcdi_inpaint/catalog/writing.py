@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bcdi_inpaint.export.quicklook import draw
 from bcdi_inpaint.export.volumes import write_volumes
 from bcdi_inpaint.progress import no_progress
 
@@ -69,26 +68,15 @@ def write(
     path = None if folder is None else folder.absolute() / f"{fill.key}.h5"
     try:
         if path is None:
-            _send(fill, filled, progress)
+            fill.write(filled, progress=progress)
         else:
             _write_file(fill, filled, path, progress)
-        picture = draw(filled.intensity, filled.mask)
-        return fill.finish(filled.report, picture, angles=scan.angles, monitor=scan.monitor)
+        return fill.finish(filled, angles=scan.angles, monitor=scan.monitor)
     except BaseException:
         fill.abandon()
         if path is not None:
             path.unlink(missing_ok=True)
         raise
-
-
-def _send(fill: Fill, filled: Inpainted, progress: Progress) -> None:
-    """Send the volumes block by block."""
-    total = filled.intensity.shape[0]
-    step = fill.allocate(filled.intensity.shape, filled.intensity.dtype).frames
-    for start in range(0, total, step):
-        part = slice(start, min(start + step, total))
-        fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
-        progress("writing", part.stop, total)
 
 
 def _write_file(fill: Fill, filled: Inpainted, path: Path, progress: Progress) -> None:

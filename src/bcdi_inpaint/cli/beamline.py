@@ -54,7 +54,8 @@ def serve(
     from bcdi_inpaint.service import checks
     from bcdi_inpaint.service import example as examples
     from bcdi_inpaint.service.config import load
-    from bcdi_inpaint.service.tables import findings
+
+    from .terminal import findings
 
     if example:
         typer.echo(examples.example(), nl=False)
@@ -66,10 +67,9 @@ def serve(
         if not all(finding.works for finding in found):
             raise typer.Exit(2)
         return
-    from bcdi_inpaint.service.page import page
     from bcdi_inpaint.service.process import serve as serve_until_stopped
 
-    serve_until_stopped(chosen, page)
+    serve_until_stopped(chosen)
 
 
 @app.command()
@@ -95,17 +95,19 @@ def backfill(
     from bcdi_inpaint.service import backfill as filling
     from bcdi_inpaint.service.config import load
     from bcdi_inpaint.service.connection import connect
-    from bcdi_inpaint.service.tables import outcomes
+
+    from .terminal import outcomes
 
     chosen = load(config)
-    query = filling.Query(
+    uids = filling.matching(
+        *connect(chosen.tiled),
+        chosen,
         since=None if since is None else since.timestamp(),
         until=None if until is None else until.timestamp(),
         sample=sample,
         detector=detector,
         plan=plan,
     )
-    uids = filling.matching(*connect(chosen.tiled), query, chosen)
     console.print(f"{len(uids)} runs are to be filled")
     if not uids or dry_run:
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from statistics import median
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -14,7 +16,7 @@ PACKAGES = (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from bcdi_inpaint.geometry import Detector
     from bcdi_inpaint.live import RunStatus
     from bcdi_inpaint.scans import ScanMetadata
+    from bcdi_inpaint.service.backfill import Outcome
+    from bcdi_inpaint.service.checks import Finding
 
 
 def detector_list(detectors: Iterable[Detector]) -> Table:
@@ -136,3 +140,31 @@ def show_figure(filled: Inpainted) -> None:
     figure = plt.figure(figsize=(11, 10.5), layout="constrained")
     draw_cuts(figure, cuts_of(filled), title_of(filled.report))
     plt.show()
+
+
+def findings(found: Iterable[Finding]) -> Table:
+    """What ``serve --check`` has found."""
+    table = sheet(columns=3)
+    for finding in found:
+        sign = "[green]ok[/]" if finding.works else "[red]no[/]"
+        table.add_row(finding.subject, sign, escape(finding.what))
+    return table
+
+
+def outcomes(done: Sequence[Outcome]) -> Table:
+    """What ``backfill`` has done: a line for each state and verdict, and one for each failure."""
+    from bcdi_inpaint.service.backfill import Ending  # what it imports takes a second
+
+    table = sheet()
+    counts = Counter((outcome.state, outcome.verdict) for outcome in done)
+    for (state, verdict), count in sorted(counts.items()):
+        table.add_row(state, f"{count}{f', self-check: {verdict}' if verdict else ''}")
+    filled = [outcome for outcome in done if outcome.state is Ending.FILLED]
+    for part in ("read", "fill", "write"):
+        if filled:
+            seconds = median(getattr(outcome, f"{part}_seconds") for outcome in filled)
+            table.add_row(part, f"{seconds:.2f} s a run (median)")
+    for outcome in done:
+        if outcome.reason:
+            table.add_row(outcome.uid, escape(outcome.reason))
+    return table

@@ -26,18 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command.
+    """One command: the word that is typed, what it `takes` as the help writes it, what it does in a line of `help`.
 
-    Attributes
-    ----------
-    name
-        The word that is typed.
-    takes
-        What may follow, as the help writes it.
-    help
-        What it does, in a line.
-    words
-        What may follow, for completion.
+    `words` gives what may follow, for completion.
     """
 
     name: str

@@ -19,10 +19,10 @@ from bcdi_inpaint.scans import RockingScanRule
 
 from . import commands, look_up, status_lines
 from .commands import command
-from .fine_tuning import FineTuning
 from .remembered import RememberedToggles
 from .saying import Announcements, Say, last_lines, logger, write_log
 from .toggles import models
+from .tuning import FineTuning
 from .waiting import wait_with_bar
 
 if TYPE_CHECKING:
@@ -49,20 +49,7 @@ class Inpaint:
     Methods are the commands of ``%inpaint``: they take the words that are typed there, or the same
     as Python values, and count from the next scan on.
 
-    Parameters
-    ----------
-    RE
-        Whose scans are filled.
-    raw, processed
-        Tiled clients, as `bcdi_inpaint.live.InpaintCallback` takes them.
-    folder
-        Where toggles are remembered and the log and pictures are written.
-    settings
-        What the toggles leave open.
-    rule, limits
-        As `bcdi_inpaint.live.InpaintCallback` takes them.
-    tuning_seconds
-        Time for fine-tuning the network on a scan.
+    Its parameters are those of `bcdi_inpaint.console.install`, which makes it.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from .handle import Inpaint
+from .magic import register
 
 if TYPE_CHECKING:
     from bluesky import RunEngine
@@ -79,14 +80,8 @@ def install(
         tuning_seconds=tuning_seconds,
     )
     if shell:
-        _add_magic(shell, inpaint)
+        register(shell, inpaint)
     return inpaint
-
-
-def _add_magic(shell: InteractiveShell, inpaint: Inpaint) -> None:
-    from .magic import register
-
-    register(shell, inpaint)
 
 
 def _shell() -> InteractiveShell | None:

@@ -83,18 +83,7 @@ def why(
     rule: RockingScanRule,
     scan: int | str | None,
 ) -> str:
-    """In a sentence, why a scan is not filled, or that it is.
-
-    Parameters
-    ----------
-    raw, processed
-        Where it is looked for.
-    status
-        What this session knows.
-    rule
-        What makes a run a rocking scan.
-    scan
-        Its number or uid; the newest one if None.
+    """In a sentence, why a scan is not filled, or that it is; the newest one if None.
 
     Raises
     ------

@@ -29,19 +29,10 @@ BLACK = "#222222"
 
 
 def draw(node: Container, folder: Path, console: Console) -> Figure:
-    """Draw a filled scan, save the picture, and open a window where there can be one.
+    """Draw a filled scan, save the picture in `folder`, and open a window where there can be one.
 
     Above, the three central planes raw, filled and with their uncertainty; below, the rocking
     curve with and without what was filled, and where the metadata suffice the pattern in reciprocal space.
-
-    Parameters
-    ----------
-    node
-        Client of a complete filled scan.
-    folder
-        Where the picture goes.
-    console
-        Where progress and the picture's path are printed.
     """
     scan = open_scan(node)
     angles = scan.angles
@@ -85,11 +76,9 @@ def rocking_curve(
     """Counts of each frame ``(frame,)``: measured ones, and with what was filled."""
     scan = open_scan(node).filled
     shape = scan.intensity.shape
-    step = Blocks.of(shape, scan.intensity.dtype).frames
+    parts = Blocks.of(shape, scan.intensity.dtype).parts()
     measured, filled = np.zeros(shape[0]), np.zeros(shape[0])
-    starts = range(0, shape[0], step)
-    for start in track(starts, "reading", console=console, transient=True):
-        part = slice(start, start + step)
+    for part in track(parts, "reading", console=console, transient=True):
         counts, gap = np.asarray(scan.intensity[part]), np.asarray(scan.mask[part])
         filled[part] = counts.sum(axis=(1, 2), dtype=np.float64)
         measured[part] = np.where(gap, 0, counts).sum(axis=(1, 2), dtype=np.float64)

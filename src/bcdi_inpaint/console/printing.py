@@ -51,9 +51,10 @@ def _told(check: SelfCheck) -> str:
     )
 
 
-def sheet() -> Table:
+def sheet(columns: int = 2) -> Table:
     """A table of names and values."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    for _ in range(columns - 1):
+        table.add_column(overflow="fold")
     return table

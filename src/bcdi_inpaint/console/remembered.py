@@ -19,23 +19,9 @@ if TYPE_CHECKING:
 
 
 class RememberedToggles:
-    """Toggles in a file, which apply from the next scan on.
+    """Toggles in a file, which apply from the next scan on; programs may share it.
 
-    Parameters
-    ----------
-    file
-        Where they are remembered; programs may share it.
-    callback
-        Whose scans they apply to.
-    say
-        Says a line to the operator.
-    changed
-        Called when toggles have come into force.
-
-    Attributes
-    ----------
-    value
-        Those in force.
+    `value` are those in force; `changed` is called when others have come into force.
     """
 
     def __init__(

@@ -46,13 +46,7 @@ def last_lines(file: Path, count: int = 20) -> list[str]:
 
 
 class Say:
-    """Says a line to the operator and writes it to the log.
-
-    Parameters
-    ----------
-    console
-        The terminal.
-    """
+    """Says a line to the operator on the terminal and writes it to the log."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -68,14 +62,7 @@ class Announcements:
     """Reports the result of each run once.
 
     Runs that are not to be filled are written to the log only, but for the first one that is left
-    alone because inpainting is off.
-
-    Parameters
-    ----------
-    say
-        Says a line.
-    doubtful
-        Called with each run whose fill can't be trusted as it is.
+    alone because inpainting is off. `doubtful` is called with each run whose fill can't be trusted as it is.
     """
 
     def __init__(self, say: Say, doubtful: Callable[[RunStatus], None]) -> None:

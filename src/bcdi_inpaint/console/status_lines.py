@@ -24,16 +24,7 @@ SHOWN = 5
 def show(console: Console, status: Status, toggles: Toggles, where: Mapping[str, str]) -> None:
     """Print everything, a line each however long, so that what is in it can be copied.
 
-    Parameters
-    ----------
-    console
-        Where.
-    status
-        Of live filling.
-    toggles
-        Of the operator.
-    where
-        Files to look into, by what they hold.
+    `where` are files to look into, by what they hold.
     """
     rows: list[tuple[str, Text | str]] = [
         ("inpainting", state(status)),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bcdi_inpaint.live import Status
 
-    from .fine_tuning import FineTuning
+    from .tuning import FineTuning
 
 LOOK_EVERY = 0.5
 """Seconds between looks at how far it is."""
@@ -29,14 +29,7 @@ def wait_with_bar(
 ) -> bool:
     """Wait until all is done; whether that came within `timeout` seconds.
 
-    Parameters
-    ----------
-    settled
-        Waits for so many seconds at most, and says whether all is done.
-    status, tuning
-        What the bar shows.
-    console
-        Where it is drawn.
+    `settled` waits for so many seconds at most, and says whether all is done; the bar shows `status` and `tuning`.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     with progress_bar(console, transient=True) as draw:

@@ -24,10 +24,7 @@ def frame_blocks(
 ) -> Iterator[tuple[slice, NDArray[np.floating], NDArray[np.float32], NDArray[np.bool_]]]:
     """Blocks of frames: where they are, intensity, sigma and mask."""
     filled = scan.filled
-    n, rows, cols = filled.intensity.shape
-    step = Blocks.of((n, rows, cols), filled.intensity.dtype).frames
-    for start in range(0, n, step):
-        part = slice(start, min(start + step, n))
+    for part in Blocks.of(filled.intensity.shape, filled.intensity.dtype).parts():
         yield (
             part,
             np.asarray(filled.intensity[part]),

@@ -82,6 +82,11 @@ class Blocks:
         n, rows, cols = self.shape
         return _lengths(n, self.frames), _lengths(rows, self.rows), (cols,)
 
+    def parts(self) -> list[slice]:
+        """The frames of each block, one after the other."""
+        n = self.shape[0]
+        return [slice(start, min(start + self.frames, n)) for start in range(0, n, self.frames)]
+
     def covering(
         self, start: int, stop: int
     ) -> Iterator[tuple[tuple[int, int, int], slice, slice]]:

@@ -29,7 +29,7 @@ def write_volumes(path: Path, filled: Inpainted, *, progress: Progress = no_prog
 
     volumes = {INTENSITY: filled.intensity, SIGMA: filled.sigma, MASK: filled.mask}
     n, rows, cols = filled.intensity.shape
-    step = Blocks.of((n, rows, cols), filled.intensity.dtype).frames
+    blocks = Blocks.of((n, rows, cols), filled.intensity.dtype)
     compression = hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.SHUFFLE)
     with whole_hdf5(path) as file:
         file.attrs["default"] = "entry"
@@ -45,8 +45,7 @@ def write_volumes(path: Path, filled: Inpainted, *, progress: Progress = no_prog
                 chunks=(1, rows, cols),
                 compression=compression,
             )
-        for start in range(0, n, step):
-            part = slice(start, min(start + step, n))
+        for part in blocks.parts():
             for name in VOLUMES:
                 data[name][part] = np.asarray(volumes[name][part])
             progress("writing", part.stop, n)

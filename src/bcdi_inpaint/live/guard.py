@@ -52,24 +52,10 @@ def complain(text: str, error: BaseException | None = None) -> None:
 
 
 @contextmanager
-def going_on(
-    logger: GuardedLogger, doing: str, *, but: tuple[type[BaseException], ...] = ()
-) -> Iterator[None]:
-    """Log an exception raised in the ``with`` block, and go on after it.
-
-    Parameters
-    ----------
-    logger
-        Where.
-    doing
-        What could not be done, as a sentence.
-    but
-        Exceptions that mean something to the caller: they are passed on.
-    """
+def going_on(logger: GuardedLogger, doing: str) -> Iterator[None]:
+    """Log an exception raised in the ``with`` block as what could not be done (`doing`, a sentence), and go on after it."""
     try:
         yield
-    except but:
-        raise
     except Exception:
         logger.exception("%s", doing)
 
@@ -82,20 +68,11 @@ def repeat(
     *,
     rest: float = 1.0,
 ) -> None:
-    """Do `step` again and again until `closing` is set, whatever it raises.
+    """Do `step` again and again until `closing` is set, whatever it raises; it must wait by itself when there is nothing to do.
 
-    Parameters
-    ----------
-    step
-        Must wait by itself when there is nothing to do.
-    closing
-        Ends it.
-    logger, doing
-        As `going_on` takes them.
-    rest
-        Seconds to wait after a step that failed; doubles up to 32 times as much while all fail, so
-        that what can't be mended doesn't fill the log. What the system refuses, such as a file when no
-        descriptor is left, is a line, and logged once while it goes on.
+    After a step that failed come `rest` seconds, doubled up to 32 times as much while all fail, so that what can't be
+    mended doesn't fill the log. What the system refuses, such as a file when no descriptor is left, is a line, and
+    logged once while it goes on.
     """
     pause, said = rest, ""
     while not closing.is_set():

@@ -34,14 +34,8 @@ class LogFile(logging.Handler):
 
     ``logging.FileHandler`` raises out of the logging call when the file can't be opened, and out of
     ``close`` when the disk is full. This one says once on stderr what is wrong, leaves lines out,
-    tries again after a while, and then writes how many are missing. Programs may share the file.
-
-    Parameters
-    ----------
-    path
-        The file. It is opened with the first line.
-    try_again
-        Seconds between attempts while it can't be written.
+    tries again after a while, and then writes how many are missing. Programs may share the file, which is opened
+    with the first line.
     """
 
     def __init__(self, path: Path, *, try_again: float = TRY_AGAIN) -> None:
@@ -97,10 +91,7 @@ class LogFile(logging.Handler):
 class JsonLines(logging.Formatter):
     """Formats a record as one JSON object; what was logged with ``extra={"run": ...}`` is a field.
 
-    Parameters
-    ----------
-    secrets
-        Texts that are replaced everywhere, in tracebacks, too.
+    `secrets` are replaced everywhere, in tracebacks, too.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -138,13 +129,7 @@ def set_up(level: str, secrets: Iterable[str] = ()) -> None:
 
 
 def set_up_worker(secret: str) -> None:
-    """Log as the process does that started this one: as JSON below a service, else as text.
-
-    Parameters
-    ----------
-    secret
-        The key, which is hidden.
-    """
+    """Log as the process does that started this one: as JSON below a service, else as text. The key is hidden."""
     level = os.environ.get(VARIABLE)
     if level:
         set_up(level, [secret])

@@ -28,49 +28,47 @@ class AroundPeak:
 Region = tuple[Span, Span] | AroundPeak
 
 
-class PeakFinder:
-    """Looks for the Bragg peak frame by frame, so that a scan gives the same region live and later.
+class RegionFinder:
+    """Looks frame by frame for the region that is wanted, so that a scan gives the same one live and later.
 
-    Parameters
-    ----------
-    wanted
-        Size of the region.
-
-    Attributes
-    ----------
-    found
-        Whether the peak has been seen; the region doesn't change any more.
+    Once it is `found`, the region doesn't change any more.
     """
 
-    def __init__(self, wanted: AroundPeak) -> None:
+    def __init__(self, wanted: Region | None) -> None:
         self.found = False
+        self.region: tuple[Span, Span] | None = None
+        """Around the peak as far as that is known; None before the first frame."""
         self._wanted = wanted
         self._most = -1.0
-        self._region: tuple[Span, Span] | None = None
 
     def look(self, scan: RockingScan) -> None:
-        """See the next frames."""
+        """See the next frames.
+
+        Raises
+        ------
+        ValueError
+            If a given region is not within the frames.
+        """
+        if not isinstance(self._wanted, AroundPeak):
+            self.region = _within(self._wanted, scan.frames.shape[1:])
+            self.found = True
+            return
         masks = np.broadcast_to(scan.mask, scan.frames.shape)
         for frame, missing in zip(scan.frames, masks, strict=True):
             if not self.found:
-                self._see(np.where(missing, 0, frame).clip(min=0))
+                self._see(np.where(missing, 0, frame).clip(min=0), self._wanted)
 
-    def _see(self, counts: NDArray[np.number]) -> None:
+    def _see(self, counts: NDArray[np.number], wanted: AroundPeak) -> None:
         total = float(counts.sum())
         if total > self._most:
             self._most = total
             row, col = np.unravel_index(int(counts.argmax()), counts.shape)
-            self._region = (
-                _span(int(row), self._wanted.rows, counts.shape[0]),
-                _span(int(col), self._wanted.cols, counts.shape[1]),
+            self.region = (
+                _span(int(row), wanted.rows, counts.shape[0]),
+                _span(int(col), wanted.cols, counts.shape[1]),
             )
         else:
             self.found = total < self._most / 2
-
-    @property
-    def region(self) -> tuple[Span, Span] | None:
-        """The region around the peak as far as it is known; None before the first frame."""
-        return self._region
 
 
 def region_of(scan: RockingScan, wanted: Region | None) -> tuple[Span, Span]:
@@ -81,18 +79,9 @@ def region_of(scan: RockingScan, wanted: Region | None) -> tuple[Span, Span]:
     ValueError
         If a given region is not within the frames.
     """
-    rows, cols = scan.frames.shape[1:]
-    if isinstance(wanted, AroundPeak):
-        finder = PeakFinder(wanted)
-        finder.look(scan)
-        wanted = finder.region
-    region = wanted or ((0, rows), (0, cols))
-    for name, (start, stop), length in zip(("rows", "cols"), region, (rows, cols), strict=True):
-        if not 0 <= start < stop <= length:
-            raise ValueError(
-                f"region: {name} {start}:{stop} are not within frames of {length} {name}"
-            )
-    return region
+    finder = RegionFinder(wanted)
+    finder.look(scan)
+    return finder.region or _within(None, scan.frames.shape[1:])
 
 
 def crop(scan: RockingScan, region: tuple[Span, Span]) -> RockingScan:
@@ -120,3 +109,14 @@ def _span(centre: int, length: int, limit: int) -> Span:
     length = min(length, limit)
     start = min(max(centre - length // 2, 0), limit - length)
     return (start, start + length)
+
+
+def _within(region: tuple[Span, Span] | None, shape: tuple[int, ...]) -> tuple[Span, Span]:
+    """A region of frames of this shape; all of them if None."""
+    region = region or ((0, shape[0]), (0, shape[1]))
+    for name, (start, stop), length in zip(("rows", "cols"), region, shape, strict=True):
+        if not 0 <= start < stop <= length:
+            raise ValueError(
+                f"region: {name} {start}:{stop} are not within frames of {length} {name}"
+            )
+    return region

@@ -179,7 +179,4 @@ class Status:
     def to_dict(self) -> dict[str, object]:
         """The same as nested dictionaries and lists of plain values."""
         plain = asdict(self)
-        plain["runs"] = list(plain["runs"])
-        plain["last"] = list(plain["last"])
-        plain["skipped"] = list(plain["skipped"])
-        return plain
+        return plain | {name: list(plain[name]) for name in ("runs", "last", "skipped")}

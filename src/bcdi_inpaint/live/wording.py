@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .status import RunStatus, Status
 
 NOT_CHECKED = "not checked"
-GOOD, BAD, NEUTRAL = "green", "yellow", "cyan"
+GOOD, BAD = "green", "yellow"
 """Also distinguished by words."""
 
 

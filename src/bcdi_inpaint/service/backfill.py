@@ -18,7 +18,7 @@ from bcdi_inpaint.catalog import AlreadyFilledError, current
 from bcdi_inpaint.catalog.queries import raw_uids
 from bcdi_inpaint.live.errors import Cause, cause_of, reason
 from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished
-from bcdi_inpaint.scans import NoImagesError, RunStart
+from bcdi_inpaint.scans import NoImagesError
 
 from .connection import connect
 from .seen_runs import finished_scans
@@ -55,45 +55,8 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """Which runs of an archive; every criterion that is given must hold.
-
-    Attributes
-    ----------
-    since, until
-        When they began, seconds since 1970, half-open.
-    sample, plan
-        Names.
-    detector
-        A device that took part.
-    """
-
-    since: float | None = None
-    until: float | None = None
-    sample: str | None = None
-    detector: str | None = None
-    plan: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a run.
-
-    Attributes
-    ----------
-    uid, scan_id
-        The run.
-    state
-        How that ended.
-    path
-        Of the node.
-    verdict, pcc
-        Of the self-check.
-    reason
-        Why it failed.
-    read_seconds, fill_seconds, write_seconds
-        What it took on the worker.
-    """
+    """What became of a run: its node's path and self-check, or why it failed, and what it took on the worker."""
 
     uid: str
     scan_id: int | None = None
@@ -108,29 +71,48 @@ class Outcome:
 
 
 def matching(
-    raw: Container, processed: Container, query: Query, config: ServiceConfig
+    raw: Container,
+    processed: Container,
+    config: ServiceConfig,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    sample: str | None = None,
+    detector: str | None = None,
+    plan: str | None = None,
 ) -> list[str]:
-    """Uids of finished rocking scans that match a query and are not filled, oldest first."""
+    """Uids of finished rocking scans of an archive that are not filled, oldest first.
+
+    Every criterion that is given must hold.
+
+    Parameters
+    ----------
+    raw, processed
+        Tiled clients.
+    config
+        What a rocking scan is, and by what method it is filled.
+    since, until
+        When they began, seconds since 1970, half-open.
+    sample, plan
+        Names.
+    detector
+        A device that took part.
+    """
     found = raw
-    if query.since is not None:
-        found = found.search(Key("start.time") >= query.since)
-    if query.until is not None:
-        found = found.search(Key("start.time") < query.until)
-    if query.plan is not None:
-        found = found.search(Key("start.plan_name") == query.plan)
+    if since is not None:
+        found = found.search(Key("start.time") >= since)
+    if until is not None:
+        found = found.search(Key("start.time") < until)
+    if plan is not None:
+        found = found.search(Key("start.plan_name") == plan)
     done = set(raw_uids(current(processed).search(Key("method") == config.filling.method)))
     return [
         run.uid
         for run in finished_scans(found.sort(("start.time", 1)), config.scans)
-        if run.uid not in done and _took_part(RunStart.of(run.start), query)
+        if run.uid not in done
+        and sample in (None, run.sample)
+        and (detector is None or detector in run.detectors)
     ]
-
-
-def _took_part(run: RunStart, query: Query) -> bool:
-    """Whether the sample and the detector match a query."""
-    return query.sample in (None, run.sample) and (
-        query.detector is None or query.detector in run.detectors
-    )
 
 
 def backfill(
@@ -250,16 +232,9 @@ def _connect(tiled: TiledSection) -> tuple[Container, Container]:
 
 @contextmanager
 def cluster(*, scheduler: str | None, workers: int, gpus: int = 0) -> Iterator[Client]:
-    """A Dask client.
+    """A Dask client of a site's `scheduler`, or of processes on this machine that end with the context.
 
-    Parameters
-    ----------
-    scheduler
-        Address of a site's scheduler; None = processes on this machine that end with the context.
-    workers
-        How many processes; with GPUs, one for each device instead.
-    gpus
-        How many devices there are to be used.
+    Of those there are as many as `workers`, or one for each of so many `gpus`.
     """
     distributed = import_module("distributed")
     if scheduler is not None:

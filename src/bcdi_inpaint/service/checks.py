@@ -48,17 +48,7 @@ LISTED = 3
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check has found.
-
-    Attributes
-    ----------
-    subject
-        What was looked at.
-    works
-        Whether the service can run with it.
-    what
-        What was found, or what is wrong.
-    """
+    """What one check of `subject` has found, and whether the service can run with it."""
 
     subject: str
     works: bool

@@ -17,7 +17,7 @@ from bcdi_inpaint.scans import RunStart
 from .decoding import decode_named
 from .kafka_offsets import Offsets
 from .keys import read_secret
-from .sources import ListeningSource
+from .sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,24 +39,19 @@ LOOK = 1.0
 """Seconds in which they must answer, when it is to be found out whether they are there again."""
 
 
-class KafkaSource(ListeningSource):
+class KafkaSource(Source):
     """Reads a topic as a member of a consumer group.
 
     An offset is committed only when all runs that began before it have their node, have failed, or are left
     to Tiled. A service that was killed reads the others again from their start documents.
-
-    Parameters
-    ----------
-    kafka
-        Where the topic is.
-    intake
-        Where documents go.
     """
 
     name = "kafka"
 
     def __init__(self, kafka: KafkaSection, intake: Intake) -> None:
-        super().__init__(kafka.servers, intake)
+        doing = f"listening to {kafka.servers} failed; it is tried again"
+        super().__init__({doing: self._listen})
+        self._intake = intake
         self._kafka = kafka
         self._offsets = Offsets()
         self._committed: dict[int, int] = {}

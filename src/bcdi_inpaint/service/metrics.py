@@ -26,15 +26,7 @@ ESTIMATES = {"fill": "", "kriging": "_kriging", "linear": "_linear", "ceiling": 
 
 
 class StatusCollector(Collector):
-    """Metrics ``bcdi_inpaint_*``.
-
-    Parameters
-    ----------
-    status
-        What is going on; None while the service has not reached Tiled yet.
-    sources
-        The ways in.
-    """
+    """Metrics ``bcdi_inpaint_*``; there is no `status` while the service has not reached Tiled yet."""
 
     def __init__(self, status: Callable[[], Status | None], sources: Sequence[Source]) -> None:
         self._status = status

@@ -19,6 +19,7 @@ from bcdi_inpaint.live.status import State
 from .connection import connect
 from .kafka_source import KafkaSource
 from .keys import api_key, read_secret
+from .page import page
 from .source_sections import LOCAL
 from .sources import Intake
 from .tiled_source import TiledSource
@@ -26,9 +27,8 @@ from .web import WebServer, application
 from .zmq_source import ZmqSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from fastapi import FastAPI
     from tiled.client.container import Container
 
     from bcdi_inpaint.live.status import RunStatus, Status
@@ -46,20 +46,10 @@ LOG_EVERY = 1.0
 
 
 class Service:
-    """What ``bcdi-inpaint serve`` runs. `run` returns when `stop` has been called.
+    """What ``bcdi-inpaint serve`` runs. `run` returns when `stop` has been called."""
 
-    Parameters
-    ----------
-    config
-        How.
-    page
-        Makes the page that is served at ``/``, as `bcdi_inpaint.service.page.page` does. None = no
-        page.
-    """
-
-    def __init__(self, config: ServiceConfig, page: Callable[..., FastAPI] | None = None) -> None:
+    def __init__(self, config: ServiceConfig) -> None:
         self._config = config
-        self._page = page
         self._stopping = threading.Event()
         self._callback: InpaintCallback | None = None
         self._sources: list[Source] = []
@@ -96,16 +86,14 @@ class Service:
             )
             stack.callback(self._finish, callback, processed)
             self._callback = callback
-            if self._page is not None:
-                sign_in = config.http.host not in LOCAL
-                page = self._page(
-                    processed,
-                    raw=raw,
-                    status=callback.status,
-                    sign_in=sign_in,
-                    hosts=(*LOCAL, *config.http.names),
-                )
-                app.mount("/", page)
+            shown = page(
+                processed,
+                raw=raw,
+                status=callback.status,
+                sign_in=config.http.host not in LOCAL,
+                hosts=(*LOCAL, *config.http.names),
+            )
+            app.mount("/", shown)
             intake = Intake(callback, processed, config.scans)
             self._sources += configured_sources(config, raw, intake)
             for source in self._sources:
@@ -144,13 +132,8 @@ class Service:
         )
 
 
-def serve(config: ServiceConfig, page: Callable[..., FastAPI] | None = None) -> None:
+def serve(config: ServiceConfig) -> None:
     """Run the service until SIGTERM or SIGINT.
-
-    Parameters
-    ----------
-    config, page
-        As `Service` takes them.
 
     Raises
     ------
@@ -160,7 +143,7 @@ def serve(config: ServiceConfig, page: Callable[..., FastAPI] | None = None) -> 
     password = config.kafka.password_file
     secrets = [api_key(config.tiled), "" if password is None else read_secret(password)]
     logs.set_up(config.log_level, secrets)
-    service = Service(config, page)
+    service = Service(config)
     with _signals(service):
         service.run()
 

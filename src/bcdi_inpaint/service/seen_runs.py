@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bcdi_inpaint.base_error import BcdiInpaintError
@@ -26,29 +25,12 @@ NAMED = 5
 """Nodes that a line names of those that are passed over."""
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRun:
-    """A run in a catalogue.
-
-    Attributes
-    ----------
-    uid
-        Its uid.
-    start, stop
-        Its documents; `stop` is empty while it goes on.
-    """
-
-    uid: str
-    start: Mapping[str, object]
-    stop: Mapping[str, object]
-
-
 class NoRunError(BcdiInpaintError, ValueError):
     """A node is no run, or none that could be filled; the message says why."""
 
 
-def seen_run(node: Listed) -> SeenRun:
-    """The run that a node is.
+def documents_of(node: Listed) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Start and stop document of the run that a node is; the latter is empty while it goes on.
 
     Raises
     ------
@@ -60,15 +42,14 @@ def seen_run(node: Listed) -> SeenRun:
     start, stop = node.metadata.get("start"), node.metadata.get("stop") or {}
     if not isinstance(start, Mapping):
         raise NoRunError("no start document")
-    uid = RunStart.of(start).uid
-    if not uid:
+    if not RunStart.of(start).uid:
         raise NoRunError("no uid in its start document")
     if not isinstance(stop, Mapping):
         raise NoRunError("its stop document is no document")
-    return SeenRun(uid, start, stop)
+    return start, stop
 
 
-def finished_scans(found: Container, rule: RockingScanRule) -> Iterator[SeenRun]:
+def finished_scans(found: Container, rule: RockingScanRule) -> Iterator[RunStart]:
     """Finished rocking scans among nodes, in their order.
 
     Nodes with errors are skipped, and at the end one line lists them with the reasons.
@@ -76,14 +57,14 @@ def finished_scans(found: Container, rule: RockingScanRule) -> Iterator[SeenRun]
     passed_over: dict[str, str] = {}
     for node in listing(found):
         try:
-            run = seen_run(node)
-            wanted = bool(run.stop) and is_rocking_scan(run.start, rule)
+            start, stop = documents_of(node)
+            run = RunStart.of(start) if stop and is_rocking_scan(start, rule) else None
         except NoRunError as error:
             passed_over[node.key] = str(error)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is this node's)
             passed_over[node.key] = reason(error)
         else:
-            if wanted:
+            if run is not None:
                 yield run
     if passed_over:
         named = [f"{key} ({why})" for key, why in list(passed_over.items())[:NAMED]]

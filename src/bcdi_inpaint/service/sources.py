@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tiled.queries import Key
 
@@ -15,7 +15,7 @@ from bcdi_inpaint.live.status import GOING_ON, State
 from bcdi_inpaint.scans import RunStart, RunStop, is_rocking_scan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tiled.client.container import Container
 
@@ -30,71 +30,52 @@ OVERDUE = 30.0
 """Seconds after which a stop document that did not come is taken from Tiled."""
 
 
-class Source(Protocol):
-    """A source. Runs in a thread of its own."""
+class Source(ABC):
+    """A source of documents or of runs, with threads that go on, whatever fails, until it is closed.
 
-    name: str
+    Parameters
+    ----------
+    steps
+        What each thread does again and again, by what is said when that fails.
+    rest
+        Seconds to wait then, at first.
+    """
+
+    name = ""
+
+    def __init__(self, steps: Mapping[str, Callable[[], None]], rest: float | None = None) -> None:
+        self._closing = threading.Event()
+        said_by = GuardedLogger(type(self).__module__)
+        self._threads = [
+            threading.Thread(
+                target=repeat,
+                args=(step, self._closing, said_by, doing),
+                kwargs={"rest": rest or REST},
+                name=f"{self.name}-source",
+                daemon=True,
+            )
+            for doing, step in steps.items()
+        ]
 
     @property
+    @abstractmethod
     def trouble(self) -> str:
         """Why nothing arrives at the moment; empty while the source works."""
 
     def start(self) -> None:
         """Open it."""
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Shut it, within a second or two."""
-
-
-class ListeningSource(ABC):
-    """A source with a thread that listens, and listens anew when that fails, until it is closed.
-
-    Parameters
-    ----------
-    address
-        Of what it listens to.
-    intake
-        Where documents go.
-    """
-
-    name = ""
-
-    def __init__(self, address: str, intake: Intake) -> None:
-        self._address = address
-        self._intake = intake
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"{self.name}-source", daemon=True)
-
-    def start(self) -> None:
-        """Open it."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Shut it."""
         self._closing.set()
-        self._thread.join(2.0)
-
-    def _run(self) -> None:
-        doing = f"listening to {self._address} failed; it is tried again"
-        repeat(self._listen, self._closing, GuardedLogger(type(self).__module__), doing, rest=REST)
-
-    @abstractmethod
-    def _listen(self) -> None:
-        """Listen until the source is closed."""
+        for thread in self._threads:
+            thread.join(2.0)
 
 
 class Intake:
-    """Passes on what is to be filled, each run once, from all sources.
-
-    Parameters
-    ----------
-    callback
-        Where it goes.
-    processed
-        Tiled client of the container of filled scans.
-    rule
-        What makes a run a rocking scan.
-    """
+    """Passes on to the callback what is to be filled, each run once, from all sources."""
 
     def __init__(
         self, callback: InpaintCallback, processed: Container, rule: RockingScanRule

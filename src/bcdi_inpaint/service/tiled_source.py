@@ -15,9 +15,10 @@ import httpx
 
 from bcdi_inpaint.catalog.listing import look_up
 from bcdi_inpaint.live.errors import Cause, cause_of, reason
-from bcdi_inpaint.live.guard import GuardedLogger, repeat
+from bcdi_inpaint.live.guard import GuardedLogger
 
-from .seen_runs import NoRunError, seen_run
+from .seen_runs import NoRunError, documents_of
+from .sources import Source
 
 if TYPE_CHECKING:
     from tiled.client.container import Container
@@ -35,26 +36,17 @@ LONGEST_WAIT = 60.0
 """Seconds between attempts to reach the stream, or Tiled itself."""
 
 
-class TiledSource:
-    """Looks at the latest runs whenever the stream says so, or every few seconds without one.
-
-    Parameters
-    ----------
-    raw
-        Client of the catalogue of runs.
-    intake
-        Where finished runs go.
-    poll_seconds
-        Between looks without a stream.
-    look_back
-        So many of the latest runs are looked at.
-    """
+class TiledSource(Source):
+    """Looks at the `look_back` latest runs whenever the stream says so, or every `poll_seconds` without one."""
 
     name = "tiled"
 
     def __init__(
         self, raw: Container, intake: Intake, *, poll_seconds: float, look_back: int
     ) -> None:
+        looking, subscribing = f"looking at {raw.uri} failed", f"subscribing to {raw.uri} failed"
+        steps = {looking: self._look_or_wait, subscribing: self._subscribe_or_wait}
+        super().__init__(steps, poll_seconds)
         self._raw = raw
         self._intake = intake
         self._poll_seconds = poll_seconds
@@ -64,13 +56,10 @@ class TiledSource:
         self._done: set[str] = set()
         """Keys of runs, of those that are looked at, with which there is nothing more to do."""
         self._changed = threading.Event()
-        self._closing = threading.Event()
         self._subscription: Subscription | None = None
         self._trouble = "has not looked yet"
         self._failures = 0
         self._pause = poll_seconds
-        self._looker = threading.Thread(target=self._look_on, name="tiled-source", daemon=True)
-        self._listener = threading.Thread(target=self._listen, name="tiled-stream", daemon=True)
 
     @property
     def trouble(self) -> str:
@@ -90,11 +79,6 @@ class TiledSource:
         ended = stream is None or stream._disconnect_event.is_set()  # noqa: SLF001
         return self._was_connected and not ended
 
-    def start(self) -> None:
-        """Open it."""
-        self._looker.start()
-        self._listener.start()
-
     def close(self) -> None:
         """Shut it."""
         self._closing.set()
@@ -104,12 +88,7 @@ class TiledSource:
             # It looks at this event ten times a second; closing its socket from here would make
             # it believe in a lost connection.
             subscription._disconnect_event.set()  # noqa: SLF001
-        self._looker.join(2.0)
-        self._listener.join(2.0)
-
-    def _look_on(self) -> None:
-        doing = f"looking at {self._raw.uri} failed"
-        repeat(self._look_or_wait, self._closing, logger, doing, rest=self._poll_seconds)
+        super().close()
 
     def _look_or_wait(self) -> None:
         """Look once, and wait until it is time to look again."""
@@ -144,12 +123,7 @@ class TiledSource:
             raise refused[-1]  # hardly caused by each of the runs
 
     def _look_at(self, key: str) -> Exception | None:
-        """Check one run.
-
-        Returns
-        -------
-        Exception or None
-            What is wrong with it; it is checked again later.
+        """Check one run; what is wrong with it, for which it is checked again later.
 
         Raises
         ------
@@ -157,8 +131,7 @@ class TiledSource:
             If Tiled can't be reached.
         """
         try:
-            run = seen_run(look_up(self._raw, key))
-            if self._intake.run(run.start, run.stop):
+            if self._intake.run(*documents_of(look_up(self._raw, key))):
                 self._done.add(key)
         except NoRunError as error:
             self._done.add(key)
@@ -171,10 +144,6 @@ class TiledSource:
                 logger.warning("can't look at run %s: %s", key, reason(error))
             return error
         return None
-
-    def _listen(self) -> None:
-        doing = f"subscribing to {self._raw.uri} failed"
-        repeat(self._subscribe_or_wait, self._closing, logger, doing, rest=self._poll_seconds)
 
     def _subscribe_or_wait(self) -> None:
         """Subscribe once, and wait before the next attempt."""

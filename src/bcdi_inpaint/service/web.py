@@ -27,15 +27,7 @@ def application(
     status: Callable[[], Status | None],
     sources: Sequence[Source],
 ) -> FastAPI:
-    """The web application.
-
-    Parameters
-    ----------
-    status
-        What is going on; None while the service has not reached Tiled yet.
-    sources
-        The sources.
-    """
+    """The web application; there is no `status` while the service has not reached Tiled yet."""
     app = FastAPI(title="bcdi-inpaint", openapi_url=None)
     registry = CollectorRegistry()
     registry.register(StatusCollector(status, sources))
@@ -65,14 +57,7 @@ def ailments(status: Status | None, sources: Sequence[Source]) -> list[str]:
 
 
 class WebServer:
-    """Serves an application from a thread.
-
-    Parameters
-    ----------
-    app
-        What is served.
-    host, port
-        Where; port 0 = any.
+    """Serves an application from a thread, on any port if that is 0.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from bcdi_inpaint.live.guard import GuardedLogger
 
 from .decoding import decode
 from .keys import read_secret
-from .sources import ListeningSource
+from .sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,21 +30,15 @@ DESCRIPTORS = 16
 """File descriptors that a subscriber takes, and some: without them libzmq ends the process."""
 
 
-class ZmqSource(ListeningSource):
-    """Subscribes to a ``bluesky-0MQ-proxy``.
-
-    Parameters
-    ----------
-    proxy
-        Where it is, and what is taken from it. After a message that is too large the connection is made anew.
-    intake
-        Where documents go.
-    """
+class ZmqSource(Source):
+    """Subscribes to a ``bluesky-0MQ-proxy``; after a message that is too large the connection is made anew."""
 
     name = "zmq"
 
     def __init__(self, proxy: ZmqSection, intake: Intake) -> None:
-        super().__init__(proxy.address, intake)
+        doing = f"listening to {proxy.address} failed; it is tried again"
+        super().__init__({doing: self._listen})
+        self._intake = intake
         self._proxy = proxy
         self._prefix = proxy.prefix.encode()
         self._connected = False

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import bluesky.plan_stubs as bps
-import bluesky.preprocessors as bpp
 from bluesky.protocols import Flyable, Preparable
 from ophyd_async.core import (
     AsyncStatus,
     FlyMotorInfo,
     StandardDetector,
     StandardReadable,
-    TriggerInfo,
     soft_signal_r_and_setter,
 )
 from ophyd_async.core import StandardReadableFormat as Format
@@ -25,8 +22,6 @@ from .stream_acquisition import Acquire, Acquisition, Data, Driver, Trigger
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-
-    from bluesky.utils import MsgGenerator
 
     from .devices import Exposure
 
@@ -167,32 +162,3 @@ class StreamDetector(StandardDetector):
     def close(self) -> None:
         """Shut the writing process down."""
         self._acquisition.writer.shutdown()
-
-
-def fly(
-    detector: StreamDetector,
-    points: int,
-    *,
-    frames_per_point: int = 1,
-    period: float = 0.0,
-    md: Mapping[str, object] | None = None,
-) -> MsgGenerator[Any]:
-    """Plan: ``points`` collected while the detector runs by itself, one every ``period`` seconds.
-
-    No Event documents are made and no motor is recorded, as in an ad-hoc fly scan.
-    """
-
-    def collect() -> MsgGenerator[None]:
-        trigger = TriggerInfo(
-            number_of_events=points, collections_per_event=frames_per_point, livetime=period
-        )
-        yield from bps.prepare(detector, trigger, wait=True)
-        yield from bps.declare_stream(detector, name="primary")
-        yield from bps.kickoff(detector, wait=True)
-        yield from bps.collect_while_completing(
-            flyers=[detector], dets=[detector], flush_period=0.1, stream_name="primary"
-        )
-
-    run = {"plan_name": "fly", "detectors": [detector.name], **(md or {})}
-    plan = bpp.run_wrapper(collect(), md=run)  # type: ignore[no-untyped-call]
-    return (yield from bpp.stage_wrapper(plan, [detector]))  # type: ignore[no-untyped-call]

@@ -12,7 +12,6 @@ from bluesky_tiled_plugins import TiledWriter
 from bcdi_inpaint import inpaint
 from bcdi_inpaint.catalog import find
 from bcdi_inpaint.live import InpaintCallback, Limits, Settings
-from bcdi_inpaint.live.dispatch import supervision as supervisor
 from bcdi_inpaint.live.dispatch import worker_process
 from bcdi_inpaint.live.dispatch.document_queue import DocumentQueue
 from bcdi_inpaint.live.dispatch.routing import Router
@@ -50,7 +49,7 @@ STEPS = [
     # The supervisor's.
     (DocumentQueue, "take", "first"),
     (RunTable, "seconds_to_next", "first"),
-    (RunTable, "next_job", "first"),
+    (RunTable, "next_order", "first"),
     (RunTable, "silent", "first"),
     (RunTable, "seconds_to_silence", "first"),
     (RunTable, "with_worker", "first"),
@@ -60,7 +59,6 @@ STEPS = [
     (WorkerProcess, "end", "first"),
     (WorkerProcess, "send", "bad"),
     (WorkerProcess, "send", "first"),
-    (supervisor, "_order", "bad"),
     # The listener's.
     (worker_process, "receive", "first"),
     (WorkerProcess, "_hear", "bad"),
@@ -82,7 +80,7 @@ STEPS = [
 ]
 
 
-LATER = ("progress", "_fill", "fill_finished", "mark_failed", "cause_of", "_order")
+LATER = ("progress", "_fill", "fill_finished", "mark_failed", "cause_of")
 """Steps that come only when a run could not be filled live."""
 
 

@@ -10,6 +10,7 @@ import pytest
 from bcdi_inpaint.live import Limits, Settings
 from bcdi_inpaint.live.dispatch.run_table import KEPT, RunTable
 from bcdi_inpaint.live.errors import Cause
+from bcdi_inpaint.live.messages import Fill, MarkFailed
 from bcdi_inpaint.live.status import DropReason, State
 from bcdi_inpaint.scans import RunStart
 
@@ -34,9 +35,9 @@ def state(table: RunTable) -> State:
 def test_a_run_that_is_filled_live(table: RunTable) -> None:
     begin(table)
     assert table.filled_live("a")
-    assert (state(table), table.next_job()) == (State.MEASURING, None)
+    assert (state(table), table.next_order()) == (State.MEASURING, None)
     table.stop("a")
-    assert (state(table), table.next_job()) == (State.FILLING, None)
+    assert (state(table), table.next_order()) == (State.FILLING, None)
     assert not table.wait(0)
     table.complete_run("a", "processed/a", {"frames": 8})
     assert table.wait(0)
@@ -48,16 +49,14 @@ def test_a_run_that_is_dropped_is_filled_when_it_has_stopped(table: RunTable) ->
     table.drop("a", "slow", DropReason.LOST)
     table.drop("a", "slow", DropReason.LOST)
     assert (state(table), table.dropped_by.total()) == (State.LEFT, 1)
-    assert table.next_job() is None
+    assert table.next_order() is None
     table.stop("a")
-    job = table.next_job()
-    assert job is not None
-    assert (job.uid, job.failure) == ("a", "")
-    assert table.next_job() is None  # one at a time
+    assert table.next_order() == Fill("a", SETTINGS)
+    assert table.next_order() is None  # one at a time
 
 
 def fail(table: RunTable, cause: Cause) -> None:
-    assert table.next_job() is not None
+    assert table.next_order() is not None
     table.attempt_failed("a", "odd", cause)
     time.sleep(0.001)
 
@@ -66,9 +65,7 @@ def test_a_run_that_fails_again_and_again_is_marked_as_at_fault(table: RunTable)
     table.submit("a", SETTINGS, again=False)
     for _ in range(2):
         fail(table, Cause.RUN)
-    job = table.next_job()
-    assert job is not None
-    assert (job.failure, job.proved) == ("odd", True)
+    assert table.next_order() == MarkFailed("a", SETTINGS, "odd", proved=True)
     table.attempt_failed("a", "can't be marked", Cause.RUN)
     assert (state(table), table.last_error) == (State.FAILED, "scan a: can't be marked")
 
@@ -91,9 +88,7 @@ def test_what_is_absent_for_too_long_fails_without_being_the_cause(table: RunTab
     time.sleep(0.06)
     table.attempt_failed("a", "absent", Cause.ABSENT)
     time.sleep(0.001)
-    job = table.next_job()
-    assert job is not None
-    assert (job.failure, job.proved) == ("absent", False)
+    assert table.next_order() == MarkFailed("a", SETTINGS, "absent", proved=False)
 
 
 def test_attempts_come_ever_more_rarely() -> None:
@@ -130,9 +125,9 @@ def test_a_finished_run_makes_way_for_one_that_is_measured(table: RunTable) -> N
     table.submit("a", SETTINGS, again=False)
     begin(table, "b")
     table._open["a"].due = time.monotonic()
-    assert table.next_job() is None
+    assert table.next_order() is None
     table.drop("b", "slow", DropReason.LOST)
-    assert table.next_job() is not None
+    assert table.next_order() is not None
 
 
 @pytest.mark.parametrize("uid", ["unknown", ""])

@@ -15,9 +15,9 @@ from bcdi_inpaint.live import Settings
 from bcdi_inpaint.live.worker.frames import Collector
 from bcdi_inpaint.live.worker.live_run import LiveRun
 from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished
-from bcdi_inpaint.testing.dectris_files import DectrisWriter
 from bcdi_inpaint.testing.devices import at_motor
 from bcdi_inpaint.testing.stream_detector import StreamDetector
+from tests.helpers.dectris_files import DectrisWriter
 
 DEAD = 2
 OWN = np.zeros((24, 32), bool)

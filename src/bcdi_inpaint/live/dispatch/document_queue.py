@@ -11,13 +11,7 @@ if TYPE_CHECKING:
 
 
 class DocumentQueue:
-    """First in, first out; refuses entries beyond its bounds and never blocks.
-
-    Parameters
-    ----------
-    max_entries, max_bytes
-        Bounds on what `offer` accepts.
-    """
+    """First in, first out; `offer` refuses entries beyond its bounds. Never blocks."""
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self.max_entries = max_entries

@@ -62,16 +62,3 @@ class KnownRun:
         self.due = now + limits.retry_seconds * min(2**self.waits, LONGEST_WAIT)
         self.waits = min(self.waits + 1, LONGEST_WAIT)
         self.status = replace(self.status, failures=failures)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A finished run that is to be filled now."""
-
-    uid: str
-    settings: Settings
-    again: bool
-    failure: str
-    """Why, if it is not to be filled but marked as failed."""
-    proved: bool
-    """Whether the run itself was proved to be the cause."""

@@ -17,13 +17,8 @@ REFERENCES = ("run_start", "descriptor", "resource", "stream_resource")
 class Router:
     """Follow runs from their start to their stop, interleaved ones too. Safe to use from several threads.
 
-    Documents are told apart by the uids that they refer to, not by their names, so that future kinds of
-    documents find their run, too.
-
-    Parameters
-    ----------
-    wanted
-        Decides by the start document whether a run is followed.
+    `wanted` decides by the start document whether a run is followed. Documents are told apart by the uids that they
+    refer to, not by their names, so that future kinds of documents find their run, too.
     """
 
     def __init__(self, wanted: Callable[[Mapping[str, object]], bool]) -> None:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..background_logger import BackgroundLogger
 from ..errors import kind_of
+from ..messages import Fill, MarkFailed
 from ..status import GOING_ON, TO_DO, DropReason, RunStatus, State
-from .known_run import Job, KnownRun
+from .known_run import KnownRun
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bcdi_inpaint.export.layout import NodeMetadata
     from bcdi_inpaint.scans import RunStart, Skip
 
@@ -31,13 +34,7 @@ PATIENCE = 30.0
 
 
 class RunTable:
-    """Runs and their states. Safe to use from several threads; no method waits but `wait`.
-
-    Parameters
-    ----------
-    limits
-        How often and how long a run is tried.
-    """
+    """Runs and their states. Safe to use from several threads; no method waits but `wait`."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -152,8 +149,8 @@ class RunTable:
                 state = State.FILLING if run.live else State.WAITING
                 self._note(run, state=state, stopped=time.time())
 
-    def next_job(self) -> Job | None:
-        """The next finished run, if there is one; it is being filled from now on.
+    def next_order(self) -> Fill | MarkFailed | None:
+        """What to do with the next finished run, if there is one; it is being filled from now on.
 
         One at a time, and none while a run is filled live unless it has waited for long.
         """
@@ -166,9 +163,10 @@ class RunTable:
             for run in runs:
                 if run.status.state == State.WAITING and run.due <= due_by:
                     self._note(run, state=State.FILLING)
-                    failed = run.status.failures >= self._limits.attempts
-                    reason = run.status.reason if failed else ""
-                    return Job(run.status.uid, run.settings, run.again, reason, run.proved)
+                    uid, reason = run.status.uid, run.status.reason
+                    if run.status.failures >= self._limits.attempts:
+                        return MarkFailed(uid, run.settings, reason, run.proved)
+                    return Fill(uid, run.settings, run.again)
         return None
 
     def complete_run(self, uid: str, path: str, metadata: NodeMetadata) -> None:
@@ -180,19 +178,19 @@ class RunTable:
                     if status.uid == uid and status.state == State.COMPLETE:
                         self._done[place] = replace(status, path=path, result=dict(metadata))
                         break
-            if run is not None:
-                self.complete += 1
-                self._note(
-                    run,
-                    state=State.COMPLETE,
-                    path=path,
-                    result=dict(metadata),
-                    frames=metadata.get("frames", run.status.frames),
-                    filled=metadata.get("frames", run.status.filled),
-                    seconds_behind=0.0,
-                    completed=time.time(),
-                )
-                self._done.appendleft(run.status)
+                return
+            self.complete += 1
+            self._note(
+                run,
+                state=State.COMPLETE,
+                path=path,
+                result=dict(metadata),
+                frames=metadata.get("frames", run.status.frames),
+                filled=metadata.get("frames", run.status.filled),
+                seconds_behind=0.0,
+                completed=time.time(),
+            )
+            self._done.appendleft(run.status)
 
     def attempt_failed(self, uid: str, reason: str, cause: Cause) -> None:
         """A run could not be filled; it is tried again, or fails after too many times."""
@@ -201,10 +199,8 @@ class RunTable:
             if run is None:
                 return
             run.has_failed(cause, self._limits)
-            if (
-                run.status.failures > self._limits.attempts
-            ):  # not even a node can be made that says so
-                self.fail(uid, reason)
+            if run.status.failures > self._limits.attempts:
+                self.fail(uid, reason)  # not even a node can be made that says so
             else:
                 self._defer(run, reason)
 
@@ -230,23 +226,18 @@ class RunTable:
 
     def live(self) -> tuple[str, ...]:
         """Runs whose documents go to the worker."""
-        with self._changed:
-            return tuple(uid for uid, run in self._open.items() if run.live)
+        return self._those(lambda run: run.live)
 
     def with_worker(self) -> tuple[str, ...]:
         """Runs that the worker has, live or to be filled."""
-        with self._changed:
-            return tuple(
-                uid
-                for uid, run in self._open.items()
-                if run.live or run.releasing or run.status.state == State.FILLING
-            )
+        return self._those(
+            lambda run: run.live or run.releasing or run.status.state == State.FILLING
+        )
 
     def silent(self) -> tuple[str, ...]:
         """Unfinished runs without a document for long, whose frames or node are not released."""
         now, seconds = time.monotonic(), self._limits.silent_seconds
-        with self._changed:
-            return tuple(uid for uid, run in self._open.items() if run.silent_at(seconds) <= now)
+        return self._those(lambda run: run.silent_at(seconds) <= now)
 
     def seconds_to_silence(self) -> float | None:
         """Until the next run counts as silent; None if none goes on."""
@@ -284,6 +275,10 @@ class RunTable:
             return self._changed.wait_for(
                 lambda: not any(run.status.state in TO_DO for run in self._open.values()), timeout
             )
+
+    def _those(self, wanted: Callable[[KnownRun], bool]) -> tuple[str, ...]:
+        with self._changed:
+            return tuple(uid for uid, run in self._open.items() if wanted(run))
 
     def _defer(self, run: KnownRun, reason: str) -> None:
         run.live = False

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 from ..errors import Cause, reason
 from ..guard import GuardedLogger, going_on, repeat
-from ..messages import Close, Drop, Fill, Hello, MarkFailed
+from ..messages import Close, Drop, Hello
 from ..status import DropReason
 from .worker_process import BEAT, WorkerLostError, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..messages import Document, Open, Order
+    from ..messages import Document, Open
     from ..settings import Limits
     from .document_queue import DocumentQueue
-    from .known_run import Job
     from .run_table import RunTable
 
 logger = GuardedLogger(__name__)
@@ -33,18 +32,7 @@ LONGEST_REST = 30.0
 class Supervisor:
     """A thread that passes documents and finished runs to a worker process, for as long as it lives.
 
-    Parameters
-    ----------
-    queue
-        Where documents come from.
-    run_table
-        What is known of the runs; finished ones are taken from there.
-    clients
-        Pickled Tiled clients of raw and processed data.
-    owner
-        The owner of claims.
-    limits
-        Bounds.
+    `clients` are the pickled Tiled clients of raw and processed data; nodes are claimed in the name of `owner`.
     """
 
     def __init__(
@@ -104,10 +92,10 @@ class Supervisor:
             return
         self._let_go_of_silent_runs(worker)
         if not self.paused:
-            job = self._run_table.next_job()
-            if job is not None:
-                with self._one_run(job.uid, self._run_table.fail):
-                    worker.send(_order(job))
+            order = self._run_table.next_order()
+            if order is not None:
+                with self._one_run(order.uid, self._run_table.fail):
+                    worker.send(order)
 
     def _seconds_to_wait(self) -> float | None:
         """Until there is something to do, unless a document comes; None if there is nothing."""
@@ -183,13 +171,6 @@ class Supervisor:
             raise
         self.restarts += 1
         self._worker = worker
-
-
-def _order(job: Job) -> Order:
-    """The order for a finished run."""
-    if job.failure:
-        return MarkFailed(job.uid, job.settings, job.failure, job.proved)
-    return Fill(job.uid, job.settings, job.again)
 
 
 def _rest(restarts: int) -> float:

@@ -36,15 +36,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXP
 
 
 def start_process(connection: Connection, limits: Limits) -> subprocess.Popen[bytes]:
-    """Start a worker process that gets its orders through `connection`.
-
-    Parameters
-    ----------
-    connection
-        The worker's end of a pipe.
-    limits
-        How many threads it may have.
-    """
+    """Start a worker process that gets its orders through `connection`, its end of a pipe."""
     return subprocess.Popen(  # noqa: S603 (this interpreter, our own module)
         # -P: nothing is imported from the working directory.
         [sys.executable, "-P", "-m", "bcdi_inpaint.live.worker.main", str(connection.fileno())],
@@ -74,14 +66,7 @@ class WorkerProcess:
     neither locks nor the user's ``__main__``, and lives in a session of its own, so that Ctrl-C in
     the terminal doesn't reach it. It ends when its end of the pipe closes.
 
-    Parameters
-    ----------
-    run_table
-        Updated by the worker's messages.
-    queue
-        Is nudged when the worker has said something.
-    limits
-        Bounds.
+    Its news update `run_table`; `queue` is nudged at each.
 
     Attributes
     ----------
@@ -181,11 +166,7 @@ class WorkerProcess:
         try:
             news: News = receive(self._connection)
         except UnreadableError as error:
-            self._take_safely(Failed(error.uid, reason(error), Cause.RUN))
-        else:
-            self._take_safely(news)
-
-    def _take_safely(self, news: News) -> None:
+            news = Failed(error.uid, reason(error), Cause.RUN)
         try:
             self._hear(news)
         except Exception as error:

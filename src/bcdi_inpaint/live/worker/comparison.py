@@ -33,7 +33,7 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 32.0
 PATIENCE = 300.0
 """Seconds for which a raw run may be missing from Tiled."""
-LOOK_EVERY = 0.1
+LOOK_EVERY = 0.5
 """Seconds between looks whether it has been read."""
 
 
@@ -72,89 +72,57 @@ def checksums(frames: NDArray[np.number], mask: NDArray[np.bool_]) -> NDArray[np
     return sums
 
 
-class Comparison:
-    """Compares a filled run with the raw run, which is read in a thread beside other work.
+class Comparison(threading.Thread):
+    """Compares a filled run with the raw run, which is read in this thread beside other work.
 
-    Parameters
-    ----------
-    catalogs, uid, settings
-        The run, and with what it is filled. Reading begins at once.
-
-    Attributes
-    ----------
-    note
-        Description of a difference.
+    A run that is not in Tiled yet, or that goes on there, is looked for again and again. `note` describes a difference.
     """
 
     def __init__(self, catalogs: Catalogs, uid: str, settings: Settings) -> None:
+        super().__init__(name="raw-run", daemon=True)
         self.note = ""
+        self.settings = settings
         self._catalogs = catalogs
         self._uid = uid
-        self._settings = settings
         self._filled: NDArray[np.uint32] = np.empty(0, np.uint32)
-        self._wait = FIRST_PAUSE
-        self._next = 0.0
-        self._until = time.monotonic() + PATIENCE
-        self._reading = _Reading(catalogs, uid, settings)
+        self._raw: NDArray[np.uint32] | None = None
+        self._without = Agreement.PENDING
+        """The result as long as the raw run has not been read."""
+        self._tried = threading.Event()
+        self.start()
 
-    @property
-    def due(self) -> bool:
-        """Whether `look` has something to do."""
-        return not self._reading.is_alive() and time.monotonic() >= self._next
+    def run(self) -> None:
+        """Read the raw run; keep its checksums only."""
+        pause, until = FIRST_PAUSE, time.monotonic() + PATIENCE
+        while not self._read(last=time.monotonic() > until):
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
-    @property
-    def pause(self) -> float:
-        """Seconds until that may be so."""
-        return LOOK_EVERY if self._reading.is_alive() else max(0.0, self._next - time.monotonic())
+    def _read(self, *, last: bool) -> bool:
+        """Try to read the raw run; whether that need not be tried again."""
+        try:
+            scan = read_finished(self._catalogs, self._uid, self.settings)
+            self._raw = checksums(scan.frames, scan.mask)
+        except Exception as error:  # noqa: BLE001 (most of them pass)
+            if not last and cause_of(error) is not Cause.RUN:
+                return False
+            self._without = Agreement.IMPOSSIBLE
+            logger.warning("run %s is not compared with Tiled: %s", self._uid, reason(error))
+        finally:
+            self._tried.set()
+        return True
 
     def expect(self, filled: Inpainted) -> None:
         """Say what the raw run is compared with."""
         self._filled = checksums(filled.intensity, filled.mask)
 
     def look(self, seconds: float = 0.0) -> Agreement:
-        """The result; waits for so long while the raw run is being read.
-
-        A run that is not in Tiled yet, or that goes on there, is looked for again.
-        """
-        reading = self._reading
-        reading.join(seconds)
-        if not self.due:
-            return Agreement.PENDING
-        if reading.error is not None:
-            return self._try_again(reading.error)
-        self.note = _difference(self._filled, reading.sums)
+        """The result; waits for so long while the raw run is read for the first time."""
+        self._tried.wait(seconds)
+        if self._raw is None:
+            return self._without
+        self.note = _difference(self._filled, self._raw)
         return Agreement.DIFFERENT if self.note else Agreement.SAME
-
-    def _try_again(self, error: Exception) -> Agreement:
-        now = time.monotonic()
-        if cause_of(error) is Cause.RUN or now > self._until:
-            logger.warning("run %s is not compared with Tiled: %s", self._uid, reason(error))
-            return Agreement.IMPOSSIBLE
-        if self._next:
-            self._reading = _Reading(self._catalogs, self._uid, self._settings)
-            self._next = 0.0
-        else:
-            self._next = now + self._wait
-            self._wait = min(2 * self._wait, LONGEST_PAUSE)
-        return Agreement.PENDING
-
-
-class _Reading(threading.Thread):
-    """Reads a finished run; keeps its checksums only."""
-
-    def __init__(self, catalogs: Catalogs, uid: str, settings: Settings) -> None:
-        super().__init__(name="raw-run", daemon=True)
-        self.sums: NDArray[np.uint32] = np.empty(0, np.uint32)
-        self.error: Exception | None = None
-        self._run = catalogs, uid, settings
-        self.start()
-
-    def run(self) -> None:
-        try:
-            scan = read_finished(*self._run)
-            self.sums = checksums(scan.frames, scan.mask)
-        except Exception as error:  # noqa: BLE001 (whoever asks for the verdict judges it)
-            self.error = error
 
 
 def _difference(filled: NDArray[np.uint32], raw: NDArray[np.uint32]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isinf
 from typing import TYPE_CHECKING
 
@@ -25,16 +26,9 @@ LARGEST_WINDOW = 2**25
 
 @dataclass(slots=True)
 class FilledWindow:
-    """Frames that were filled together.
+    """Frames that were filled together: those of the window's own points.
 
-    Attributes
-    ----------
-    filled
-        Those of the window's own points.
-    final
-        Whether all their Friedel twins were in.
-    written
-        Whether the node has them.
+    `final` says whether all their Friedel twins were in, `written` whether the node has them.
     """
 
     filled: Inpainted
@@ -47,18 +41,6 @@ class FilledWindows:
 
     The method is checked on the window with the Bragg peak. If it is worse than kriging there, kriging fills all
     windows: those that were filled before once more, each when its twins are in.
-
-    Parameters
-    ----------
-    points
-        Those that are there, cut to the region that is filled.
-    settings
-        With what the run is filled.
-
-    Attributes
-    ----------
-    by_window
-        What is filled.
     """
 
     def __init__(self, points: Points, settings: Settings) -> None:
@@ -159,7 +141,9 @@ class FilledWindows:
         per_point, rest = divmod(len(scan.frames), window.last - window.first)
         if rest or not per_point:
             return False
-        check, changed = self._knowledge.update(scan, self._so_far, last=last)
+        points = len(self._points)
+        so_far = partial(self._points.part, 0, points)
+        check, changed = self._knowledge.update(scan, so_far, last=last)
         if changed:
             for known in self.by_window.values():
                 known.final = False
@@ -173,7 +157,6 @@ class FilledWindows:
         if check:
             self._check = report.self_check
             self._filling = self._filling_by(report.method)
-        points = len(self._points)
         total = points if last else self._points.expected
         self.by_window[window] = FilledWindow(
             cut(
@@ -201,9 +184,6 @@ class FilledWindows:
             return self._knowledge.estimate_for(first, None, start)
         begin, end = start // per_point, -(-stop // per_point)
         return self._knowledge.estimate_for(first, self._points.part(begin, end), begin * per_point)
-
-    def _so_far(self) -> RockingScan:
-        return self._points.part(0, len(self._points))
 
     def _fill_left(self) -> bool:
         """Fill the windows that are not filled yet; False if that can't be done."""

@@ -56,11 +56,6 @@ LAST_LOOKS = Retry(attempts=4, pause=0.1)
 class Collector:
     """Frames by point, whatever the order in which they arrive.
 
-    Parameters
-    ----------
-    settings
-        With what the run is filled.
-
     Attributes
     ----------
     expected

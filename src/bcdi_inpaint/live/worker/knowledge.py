@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 class Knowledge:
     """Texture, symmetry and brightness of the frames so far; frames are counted as in the scan.
 
-    Parameters
-    ----------
-    settings
-        With what the run is filled.
-
-    Attributes
-    ----------
-    checked
-        Whether the Bragg peak has passed and the method has been checked there.
+    `checked` says whether the Bragg peak has passed and the method has been checked there.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,16 +41,7 @@ class Knowledge:
     def update(
         self, window: RockingScan, so_far: Callable[[], RockingScan], *, last: bool
     ) -> tuple[bool, bool]:
-        """Update from a window that is about to be filled.
-
-        Parameters
-        ----------
-        window
-            Its frames.
-        so_far
-            Returns all frames that are there, from the first one on.
-        last
-            Whether there will be no more.
+        """Update from a window that is about to be filled; `so_far` gives all frames from the first one on.
 
         Returns
         -------
@@ -96,14 +79,9 @@ class Knowledge:
         return so_far == total or self._mirror - first < so_far
 
     def estimate_for(self, first: int, opposite: RockingScan | None, start: int) -> Estimate | None:
-        """The estimate with which a window is filled.
+        """The estimate with which a window is filled that begins with frame `first`.
 
-        Parameters
-        ----------
-        first
-            Its first frame.
-        opposite, start
-            The frames that hold its twins, and the first one's place in the scan; None if none do.
+        `opposite` are the frames that hold its twins, None if none do, and `start` is the first one's place in the scan.
         """
         if self._estimate is None:
             return None

@@ -19,7 +19,7 @@ from ..messages import Progress
 from .comparison import Agreement, Comparison
 from .filled_windows import FilledWindows
 from .frames import LOOK_EVERY, Collector
-from .pipeline import fill_whole, finish, read_finished, write
+from .pipeline import fill_whole, finish, read_finished
 from .points import Points
 from .stages import Stages
 
@@ -46,23 +46,8 @@ LONGER = 0.5
 class LiveRun:
     """Collects frames, fills windows as soon as their frames are there, writes them.
 
-    Frames are kept whatever becomes of Tiled: without it, windows are filled and wait for a node.
-
-    Parameters
-    ----------
-    catalogs
-        Where runs come from and filled scans go.
-    uid
-        The run's.
-    settings
-        With what it is filled.
-    progress
-        Called with the progress of the run.
-
-    Attributes
-    ----------
-    comparison
-        With the raw run, if that goes on when the node is complete.
+    Frames are kept whatever becomes of Tiled: without it, windows are filled and wait for a node. `comparison` is that
+    with the raw run, if it goes on when the node is complete.
     """
 
     def __init__(
@@ -120,14 +105,14 @@ class LiveRun:
         done("fetch")
         filled = self._windows.fill_rest(scan, done)
         fill = self._fill or self._catalogs.claim(scan.metadata, settings, again=False)
-        write(fill, filled, settings, self._wrote)
+        fill.write(filled, frames_per_block=settings.portion, progress=self._wrote)
         done("send")
         if note := self._difference(filled):
             logger.warning("run %s: %s", self._uid, note)
             scan = read_finished(self._catalogs, self._uid, settings)
             filled = fill_whole(scan, settings)
             settings = replace(settings, notes=(*settings.notes, note))
-            write(fill, filled, settings, self._wrote)
+            fill.write(filled, frames_per_block=settings.portion, progress=self._wrote)
         done("compare")
         node = finish(fill, scan, filled, settings)
         done("finish")

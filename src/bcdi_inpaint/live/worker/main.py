@@ -40,7 +40,7 @@ from ..messages import (
     Skipped,
 )
 from ..pipe import UnreadableError, receive, send
-from .comparison import Agreement, Comparison
+from .comparison import LOOK_EVERY, Agreement, Comparison
 from .live_run import LiveRun
 from .pipeline import Catalogs, fill_finished, mark_failed, release_nodes, warm_up
 
@@ -69,7 +69,7 @@ class Worker:
         self._beat = beat
         """Seconds between signs of life while there is nothing to do."""
         self._live: dict[str, LiveRun] = {}
-        self._to_compare: dict[str, tuple[Comparison, Settings]] = {}
+        self._to_compare: dict[str, Comparison] = {}
         """Complete runs that are yet to be compared with the raw run."""
         self._said = ""
         """What was reported last."""
@@ -111,11 +111,12 @@ class Worker:
         for uid, run in list(self._live.items()):
             with self._in_hand(uid):
                 pauses.append(0.0 if run.advance() else run.pause)
-        for uid, (comparison, _) in list(self._to_compare.items()):
-            if comparison.due:
+        for uid, comparison in list(self._to_compare.items()):
+            if comparison.look() is not Agreement.PENDING:
                 with self._in_hand(uid):
                     self._compare(uid)
-        pauses += [comparison.pause for comparison, _ in self._to_compare.values()]
+        if self._to_compare:
+            pauses.append(LOOK_EVERY)
         return min([*pauses, self._beat])
 
     def _do(self, order: RunOrder) -> None:
@@ -148,7 +149,7 @@ class Worker:
             node = self._fill(uid, run.settings, again=False)
         else:
             if run.comparison is not None:
-                self._to_compare[uid] = run.comparison, run.settings
+                self._to_compare[uid] = run.comparison
         self._done(uid, node)
 
     def _release(self, uid: str, why: str) -> None:
@@ -163,13 +164,11 @@ class Worker:
 
     def _compare(self, uid: str) -> None:
         """Fill a complete run again if its frames turn out to differ from the raw run's."""
-        comparison, settings = self._to_compare.pop(uid)
-        agreement = comparison.look()
-        if agreement is Agreement.PENDING:
-            self._to_compare[uid] = comparison, settings
-        elif agreement is Agreement.DIFFERENT:
+        comparison = self._to_compare.pop(uid)
+        if comparison.look() is Agreement.DIFFERENT:
             logger.warning("run %s: %s", uid, comparison.note)
-            settings = replace(settings, notes=(*settings.notes, comparison.note))
+            notes = (*comparison.settings.notes, comparison.note)
+            settings = replace(comparison.settings, notes=notes)
             self._done(uid, self._fill(uid, settings, again=True))
 
     def _fill(self, uid: str, settings: Settings, *, again: bool) -> Container:
@@ -191,7 +190,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 (whatever it is, it is this run's)
             self._live.pop(uid, None)
             self._report(uid, error)
-            if _broke_device(error):
+            if isinstance(error, RuntimeError) and "CUDA" in reason(error):
                 sys.exit("the GPU's context is broken: a new process is needed")
         finally:
             with going_on(logger, "it could not be said that work is done"):
@@ -207,9 +206,8 @@ class Worker:
                 self._tell(Skipped(uid, Skip(SkipReason.NO_IMAGES, str(error))))
                 return
             said = f"run {uid}: {reason(error)}"
-            level = (
-                logging.DEBUG if said == self._said else logging.WARNING
-            )  # each attempt fails so
+            # Each attempt fails in the same way.
+            level = logging.DEBUG if said == self._said else logging.WARNING
             self._said = said
             logger.log(level, said, exc_info=not is_expected(error))
             self._tell(Failed(uid, reason(error), cause_of(error)))
@@ -220,10 +218,6 @@ class Worker:
         # Without a supervisor, the current work is still finished.
         with suppress(OSError):
             send(self._connection, news)
-
-
-def _broke_device(error: Exception) -> bool:
-    return isinstance(error, RuntimeError) and "CUDA" in reason(error)
 
 
 def _step_back() -> None:

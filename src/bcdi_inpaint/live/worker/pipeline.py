@@ -13,6 +13,7 @@ from tiled.queries import Key
 
 from bcdi_inpaint import catalog
 from bcdi_inpaint.catalog.claims import LEASE, Watch
+from bcdi_inpaint.catalog.nodes import delete
 from bcdi_inpaint.export import quicklook
 from bcdi_inpaint.filling import inpaint
 from bcdi_inpaint.progress import no_progress
@@ -36,18 +37,9 @@ logger = GuardedLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Catalogs:
-    """Where runs come from, where filled scans go, and the owner of claims.
+    """Where runs come from, where filled scans go, and in whose name nodes are claimed.
 
-    Attributes
-    ----------
-    raw, processed
-        Tiled clients.
-    owner
-        The owner of claims.
-    lease_seconds
-        Until such a claim expires if it is not renewed.
-    watch
-        Of claims of others.
+    A claim expires after `lease_seconds` if it is not renewed; `watch` follows the claims of others.
     """
 
     raw: Container
@@ -106,20 +98,17 @@ class Catalogs:
 
     def complete_node(self, uid: str, settings: Settings) -> Container | None:
         """The complete node of a run with these settings, if there is one."""
-        found = self.processed.search(Key("raw_uid") == uid)
-        found = found.search(Key("method") == settings.method).search(Key("complete") == True)
+        found = catalog.current(self.processed).search(Key("raw_uid") == uid)
+        found = found.search(Key("method") == settings.method)
         if settings.data_key is not None:
             found = found.search(Key("data_key") == settings.data_key)
-        for node in found.values():
-            if not node.metadata.get("superseded_by"):
-                return node
-        return None
+        return next(iter(found.values()), None)
 
     def remove_failed(self, uid: str) -> None:
         """Remove the failed node of a run whose detector was not known."""
         failed = self.processed.search(Key("raw_uid") == uid).search(Key("data_key") == "")
         for key in list(failed):
-            self.processed.delete_contents(key, recursive=True, external_only=False)
+            delete(self.processed, key)
 
     def claim(self, scan: ScanMetadata, settings: Settings, *, again: bool) -> catalog.Fill:
         """Begin a node."""
@@ -154,7 +143,9 @@ def fill_finished(
     scan = read_finished(catalogs, uid, settings)
     fill = catalogs.claim(scan.metadata, settings, again=again)
     try:
-        node = complete(fill, scan, fill_whole(scan, settings), settings, progress)
+        filled = fill_whole(scan, settings)
+        fill.write(filled, frames_per_block=settings.portion, progress=progress)
+        node = finish(fill, scan, filled, settings)
     except BaseException:
         fill.abandon()
         raise
@@ -192,55 +183,16 @@ def fill_whole(
     return inpaint(scan.frames, scan.mask, settings.method, settings.device, **options)
 
 
-def complete(
-    fill: catalog.Fill,
-    scan: RockingScan,
-    filled: Inpainted,
-    settings: Settings,
-    progress: Progress,
-) -> Container:
-    """Write a filled scan and finish its node.
-
-    Parameters
-    ----------
-    fill
-        The node that is being written.
-    scan, filled
-        All of it.
-    settings
-        With what it was filled.
-    progress
-        Called with the number of frames written.
-
-    Returns
-    -------
-    Container
-        The complete node.
-    """
-    write(fill, filled, settings, progress)
-    return finish(fill, scan, filled, settings)
-
-
-def write(fill: catalog.Fill, filled: Inpainted, settings: Settings, progress: Progress) -> None:
-    """Write all of a filled scan; blocks that are there already are not sent again."""
-    total = len(filled.intensity)
-    blocks = fill.allocate(
-        filled.intensity.shape, filled.intensity.dtype, frames_per_block=settings.portion
-    )
-    for start in range(0, total, blocks.frames):
-        part = slice(start, min(start + blocks.frames, total))
-        fill.write_frames(start, filled.intensity[part], filled.sigma[part], filled.mask[part])
-        progress("writing", part.stop, total)
-
-
 def finish(
     fill: catalog.Fill, scan: RockingScan, filled: Inpainted, settings: Settings
 ) -> Container:
     """Finish the node of a filled scan that is written."""
-    picture = quicklook.draw(filled.intensity, filled.mask)
     report = replace(filled.report, notes=(*filled.report.notes, *settings.notes))
     return fill.finish(
-        report, picture, angles=scan.angles, monitor=scan.monitor, scan=scan.metadata
+        replace(filled, report=report),
+        angles=scan.angles,
+        monitor=scan.monitor,
+        scan=scan.metadata,
     )
 
 

@@ -76,14 +76,7 @@ def filled_points(done: Collection[Window]) -> int:
 def cut(filled: Inpainted, start: int, stop: int, frames: NDArray[np.number]) -> Inpainted:
     """Frames ``[start, stop)`` of a filled window, of which only what was filled takes memory.
 
-    Parameters
-    ----------
-    filled
-        The window.
-    start, stop
-        Which of its frames.
-    frames
-        ``(frame, row, col)`` counts that it was filled from, which stay as they are.
+    `frames` are the counts ``(frame, row, col)`` that it was filled from, which stay as they are.
     """
     mask = filled.mask[start:stop]
     if mask.strides[0]:  # else it is one frame's

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from .file_writers import DATASET, FrameWriter
+from bcdi_inpaint.testing.file_writers import DATASET, FrameWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
