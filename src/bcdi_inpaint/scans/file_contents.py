@@ -25,7 +25,7 @@ class FileContents:
     frames
         ``(frame, row, col)`` or ``(point, frame, row, col)``.
     columns
-        Name -> ``(point,)`` numbers and their unit, the rocking angles among them.
+        Name -> ``(point,)`` numbers and their unit, the rocking angles and the beam's monitor among them.
     motor
         Which of them are the rocking angles; empty if the file doesn't say.
     start
@@ -34,6 +34,9 @@ class FileContents:
         What the detector and the beamline say.
     pixels
         What the file says of the detector's pixels.
+    counts_per_unit
+        What the recorded values have been multiplied by already, such that the frames are counts; None if the
+        file doesn't say so.
     notes
         What was unusual.
     """
@@ -44,4 +47,5 @@ class FileContents:
     start: Mapping[str, Any] = field(default_factory=dict)
     named_values: NamedValues = field(default_factory=dict)
     pixels: PixelFacts = field(default_factory=PixelFacts)
+    counts_per_unit: float | None = None
     notes: tuple[str, ...] = ()
