@@ -107,7 +107,7 @@ def from_file(
 
 
 def _multiplied_before(scan: RockingScan, factor: float | None) -> RockingScan:
-    """The scan with its ``counts_per_unit`` as it is from the recorded values on, not only from the file on."""
+    """A scan from a file whose values had been multiplied by a factor already (None: were not)."""
     if factor is None:
         return scan
     whole = factor * (scan.metadata.counts_per_unit or 1.0)
