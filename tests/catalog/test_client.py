@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import dask.array
+import h5py
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,6 +22,8 @@ from bcdi_inpaint.export.plots import plot_q_on
 from tests.helpers.filled_scans import METADATA, SELF_CHECK, insert_run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tiled.client.container import Container
 
     from bcdi_inpaint.filling.result import Inpainted
@@ -93,13 +96,18 @@ def test_xarray_has_dimensions_units_and_angles(written: BCDIInpainted) -> None:
 
 
 @pytest.mark.slow
-def test_the_monitor_lies_beside_the_volumes(processed: Container, make_scan: MakeScan) -> None:
+def test_the_monitor_lies_beside_the_volumes_and_is_exported(
+    processed: Container, make_scan: MakeScan, tmp_path: Path
+) -> None:
     scan, fill = make_scan()
     known = replace(scan.metadata, monitor="i0", counts_per_unit=250.0)
     node = write(processed, replace(scan, metadata=known, monitor=np.arange(12.0)), fill)
     np.testing.assert_array_equal(node["monitor"].read(), np.arange(12.0))
     np.testing.assert_array_equal(node.to_xarray().coords["monitor"], np.arange(12.0))
     assert (node.metadata["monitor"], node.metadata["counts_per_unit"]) == ("i0", 250)
+    node.export_nexus(tmp_path / "scan.nxs")
+    with h5py.File(tmp_path / "scan.nxs") as file:
+        np.testing.assert_array_equal(file["entry/control/data"], np.arange(12.0))
 
 
 def test_xarray_has_q_of_every_voxel_if_asked(written: BCDIInpainted) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,16 @@ def test_cohere(node: Container, scan_and_fill: Pair, tmp_path: Path) -> None:
 def test_nexus(node: Container, scan_and_fill: Pair) -> None:
     with h5py.File(io.BytesIO(download(node, "nxs").content)) as file:
         np.testing.assert_array_equal(file["entry/data/intensity"], scan_and_fill[1].intensity)
+
+
+def test_nexus_with_a_monitor(server: Container, scan_and_fill: Pair) -> None:
+    scan, filled = scan_and_fill
+    known = replace(scan.metadata, monitor="i0")
+    readings = np.arange(12.0)
+    node = write(server.create_container(), replace(scan, metadata=known, monitor=readings), filled)
+    with h5py.File(io.BytesIO(download(node, "nxs").content)) as file:
+        np.testing.assert_array_equal(file["entry/control/data"], readings)
+        assert file["entry/control/name"].asstr()[()] == "i0"
 
 
 def test_tif(node: Container, scan_and_fill: Pair) -> None:

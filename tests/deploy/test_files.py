@@ -130,3 +130,15 @@ def test_all_servers_export_the_same_formats() -> None:
     assert config["file_extensions"] == FILE_EXTENSIONS
     for exporter in MEDIA_TYPES["BCDIInpainted"].values():
         assert callable(pkgutil.resolve_name(exporter))
+
+
+def test_the_documentation_has_the_formats_that_servers_export() -> None:
+    docs = DEPLOY.parent / "docs"
+    (block,) = re.findall(
+        r"```yaml\n(media_types:.*?)```", (docs / "tiled.md").read_text(), re.DOTALL
+    )
+    documented = yaml.safe_load(block)
+    assert documented["media_types"] == {SPEC: MEDIA_TYPES[SPEC]}
+    assert documented["file_extensions"] == FILE_EXTENSIONS
+    formats, _, _ = (docs / "exporters.md").read_text().partition("## How PyNX")
+    assert {name for name in FILE_EXTENSIONS if f"`{name}`" not in formats} == set()

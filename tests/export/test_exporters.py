@@ -360,7 +360,9 @@ def test_chexus_finds_nothing_to_object_to(scan: FilledScan, tmp_path: Path, kno
     """The validator of NeXus files that ESS uses."""
     bare = ScanMetadata(raw_uid="uid", motor="ry", detector_angles={"tth": 3.0}, distance=1.0)
     path = tmp_path / "scan.nxs"
-    exporters.nexus(path, scan if known else replace(scan, metadata=bare))
+    scaled = replace(scan.metadata, monitor="i0", counts_per_unit=250.0)
+    with_monitor = replace(scan, metadata=scaled, monitor=np.ones(12))
+    exporters.nexus(path, with_monitor if known else replace(scan, metadata=bare))
     reader = chexus.read_hdf5(str(path))  # holds the file open
     results = chexus.validate(
         next(reader), validators=chexus.validators.base_validators(has_scipp=False)

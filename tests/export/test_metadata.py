@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from dataclasses import replace
@@ -30,58 +31,76 @@ sentences = st.lists(
 angles = st.dictionaries(st.text(min_size=1, max_size=6), number, max_size=3)
 span = st.tuples(st.integers(0, 999), st.integers(1000, 5000))
 
-scans = st.builds(
-    ScanMetadata,
-    raw_uid=st.text(min_size=1, max_size=8),
-    raw_path=text,
-    scan_id=st.none() | st.integers(0, 10**6),
-    sample=text,
-    time=st.none() | positive,
-    data_key=text,
-    detector=text,
-    motor=text,
-    energy=st.none() | positive,
-    distance=st.none() | positive,
-    pixel_size=st.none() | st.tuples(positive, positive),
-    direct_beam=st.none() | st.tuples(number, number),
-    sample_angles=angles,
-    detector_angles=angles,
-    roi=st.none() | st.tuples(span, span),
-    binning=st.tuples(st.integers(1, 8), st.integers(1, 8)),
-    frames_expected=st.none() | st.integers(1, 999),
-    exit_status=st.sampled_from(["", "success", "abort", "fail"]),
-    notes=sentences,
-    extra=st.dictionaries(
+SCAN: dict[str, st.SearchStrategy[Any]] = {
+    "raw_uid": st.text(min_size=1, max_size=8),
+    "raw_path": text,
+    "scan_id": st.none() | st.integers(0, 10**6),
+    "sample": text,
+    "plan_name": text,
+    "time": st.none() | positive,
+    "data_key": text,
+    "detector": text,
+    "motor": text,
+    "energy": st.none() | positive,
+    "distance": st.none() | positive,
+    "pixel_size": st.none() | st.tuples(positive, positive),
+    "direct_beam": st.none() | st.tuples(number, number),
+    "sample_angles": angles,
+    "detector_angles": angles,
+    "roi": st.none() | st.tuples(span, span),
+    "binning": st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    "frames_expected": st.none() | st.integers(1, 999),
+    "exit_status": st.sampled_from(["", "success", "abort", "fail"]),
+    "monitor": text,
+    "counts_per_unit": st.none() | positive,
+    "masked": st.dictionaries(st.text(min_size=1, max_size=6), st.integers(0, 10**6), max_size=3),
+    "notes": sentences,
+    "extra": st.dictionaries(
         st.text(min_size=1, max_size=6), text | st.integers() | number, max_size=3
     ),
-)
+}
+scans = st.builds(ScanMetadata, **SCAN)
 
 figure = st.floats(-1, 1) | st.just(math.nan)
-reports = st.builds(
-    Report,
-    method=st.text(min_size=1, max_size=8),
-    voxels_missing=st.integers(0, 10**9),
-    gap_share=st.floats(0, 1),
-    seconds=st.floats(0, 1e4),
-    notes=sentences,
-    centre=st.none() | st.tuples(number, number, number),
-    symmetry=st.floats(0, 1),
-    twin_share=st.floats(0, 1),
-    self_check=st.none()
-    | st.builds(
-        SelfCheck,
-        voxels=st.integers(1, 10**6),
-        pcc=figure,
-        pcc_kriging=figure,
-        pcc_linear=figure,
-        pcc_ceiling=figure,
-        counts_ratio=figure,
-        counts_ratio_kriging=figure,
-        counts_ratio_linear=figure,
-        verdict=st.sampled_from(["trusted", "doubtful"]),
-        brightness=figure,
-    ),
+CHECK: dict[str, st.SearchStrategy[Any]] = {
+    "voxels": st.integers(1, 10**6),
+    "pcc": figure,
+    "pcc_kriging": figure,
+    "pcc_linear": figure,
+    "pcc_ceiling": figure,
+    "counts_ratio": figure,
+    "counts_ratio_kriging": figure,
+    "counts_ratio_linear": figure,
+    "verdict": st.sampled_from(["trusted", "doubtful"]),
+    "reason": text,
+    "doubt_of_fill": figure,
+    "doubt_of_all": figure,
+    "brightness": figure,
+}
+REPORT: dict[str, st.SearchStrategy[Any]] = {
+    "method": st.text(min_size=1, max_size=8),
+    "voxels_missing": st.integers(0, 10**9),
+    "gap_share": st.floats(0, 1),
+    "seconds": st.floats(0, 1e4),
+    "device": text,
+    "model_name": text,
+    "model_hash": text,
+    "notes": sentences,
+    "self_check": st.none() | st.builds(SelfCheck, **CHECK),
+    "centre": st.none() | st.tuples(number, number, number),
+    "symmetry": st.floats(0, 1),
+    "twin_share": st.floats(0, 1),
+}
+reports = st.builds(Report, **REPORT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "drawn"), [(ScanMetadata, SCAN), (Report, REPORT), (SelfCheck, CHECK)]
 )
+def test_every_field_takes_part_here(kind: type, drawn: dict[str, Any]) -> None:
+    """Access tags are no metadata of a node: Tiled has them beside."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    assert set(drawn) == names - {"access_tags"}
 
 
 @settings(deadline=None, max_examples=40)

@@ -12,6 +12,8 @@ import bcdi_inpaint as bi
 from bcdi_inpaint.geometry import Detector, Lines, Module, detector, detectors
 from bcdi_inpaint.geometry.known_detectors import ALIASES
 
+ROOT = Path(__file__).parents[2]
+
 # Frame, pixel size in um, missing pixels: dead, by default (as bcdi, cdiutils or PyNX mask).
 FIGURES = {
     "maxipix_2x2": ((516, 516), 55, 4112, 6156),
@@ -180,8 +182,13 @@ def test_every_alias_leads_to_known_detectors_and_hides_no_key():
     assert not set(ALIASES) & {key.replace("_", "") for key in detectors()}
 
 
+def test_pages_say_how_many_there_are():
+    for page, words in (("README.md", "[{} detectors]"), ("docs/i-have-a-file.md", "lists {};")):
+        assert words.format(len(detectors())) in (ROOT / page).read_text(encoding="utf-8")
+
+
 def test_the_docs_list_the_detectors_as_they_are():
-    text = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "detectors.md").read_text(encoding="utf-8")
     table = text.partition("## The table")[2].partition("\n## ")[0]
     documented = re.findall(r"^\| `.*\|$", table, flags=re.MULTILINE)
     assert documented == [_row(detector(key)) for key in detectors()]

@@ -81,6 +81,14 @@ def test_the_start_document_names_the_monitor():
     np.testing.assert_array_equal(scan.monitor, np.arange(6.0))
 
 
+def test_a_monitor_that_falls_all_the_time_is_no_motor():
+    """As the current of a storage ring does between two injections."""
+    falling = np.linspace(2, 1, 6)
+    assert scan_of(COUNTS, {"i0": falling}).angles is None
+    scan = scan_of(COUNTS, {"i0": falling, "eta": np.arange(6.0)})
+    assert scan.metadata.motor == "eta"
+
+
 def test_among_several_none_is_guessed():
     scan = scan_of(COUNTS, {"i0": np.ones(6), "ic0": np.ones(6)})
     assert scan.monitor is None

@@ -21,7 +21,7 @@ from tiled.utils import SerializationError, ensure_awaitable
 from bcdi_inpaint.export import filled_scan as reader
 from bcdi_inpaint.export import formats as exporters
 from bcdi_inpaint.export.fields import to_scan
-from bcdi_inpaint.export.layout import VOLUMES, Blocks, motor_key
+from bcdi_inpaint.export.layout import MONITOR, VOLUMES, Blocks, motor_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -89,10 +89,18 @@ async def _spool(node: Any, metadata: NodeMetadata, folder: Path) -> FilledScan:
     """The scan with its volumes in files, copied block by block."""
     scan = to_scan(metadata)
     volumes = {name: await _copy(node, name, folder) for name in VOLUMES}
-    key = motor_key(scan.motor)
-    has_angles = scan.motor and key in await node.keys_range(offset=0, limit=None)
-    angles = await (await node.lookup_adapter([key])).read() if has_angles else None
-    return reader.FilledScan(reader.assemble(volumes, metadata), scan, angles)
+    there = await node.keys_range(offset=0, limit=None)
+
+    async def column(key: str) -> NDArray[np.float64] | None:
+        if key not in there:
+            return None
+        values: NDArray[np.float64] = await (await node.lookup_adapter([key])).read()
+        return values
+
+    angles = await column(motor_key(scan.motor)) if scan.motor else None
+    return reader.FilledScan(
+        reader.assemble(volumes, metadata), scan, angles, await column(MONITOR)
+    )
 
 
 async def _copy(node: Any, name: str, folder: Path) -> NDArray[np.number]:

@@ -112,7 +112,7 @@ def fill_file(
         **chosen,
     )
     progress("writing", 0.0)
-    result = FilledScan(filled, scan.metadata, scan.angles)
+    result = FilledScan(filled, scan.metadata, scan.angles, scan.monitor)
     gaps = (target.gaps or recommended(filled)) if kind.treats_gaps else None
     kind.write(target.path, result, **({"gaps": gaps} if gaps else {}))
     return result, gaps

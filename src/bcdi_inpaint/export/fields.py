@@ -101,19 +101,15 @@ def to_report(flat: NodeMetadata) -> Report:
     """The inverse of `from_report`."""
     from bcdi_inpaint.filling.result import Report
 
+    known = {f.name: flat[f.name] for f in fields(Report) if f.name in flat}
     return Report(
-        method=flat["method_used"],
-        voxels_missing=flat["voxels_missing"],
-        gap_share=flat["gap_share"],
-        seconds=flat["seconds"],
-        device=flat["device"],
-        model_name=flat["model_name"],
-        model_hash=flat["model_hash"],
-        notes=tuple(flat["notes"].splitlines()),
-        self_check=to_self_check(flat),
-        centre=None if "centre" not in flat else tuple(flat["centre"]),
-        symmetry=flat.get("symmetry", 0.0),
-        twin_share=flat.get("twin_share", 0.0),
+        **known
+        | {
+            "method": flat["method_used"],
+            "notes": tuple(flat["notes"].splitlines()),
+            "self_check": to_self_check(flat),
+            "centre": tuple(flat["centre"]) if "centre" in flat else None,
+        }
     )
 
 

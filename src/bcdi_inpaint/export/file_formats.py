@@ -42,7 +42,7 @@ class FileFormat:
 
 
 def npz(path: Path, scan: FilledScan) -> None:
-    """``intensity``, ``sigma``, ``mask`` (bool, what was filled), ``theta``, ``report`` and ``meta`` (JSON).
+    """``intensity``, ``sigma``, ``mask`` (bool, what was filled), ``theta``, ``monitor``, ``report`` and ``meta`` (JSON).
 
     `bcdi_inpaint.scans.from_file` reads it back: under ``meta`` are the names that it looks for.
     """
@@ -55,12 +55,14 @@ def npz(path: Path, scan: FilledScan) -> None:
         "distance": known.distance,
         "roi": known.roi,
         "binning": known.binning,
+        "monitor": known.monitor,
+        "counts_per_unit": known.counts_per_unit,
         **dict(zip(("y_pixel_size", "x_pixel_size"), known.pixel_size or (), strict=False)),
         **dict(zip(("beam_center_y", "beam_center_x"), known.direct_beam or (), strict=False)),
         "sample_angles": dict(known.sample_angles),
         "detector_angles": dict(known.detector_angles),
     }
-    arrays: dict[str, Any] = {} if scan.angles is None else {"theta": scan.angles}
+    columns: dict[str, Any] = {"theta": scan.angles, "monitor": scan.monitor}
     with whole_file(path) as part, part.open("wb") as file:  # numpy appends .npz to a name
         np.savez_compressed(
             file,
@@ -69,7 +71,7 @@ def npz(path: Path, scan: FilledScan) -> None:
             mask=filled.mask,
             report=np.array(json.dumps(filled.report.to_dict())),
             meta=np.array(json.dumps({name: value for name, value in meta.items() if value})),
-            **arrays,
+            **{name: column for name, column in columns.items() if column is not None},
         )
 
 

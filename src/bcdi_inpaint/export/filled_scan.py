@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .fields import to_report, to_scan
-from .layout import INTENSITY, MASK, SIGMA, VOLUMES, motor_key
+from .layout import INTENSITY, MASK, MONITOR, SIGMA, VOLUMES, motor_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,11 +33,14 @@ class FilledScan:
         Where the scan comes from.
     angles
         ``(frame,)`` float64, the rocking motor in degrees; None if none was recorded.
+    monitor
+        ``(frame,)`` float64, the beam monitor's readings as recorded; None if there is none.
     """
 
     filled: Inpainted
     metadata: ScanMetadata
     angles: NDArray[np.float64] | None = None
+    monitor: NDArray[np.float64] | None = None
 
 
 def read(node: Container) -> Inpainted:
@@ -69,6 +72,7 @@ def open_scan(node: Container) -> FilledScan:
         assemble({name: base[name] for name in VOLUMES}, node.metadata),
         metadata,
         np.asarray(base[key].read()) if metadata.motor and key in base else None,
+        np.asarray(base[MONITOR].read()) if MONITOR in base else None,
     )
 
 

@@ -20,6 +20,7 @@ from .hdf5_parts import (
     plain_text,
     provenance,
     put_detector,
+    put_monitor,
     put_quantity,
 )
 from .hdf5_writing import whole_hdf5
@@ -98,6 +99,7 @@ def nexus(path: Path | str, scan: FilledScan) -> None:
         detector["local_name"] = plain_text(metadata.detector)
         put_detector(detector, scan)
         put_detector_place(detector, metadata)
+        put_monitor(entry, scan)
         process = new_group(entry, "process", "NXprocess")
         process["program"] = "bcdi-inpaint"
         new_group(process, "note", "NXcollection").attrs.update(provenance(scan))

@@ -58,9 +58,19 @@ def put_quantity(group: h5py.Group, name: str, value: object, unit: str) -> None
     group[name].attrs["units"] = unit
 
 
+def put_monitor(entry: h5py.Group, scan: FilledScan) -> None:
+    """The beam monitor's name and readings, one a frame, as recorded; the intensity is not divided by them."""
+    if scan.monitor is not None:
+        monitor = new_group(entry, "control", "NXmonitor")
+        monitor["name"] = plain_text(scan.metadata.monitor)
+        put_quantity(monitor, "data", scan.monitor, "")
+
+
 def put_detector(detector: h5py.Group, scan: FilledScan) -> None:
-    """Distance, and pixel size and direct beam in pixels of the stack (region and binning)."""
+    """Distance, pixel size and direct beam in pixels of the stack (region and binning), and how values became counts."""
     metadata = scan.metadata
+    if metadata.counts_per_unit is not None:
+        put_quantity(detector, "counts_per_unit", metadata.counts_per_unit, "counts")
     if metadata.distance is not None:
         put_quantity(detector, "distance", metadata.distance, "m")
     origin = (0, 0) if metadata.roi is None else (metadata.roi[0][0], metadata.roi[1][0])

@@ -35,6 +35,7 @@ from .hdf5_parts import (
     plain_text,
     provenance,
     put_detector,
+    put_monitor,
     put_quantity,
 )
 from .hdf5_writing import whole_hdf5
@@ -144,6 +145,7 @@ def pynx_cxi(path: Path | str, scan: FilledScan, *, gaps: Gaps | None = None) ->
             put_quantity(beam, "incident_wavelength", METRE_EV / metadata.energy, "m")
         detector = new_group(instrument, "detector_1", "NXdetector")
         put_detector(detector, scan)
+        put_monitor(entry, scan)
         values = new_volume(detector, "data", scan, np.float32)
         # PyNX casts the mask to int8: nothing but 0 and 1 survives that.
         mask = new_volume(detector, "mask", scan, np.int8)

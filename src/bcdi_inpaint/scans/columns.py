@@ -33,16 +33,17 @@ def rocking_motor(start: Document, stream: Stream) -> str | None:
     """The column of ``stream`` that holds the rocking motor's readback, None if there is none.
 
     The start document says it in ``hints["dimensions"]`` or ``motors``. If it doesn't, the motor is the only
-    column that rises or falls all the time; among several, the only one in degrees. If several remain, none
-    is taken: counters and the ring current are monotonic, too.
+    column that rises or falls all the time, the beam's monitor aside; among several, the only one in degrees. If
+    several remain, none is taken: counters and the ring current are monotonic, too.
     """
     for named in _named(start):
         if named in stream.columns:
             return named
+    no_motors = {*NO_MOTORS, monitor_of(start, stream)}
     moving = [
         key
         for key, column in stream.columns.items()
-        if key not in NO_MOTORS and not key.endswith("setpoint") and _is_monotonic(column)
+        if key not in no_motors and not key.endswith("setpoint") and _is_monotonic(column)
     ]
     angles = [key for key in moving if text(field(stream.data_keys.get(key), "units")) in DEGREES]
     for candidates in (angles, moving):

@@ -20,8 +20,10 @@ NamedValues = Mapping[str, tuple[Any, str]]
 class FileContents:
     """Frames ``(frame, row, col)`` or ``(point, frame, row, col)``, and what stands beside them.
 
-    Columns are ``(point,)`` numbers with their unit; `motor` is the one with the rocking angles, empty if the file
-    doesn't say. `start` is what a start document would say, `named_values` what the detector and the beamline would.
+    Columns are ``(point,)`` numbers with their unit, the beam's monitor among them; `motor` is the one with the rocking
+    angles, empty if the file doesn't say. `start` is what a start document would say, `named_values` what the detector and
+    the beamline would. `counts_per_unit` is what the recorded values have been multiplied by already, such that the
+    frames are counts; None if the file doesn't say so.
     """
 
     frames: NDArray[np.number]
@@ -30,4 +32,5 @@ class FileContents:
     start: Mapping[str, Any] = field(default_factory=dict)
     named_values: NamedValues = field(default_factory=dict)
     pixels: PixelFacts = field(default_factory=PixelFacts)
+    counts_per_unit: float | None = None
     notes: tuple[str, ...] = ()

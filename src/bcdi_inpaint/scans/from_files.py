@@ -17,12 +17,13 @@ from .assembly import assemble
 from .detector_files import frame_datasets, read_frames_of
 from .file_contents import FileContents
 from .guarded_file import text_attribute
-from .hdf5_facts import columns_of, read_values
+from .hdf5_facts import COUNTS_PER_UNIT, columns_of, monitor_column, read_values
 from .image_files import is_image, read_images
 from .local_files import check_regular, open_hdf5
 from .pixel_facts import PixelFacts, readable_facts
 from .reading import AS_RECORDED
 from .sizes import check_size
+from .start_stop import number, text
 from .streams import PointFrames, RunRecord, Stream
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ BROKEN = (EOFError, SyntaxError, tokenize.TokenError)
 FRAMES = ("data", "intensity")
 """Arrays of an npz file that are frames without being named."""
 ANGLES = ("theta", "angles")
+MONITOR = "monitor"
+"""An npz file's array of the beam monitor's readings, and its name under ``meta``."""
 MOTOR = "angle"
 """What the rocking motor is called where the file has no name for it."""
 
@@ -76,7 +79,8 @@ def from_file(
     -------
     RockingScan
         With what the file says of energy, distance, pixels, detector and sample: an npz file in ``meta`` (JSON),
-        under the names of `bcdi_inpaint.scans.facts`.
+        under the names of `bcdi_inpaint.scans.facts`. The beam's monitor is the array ``monitor`` of an npz file,
+        the only NXmonitor in HDF5; nothing is divided by it.
 
     Raises
     ------
@@ -95,11 +99,20 @@ def from_file(
     motors = {"motors": [contents.motor]} if contents.motor else {}
     start = {"uid": path.name, "num_points": len(frames), **motors, **contents.start}
     points = frames if frames.ndim == 4 else frames[:, None]
-    return assemble(
+    scan = assemble(
         RunRecord(start, {"exit_status": "success"}, {"primary": _stream(contents, path, key)}),
         PointFrames("primary", key, points, notes=contents.notes, pixels=contents.pixels),
         reading,
     )
+    return _multiplied_before(scan, contents.counts_per_unit)
+
+
+def _multiplied_before(scan: RockingScan, factor: float | None) -> RockingScan:
+    """A scan from a file whose values had been multiplied by a factor already (None: were not)."""
+    if factor is None:
+        return scan
+    whole = factor * (scan.metadata.counts_per_unit or 1.0)
+    return replace(scan, metadata=replace(scan.metadata, counts_per_unit=whole))
 
 
 def _check_shapes(contents: FileContents, path: Path) -> None:
@@ -185,11 +198,19 @@ def _read_npz(path: Path, dataset: str | None, angles: str | None, largest: int)
         mask = arrays["mask"] if "mask" in arrays and name != "mask" else None
         note = "the file's own mask is taken (non-zero = missing)"
         own = mask is not None and mask.shape in (frames.shape, frames.shape[-2:])
+        meta = _metadata(path, str(arrays["meta"])) if "meta" in arrays else {}
+        columns: dict[str, tuple[NDArray[np.number], str]] = {}
+        if MONITOR in arrays and arrays[MONITOR].shape == frames.shape[:1]:
+            meta[MONITOR] = text(meta.get(MONITOR)) or MONITOR
+            columns[meta[MONITOR]] = (arrays[MONITOR], "")
+        if there:
+            columns[MOTOR] = (arrays[there[0]], "deg")
         return FileContents(
             frames,
-            {MOTOR: (arrays[there[0]], "deg")} if there else {},
+            columns,
             motor=MOTOR if there else "",
-            start=_metadata(path, str(arrays["meta"])) if "meta" in arrays else {},
+            counts_per_unit=_factor(meta.pop(COUNTS_PER_UNIT, None)),
+            start=meta,
             pixels=PixelFacts(np.not_equal(mask, 0), notes=(note,))
             if mask is not None and own
             else PixelFacts(),
@@ -204,6 +225,11 @@ def _metadata(path: Path, text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path}: its 'meta' is no JSON object")  # noqa: TRY004
     return found
+
+
+def _factor(said: object) -> float | None:
+    factor = number(said)
+    return factor if factor is not None and factor > 0 else None
 
 
 @contextmanager
@@ -231,4 +257,13 @@ def _read_hdf5(path: Path, dataset: str | None, angles: str | None, largest: int
             motor = angles.rpartition("/")[2]
             unit = text_attribute(file[angles], "units")
             columns = {motor: (read_frames_of(file, [angles], largest), unit)}
-    return FileContents(frames, columns, motor, start, named_values, pixels)
+        monitor = monitor_column(file, names[0], len(frames))
+    return FileContents(
+        frames,
+        {**monitor, **columns},
+        motor,
+        {**start, **({MONITOR: next(iter(monitor))} if monitor else {})},
+        named_values,
+        pixels,
+        counts_per_unit=_factor(named_values.get(COUNTS_PER_UNIT, (None, ""))[0]),
+    )

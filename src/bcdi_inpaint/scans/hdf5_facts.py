@@ -26,10 +26,13 @@ MOVING = re.compile(r"sample|goniometer|positioner|measurement|bcdi_inpaint|data
 NO_READING = ("_end", "_increment", "_average", "_start", "_set")
 """Endings of Dectris' columns that repeat a readback."""
 
+COUNTS_PER_UNIT = "counts_per_unit"
+"""What our own files say that the recorded values were multiplied by."""
 QUANTITIES = frozenset(
     {
         "incident_energy", "photon_energy", "energy", "incident_wavelength", "distance", "detector_distance",
         "y_pixel_size", "x_pixel_size", "beam_center_y", "beam_center_x", "bit_depth_image",
+        COUNTS_PER_UNIT,
     }
 )  # fmt: skip
 DETECTOR_NAMES = {"description": "description", "local_name": "detector_model"}
@@ -88,6 +91,26 @@ def columns_of(
     axes = np.atleast_1d(parent.attrs.get("axes", ()))
     axis = str(axes[0]) if len(axes) else ""
     return (axis if axis in columns else ""), columns
+
+
+def monitor_column(
+    file: h5py.File, frames: str, points: int
+) -> dict[str, tuple[NDArray[np.number], str]]:
+    """The readings of the entry's NXmonitor under its name, with their unit; nothing if there are several, or none."""
+    found = {}
+    for name, dataset in _datasets(file, frames):
+        path, _, last = name.rpartition("/")
+        group = file[path]
+        if (
+            last == "data"
+            and dataset.shape == (points,)
+            and dataset.dtype.kind in "iuf"
+            and text_attribute(group, "NX_class") == "NXmonitor"
+        ):
+            named = group.get("name")
+            own = text_of(named[()]) if isinstance(named, h5py.Dataset) and named.size else ""
+            found[own or path.rpartition("/")[2]] = (dataset[()], text_attribute(dataset, "units"))
+    return found if len(found) == 1 else {}
 
 
 def _datasets(file: h5py.File, frames: str) -> Iterator[tuple[str, h5py.Dataset]]:
