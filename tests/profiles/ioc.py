@@ -23,8 +23,8 @@ SHAPE = (40, 48)
 """Rows and columns that are recorded."""
 CORNER = (240, 236)
 """Where these begin on the full frame of a maxipix_2x2, whose cross is among them."""
-PEAK = (12, 14)
-"""Row and column of the Bragg peak, and its size in pixels and degrees."""
+PEAK = (17, 21)
+"""Row and column of the Bragg peak, which the cross hides, and its size in pixels and degrees."""
 SIZE = (9.0, 9.0, 0.05)
 
 pair = get_pv_pair_wrapper(setpoint_suffix="", readback_suffix="_RBV")
