@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Gaps = Literal["hard", "soft", "free"]
 
-HARD_DOUBT = 0.04
+HARD_DOUBT = 0.02
 """Up to this sum of sigma over the sum of all counts, filled values are taken for measured."""
 
 FAINT = 3e4
