@@ -62,6 +62,7 @@ def put_monitor(entry: h5py.Group, scan: FilledScan) -> None:
     """The beam monitor's name and readings, one a frame, as recorded; the intensity is not divided by them."""
     if scan.monitor is not None:
         monitor = new_group(entry, "control", "NXmonitor")
+        monitor["depends_on"] = "."
         monitor["name"] = plain_text(scan.metadata.monitor)
         put_quantity(monitor, "data", scan.monitor, "")
 

@@ -53,12 +53,12 @@ class Results:
     def of(cls, entries: Iterable[Entry]) -> Results:
         """From what `measuring.run` has stored."""
         units = [entry for entry in entries if "results" in entry]
-        return cls(
-            *(
-                _frame([{**row, "unit": u["name"]} for u in units for row in u["results"][part]])
-                for part in ("records", "real_space", "refusals")
-            )
+        records, real_space = (
+            _frame([{**row, "unit": u["name"]} for u in units for row in u["results"][part]])
+            for part in ("records", "real_space")
         )
+        refusals = pd.DataFrame([row for u in units for row in u["results"]["refusals"]])
+        return cls(records, real_space, refusals)
 
     def bands(self) -> pd.DataFrame:
         """One row for each intensity band of each whole gap."""

@@ -74,7 +74,12 @@ def train(
     ------
     ValueError
         If `folder` holds a training by another recipe.
+    FileNotFoundError
+        If a measured scan of the recipe is not there.
     """
+    for scan in recipe.real:
+        if not scan.exists():
+            raise FileNotFoundError(f"the measured scan {scan} is not there")
     target = choose_device(device)
     torch.backends.cudnn.benchmark = target.type == "cuda"
     folder.mkdir(parents=True, exist_ok=True)
