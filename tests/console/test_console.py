@@ -46,7 +46,7 @@ def test_a_scan_is_filled_shown_and_filled_again(station, stack, gap, capsys):
 
     figure = inpaint.show(station.scan_id(uid))
     titles = [axis.get_title() for axis in figure.axes]
-    assert titles[:3] == ["raw", "filled", "uncertainty"]
+    assert titles[:3] == ["as recorded (grey: missing)", "filled", "uncertainty"]
     curve = next(axis for axis in figure.axes if axis.get_xlabel() == "eta (deg)")
     filled, measured = (line.get_ydata() for line in curve.get_lines())
     np.testing.assert_allclose(measured, np.maximum(stack.sum(axis=(1, 2)), 0.5))

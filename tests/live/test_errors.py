@@ -138,13 +138,13 @@ def test_a_worker_whose_gpu_fails_or_hangs_is_replaced(
     part[:4] = False  # a gap that doesn't cross the frame is filled in iterations
     options = {"iterations": Iterations(3, faults)}
     failing = replace(settings, method="kriging", mask=part, options=options)
-    limits = Limits(attempts=20, retry_seconds=0.1, stall_seconds=8)  # starting takes some, too
+    limits = Limits(attempts=20, retry_seconds=0.1, stall_seconds=20)  # starting takes some, too
     with InpaintCallback(raw, processed, settings=failing, limits=limits) as callback:
         writer = TiledWriter(raw)
         uid = feed(documents(stack, angles), writer, callback)
         assert callback.wait(WAIT)
         assert callback.status().restarts >= 2
-        assert fate(callback, uid).reason == "the worker was silent for 8 s"
+        assert fate(callback, uid).reason == "the worker was silent for 20 s"
         (node,) = nodes_of(callback, uid)
         filled = inpaint(stack, part, "kriging", iterations=3)
         # The worker has another number of threads, thus sums in another order.
