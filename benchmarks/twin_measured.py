@@ -18,6 +18,12 @@ from bcdi_inpaint.lab.evaluate.cases import Gap, measured_gaps
 WIDTHS = (3, 6, 9, 12, 38)
 
 
+def pattern_of(scan: Path, avoid: str) -> patterns.Pattern:
+    """128^3 voxels around the peak of a measured scan; `avoid` is ROW,COL of another crystal's peak, or empty."""
+    others: Any = [tuple(map(int, avoid.split(",")))] if avoid else []
+    return patterns.measured(patterns.read_scan(scan, others), (128, 128, 128))
+
+
 def figures(pattern: patterns.Pattern, gap: Gap, method: str, *, twin: bool) -> list[float]:
     """PCC, R_amp, filled over measured counts, and what the 68 % and 95 % intervals cover."""
     mask = gap.mask(pattern.plane)
@@ -42,9 +48,7 @@ def main() -> None:
     parser.add_argument("--avoid", default="", help="ROW,COL of another crystal's peak")
     parser.add_argument("--method", default="kriging", choices=("kriging", "patching"))
     arguments = parser.parse_args()
-    avoid: Any = [tuple(map(int, arguments.avoid.split(",")))] if arguments.avoid else []
-    scan = patterns.read_scan(arguments.scan, avoid)
-    pattern = patterns.measured(scan, (128, 128, 128))
+    pattern = pattern_of(arguments.scan, arguments.avoid)
     print("| gap px | twin | PCC | R_amp | filled / measured counts | 68 % covers | 95 % covers |")
     print("|---|---|---|---|---|---|---|")
     for width in WIDTHS:

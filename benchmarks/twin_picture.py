@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 
@@ -18,8 +17,9 @@ from matplotlib.colors import LogNorm
 
 import bcdi_inpaint as bi
 from bcdi_inpaint.colours import COLOURS, GAP, OUTLINE
-from bcdi_inpaint.lab.evaluate import metrics, patterns
+from bcdi_inpaint.lab.evaluate import metrics
 from bcdi_inpaint.lab.evaluate.cases import Gap
+from twin_measured import pattern_of
 
 WIDTH, DISTANCE = 38, 12
 """Pixels: the gap, and how far from the peak its first column is; a place of `twin_measured.py`."""
@@ -34,8 +34,7 @@ def main() -> None:
     parser.add_argument("picture", type=Path)
     parser.add_argument("--avoid", default="", help="ROW,COL of another crystal's peak")
     arguments = parser.parse_args()
-    avoid: Any = [tuple(map(int, arguments.avoid.split(",")))] if arguments.avoid else []
-    pattern = patterns.measured(patterns.read_scan(arguments.scan, avoid), (128, 128, 128))
+    pattern = pattern_of(arguments.scan, arguments.avoid)
     frame, row, col = pattern.peak
     span = (col + DISTANCE, col + DISTANCE + WIDTH)
     mask = Gap("vertical", WIDTH, DISTANCE, None, span).mask(pattern.plane)

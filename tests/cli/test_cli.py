@@ -14,7 +14,8 @@ import tifffile
 from typer.testing import CliRunner
 
 from bcdi_inpaint import detector, inpaint
-from bcdi_inpaint.cli import app
+from bcdi_inpaint.cli import app, files
+from bcdi_inpaint.export.file_formats import FORMATS
 from bcdi_inpaint.scans import from_file
 
 ROI = "240:270,244:274"
@@ -445,3 +446,7 @@ def test_an_error_about_a_detector_names_the_commands_options(tmp_path: Path) ->
     for option in ("--detector", "--mask", "--flags-only"):
         assert option in result.stderr
     assert "=" not in result.stderr
+
+
+def test_the_help_names_all_formats() -> None:
+    assert set(files.FORMATS.replace(" or ", ", ").split(", ")) == set(FORMATS)

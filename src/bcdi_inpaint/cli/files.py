@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -222,14 +222,13 @@ def finetune(
 ) -> None:
     """Tune the patching network to one scan; then: fill --model WEIGHTS."""
     from bcdi_inpaint.filling.patching import finetune
-    from bcdi_inpaint.scans import from_file
+    from bcdi_inpaint.scans import ReadingOptions, from_file
 
     if weights.suffix != ".safetensors":
         raise typer.BadParameter(f"{weights} must end in .safetensors", param_hint="WEIGHTS")
-    missing: Any = opt.missing_pixels(mask, keep_ones, flags_only, detector)
-    read = from_file(
-        scan, dataset=dataset, detector=detector, mask=missing, roi=roi, binning=binning
-    )
+    missing = opt.missing_pixels(mask, keep_ones, flags_only, detector)
+    reading = ReadingOptions(detector=detector, mask=missing, roi=roi, binning=binning)
+    read = from_file(scan, reading, dataset=dataset)
     with progress_bar(console) as progress:
         tuned = finetune(
             read.frames, read.mask, model=model, seconds=seconds, device=device, progress=progress

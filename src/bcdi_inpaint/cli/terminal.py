@@ -135,10 +135,9 @@ def show_figure(filled: Inpainted) -> None:
     """Show a fill on the screen, until the window is closed."""
     import matplotlib.pyplot as plt
 
-    from bcdi_inpaint.filling.plotting import cuts_of, draw_cuts, title_of
+    from bcdi_inpaint.filling.plotting import SIZE, draw
 
-    figure = plt.figure(figsize=(11, 10.5), layout="constrained")
-    draw_cuts(figure, cuts_of(filled), title_of(filled.report))
+    draw(plt.figure(figsize=SIZE, layout="constrained"), filled)
     plt.show()
 
 

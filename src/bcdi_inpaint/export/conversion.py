@@ -95,9 +95,8 @@ def fill_file(
     """
     filling = filling or FillingOptions()
     kind = format_of(target.path, target.format)
-    chosen = settings_of(
-        filling.method, filling.options
-    )  # the method's: self_check is none of them
+    # The method's alone: self_check is none of them.
+    chosen = settings_of(filling.method, filling.options)
     _check(source, target, kind)
     progress("reading", 0.0)
     scan = from_file(source, reading, dataset=dataset, angles=angles)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcdi_inpaint.colours import COLOURS
-from bcdi_inpaint.filling.plotting import AXES, Cut, draw_cuts, title_of
+from bcdi_inpaint.filling.plotting import AXES, SIZE, Cut, draw_cuts, title_of
 
 from .fields import to_report
 from .filled_scan import require_complete
@@ -26,7 +26,7 @@ def plot(node: Container) -> Figure:
     """Raw, filled and uncertainty in three orthogonal cuts through the Bragg peak; see `plot_on`."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 10.5), layout="constrained")
+    figure = Figure(figsize=SIZE, layout="constrained")
     plot_on(figure, node)
     return figure
 

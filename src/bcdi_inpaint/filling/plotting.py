@@ -23,6 +23,8 @@ AXES = (("row", "col"), ("frame", "col"), ("row", "frame"))
 """Of the cuts, (y, x)."""
 HALF_WIDTH = 64
 """Voxels on either side of the peak that are shown, if a gap is among them."""
+SIZE = (11, 10.5)
+"""Inches of a figure with three cuts."""
 LINE = 110
 """Characters of a line of the title."""
 
@@ -57,6 +59,11 @@ def title_of(report: Report) -> str:
     """Method and verdict, with its reason."""
     check = report.self_check
     return f"gap filled by {report.method}, {check.note if check else 'no self-check'}"
+
+
+def draw(figure: FigureBase, filled: Inpainted) -> None:
+    """Draw a fill on an empty figure: cuts through the Bragg peak, under the verdict and its reason."""
+    draw_cuts(figure, cuts_of(filled), title_of(filled.report))
 
 
 def draw_cuts(figure: FigureBase, cuts: Sequence[Cut], title: str) -> None:

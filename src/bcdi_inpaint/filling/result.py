@@ -158,10 +158,10 @@ class Inpainted:
         """
         from matplotlib.figure import Figure
 
-        from .plotting import cuts_of, draw_cuts, title_of
+        from .plotting import SIZE, draw
 
-        figure = Figure(figsize=(11, 10.5), layout="constrained")
-        draw_cuts(figure, cuts_of(self), title_of(self.report))
+        figure = Figure(figsize=SIZE, layout="constrained")
+        draw(figure, self)
         if path is not None:
             figure.savefig(path)
         return figure
