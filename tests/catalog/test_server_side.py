@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[2] / "docs"
 
-# All servers in a process share their settings: one with a key of its own would lock out the others.
-KEY = get_settings().single_user_api_key
+KEY = "secret"
 
 
 def documented_configuration() -> dict[str, Any]:
@@ -72,6 +71,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         **documented_configuration(),
     }
     app = build_app_from_config(configuration)
+    # Tiled's servers in one process share their settings, so the key of one that starts later would
+    # lock out the clients of this one.
+    settings = get_settings().model_copy(update={"single_user_api_key": KEY})
+    app.dependency_overrides[get_settings] = lambda: settings
     uvicorn_config = uvicorn.Config(app, port=0, loop="asyncio", log_config=None)
     with ThreadedServer(uvicorn_config).run_in_thread() as url:
         client = from_uri(url, api_key=KEY)
