@@ -178,6 +178,7 @@ def test_a_beamline_without_filled_scans(run: Container) -> None:
     assert filled(run) == []
 
 
+@pytest.mark.slow
 def test_it_works_after_somebody_touched_v2(
     raw: Container, run: Container, node_of_run: BCDIInpainted
 ) -> None:
@@ -228,6 +229,7 @@ def test_incomplete_nodes_are_not_read_as_results(
         processed[fill.key].to_inpainted()
 
 
+@pytest.mark.slow
 def test_importing_the_client_loads_nothing_heavy() -> None:
     code = (
         "import tiled.client.composite, tiled.client.array, sys; before = set(sys.modules);"

@@ -83,6 +83,7 @@ def scan_ids(found: Any) -> list[int]:
     return [node.metadata["scan_id"] for node in found]
 
 
+@pytest.mark.slow
 def test_queries(beamline_at_work: Container) -> None:
     """In one test, since the beamline takes seconds to set up."""
     raw = beamline_at_work["raw"]

@@ -264,6 +264,7 @@ def test_a_half_written_file_is_never_left(
     assert [path.name for path in tmp_path.iterdir()] == ["scan.npz"]
 
 
+@pytest.mark.slow
 def test_a_process_ends_with_the_exit_code_and_debug_shows_the_traceback(tmp_path: Path) -> None:
     for debug in ([], ["--debug"]):
         done = subprocess.run(
@@ -431,6 +432,7 @@ def test_help_shows_flags_as_flags(command: str) -> None:
     assert "bool" not in run(command, "--help").output
 
 
+@pytest.mark.slow
 def test_options_by_their_old_names_are_still_taken(tmp_path: Path) -> None:
     for arguments in (["evaluate", "--data"], ["train", tmp_path / "folder", "--real"]):
         for name in (arguments[-1], "--scan"):

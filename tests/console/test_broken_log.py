@@ -105,6 +105,7 @@ def test_scans_go_on_and_are_filled(
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.slow
 def test_what_can_not_be_taken_is_logged_in_vain(
     RE: RunEngine, places: tuple[Container, Container], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_toggles_count_from_the_next_scan_on(station):
     assert set(station.nodes(first, second, third)) == {(first, "linear"), (third, "nearest")}
 
 
+@pytest.mark.slow
 def test_while_paused_scans_wait(station):
     inpaint = station.inpaint
     inpaint.pause()
@@ -283,6 +284,7 @@ def test_before_the_first_scan_there_is_nothing_to_show(places, tmp_path):
 
 
 @pytest.mark.usefixtures("in_threads")
+@pytest.mark.slow
 def test_in_ipython_there_is_a_magic(places, tmp_path):
     from IPython.core.completer import provisionalcompleter
     from IPython.core.interactiveshell import InteractiveShell

@@ -64,6 +64,7 @@ def test_the_run_says_what_phase_retrieval_needs(RE, detector):
 
 
 @pytest.mark.parametrize("by", ["its own clock", "edges"])
+@pytest.mark.slow
 def test_the_same_on_the_fly(RE, raw, detector_files, by):
     """Each frame holds where the motor stood."""
     RE.subscribe(TiledWriter(raw))

@@ -179,6 +179,7 @@ def test_the_databases_are_dumped_and_upgraded(beamline_servers: Any, tmp_path: 
         typed(shown(f"tiled {database} upgrade-database", places), **postgres)
 
 
+@pytest.mark.slow
 def test_preparing_says_in_a_line_what_is_wrong(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:

@@ -20,6 +20,7 @@ from bcdi_inpaint.export import formats
 from bcdi_inpaint.export.layout import LONGEST_NAME, path_segment
 from bcdi_inpaint.live import Settings
 from tests.helpers.filled_scans import METADATA, scan_with_fill
+from tests.helpers.quick import mostly_slow
 
 if TYPE_CHECKING:
     from tiled.client.container import Container
@@ -103,7 +104,7 @@ def test_exporters_write_where_they_are_told(
             assert is_safe(path.name)
 
 
-@pytest.mark.parametrize("name", [name for name in ODD if name != "\ud800"])
+@pytest.mark.parametrize("name", mostly_slow(name for name in ODD if name != "\ud800"))
 def test_tiled_takes_the_node_of_a_scan_of_any_name(processed: Container, name: str) -> None:
     scan, filled = scan_with_fill(shape=(4, 24, 20), sample=name, data_key=name, motor=name)
     node = write(processed, scan, filled)

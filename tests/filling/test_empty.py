@@ -24,6 +24,7 @@ def counts() -> np.ndarray:
     return stack
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_the_full_computation(
     counts: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

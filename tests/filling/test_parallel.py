@@ -96,6 +96,8 @@ def test_bands_together_have_the_bits_of_one_after_the_other(
     for other in together:
         np.testing.assert_array_equal(other.intensity, in_turn.intensity)
         np.testing.assert_array_equal(other.sigma, in_turn.sigma)
-    # A transform by two threads has other last bits than by one, on some processors.
-    np.testing.assert_allclose(alone.intensity, in_turn.intensity, rtol=1e-5)
-    np.testing.assert_allclose(alone.sigma, in_turn.sigma, rtol=1e-5)
+    # A transform by two threads has other last bits than by one, on some processors; these may change how
+    # the network's input is rounded where it computes in bfloat16.
+    close = {"kriging": 1e-5, "patching": 2**-6}[method]
+    np.testing.assert_allclose(alone.intensity, in_turn.intensity, rtol=close)
+    np.testing.assert_allclose(alone.sigma, in_turn.sigma, rtol=close)

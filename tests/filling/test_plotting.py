@@ -39,6 +39,7 @@ def test_a_large_frame_is_shown_close_to_the_peak_if_the_gap_is_there(gap: int, 
     assert frame.missing.any()
 
 
+@pytest.mark.slow
 def test_the_verdict_and_its_reason_stand_above(tmp_path: Path) -> None:
     out = filled(gap=25)
     figure = out.plot(tmp_path / "fill.png")

@@ -18,6 +18,7 @@ bi.inpaint(np.ones((16, 16, 16)), mask, "kriging")
 
 
 @pytest.mark.parametrize(("set_to", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.slow
 def test_threads_that_wait_do_not_spin_unless_the_environment_says_so(
     set_to: str | None, found: str
 ) -> None:

@@ -31,6 +31,7 @@ from bcdi_inpaint.live.worker.main import Worker
 from bcdi_inpaint.scans import RockingScanRule
 from bcdi_inpaint.service.sources import Intake
 
+from .quick import mostly_slow
 from .waiting import until
 
 BAD = f"bad-{uuid.uuid4()}"
@@ -149,12 +150,12 @@ def is_about(arguments: tuple[Any, ...], uid: str) -> bool:
 
 
 def at_each(*steps: tuple[Any, str, str]) -> pytest.MarkDecorator:
-    """Run a test for each place, name in it, and when that fails: see `fail_for`."""
+    """Run a test for each place, name in it, and when that fails: see `fail_for`. The first is quick."""
 
     def named(value: Any) -> str:
         return value if isinstance(value, str) else value.__name__
 
-    return pytest.mark.parametrize(("place", "name", "which"), steps, ids=named)
+    return pytest.mark.parametrize(("place", "name", "which"), mostly_slow(steps), ids=named)
 
 
 def fail_for(

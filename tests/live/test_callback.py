@@ -199,6 +199,7 @@ def test_a_filled_run_can_be_redone(RE, callback, settings, array_detector, moto
     assert callback.status().last[0].stopped == 1e9
 
 
+@pytest.mark.slow
 def test_a_server_inside_this_process_is_refused(raw, processed):
     with pytest.raises(ValueError, match="needs a Tiled server that it can reach"):
         InpaintCallback(raw, processed)

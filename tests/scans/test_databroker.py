@@ -202,6 +202,7 @@ def test_the_first_interface_of_databroker(catalog: Container, stack: NDArray[An
     np.testing.assert_array_equal(from_databroker(header, mask=MASK).frames, stack)
 
 
+@pytest.mark.slow
 def test_what_databroker_can_not_serve_is_read_from_the_file(
     catalog: Container, stack: NDArray[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -262,6 +262,7 @@ class TestClients:
         clients.set("BlueskyRun", lambda: version_3)
 
     @pytest.mark.usefixtures("_switched_back")
+    @pytest.mark.slow
     def test_a_client_that_was_switched_to_version_2(
         self, array_detector, rock, record, raw, stack
     ):
@@ -273,6 +274,7 @@ class TestClients:
         for client in (run, switched, run.v2, run.base):
             np.testing.assert_array_equal(from_run(client, mask=False).frames, stack)
 
+    @pytest.mark.slow
     def test_the_layout_with_a_streams_container(self, raw, array_detector, rock, record, stack):
         """bluesky-tiled-plugins put the streams one level deeper until 2025."""
         run = record(rock(array_detector)).run

@@ -21,6 +21,7 @@ from bcdi_inpaint.service.backfill import (
     fill_run,
     matching,
 )
+from tests.helpers.quick import mostly_slow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,13 +130,20 @@ def test_a_query_takes_what_fulfils_all_of_it(
 
 @pytest.mark.parametrize(
     ("failures", "ending", "tried"),
-    [
-        ([], Ending.FILLED, 1),
-        ([NotThereYetError("the run is not there"), RuntimeError("an accident")], Ending.FILLED, 3),
-        ([NotThereYetError("the run is not there")] * 3, Ending.FAILED, 3),
-        ([ValueError("frames of another shape")], Ending.FAILED, 1),
-        ([catalog.AlreadyFilledError("there is a node")], Ending.THERE, 1),
-    ],
+    mostly_slow(
+        [
+            ([], Ending.FILLED, 1),
+            (
+                [NotThereYetError("the run is not there"), RuntimeError("an accident")],
+                Ending.FILLED,
+                3,
+            ),
+            ([NotThereYetError("the run is not there")] * 3, Ending.FAILED, 3),
+            ([ValueError("frames of another shape")], Ending.FAILED, 1),
+            ([catalog.AlreadyFilledError("there is a node")], Ending.THERE, 1),
+        ],
+        quick=(0, 2, 3, 4),
+    ),
 )
 def test_a_run_is_tried_again_unless_that_is_in_vain(
     config: ServiceConfig,

@@ -27,6 +27,7 @@ from tests.helpers.scans import feed
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.slow
 def test_odd_nodes_are_passed_over_when_catching_up_and_said_once(
     newest_first: bool,
     raw: Any,

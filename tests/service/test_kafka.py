@@ -93,6 +93,7 @@ def committed(section: KafkaSection) -> Iterator[Callable[[], int]]:
     consumer.close()
 
 
+@pytest.mark.slow
 def test_a_run_counts_as_read_when_it_is_complete(
     callback: InpaintCallback,
     section: KafkaSection,

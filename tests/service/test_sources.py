@@ -148,6 +148,7 @@ def test_a_stream_that_ended_as_soon_as_it_began_is_not_waited_for(
         source.close()
 
 
+@pytest.mark.slow
 def test_odd_nodes_do_not_stand_before_runs(
     callback: InpaintCallback,
     raw: Any,

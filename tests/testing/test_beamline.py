@@ -61,6 +61,7 @@ def test_frames_are_on_disk_when_their_event_comes(RE, detector_files, stack, mo
     assert readable == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_several_frames_at_each_point(RE, raw, detector_files, stack, motor):
     RE.subscribe(TiledWriter(raw))
     with AreaDetector(in_order(stack), detector_files, name="det") as detector:
@@ -107,6 +108,7 @@ if len(sys.argv) > 2:
 
 
 @pytest.mark.parametrize("end", [(), ("killed",)])
+@pytest.mark.slow
 def test_a_script_needs_no_guard_and_leaves_no_process(tmp_path, end):
     """It is not run a second time, and the writer ends with it, however it ends."""
     script = tmp_path / "script.py"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ one, except far inside a wide gap."""
 
 FAR_FROM_DATA = 0.05
 """Share of the narrow Gaussian's weight on known voxels below which it is hardly used."""
+
+LET_THROUGH = 1e-6
+"""Share of an oscillation above which a Gaussian is said to let it through."""
 
 
 def local_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -32,12 +36,14 @@ def local_mean(values: Tensor, weight: Tensor) -> Tensor:
 def gaussian(field: Tensor, width: float) -> Tensor:
     """Convolve the last three axes with a Gaussian of standard deviation `width` voxels.
 
-    Outside of the box is 0. One small matrix product for each axis: faster than FFTs on padded grids up to
-    some hundred voxels.
+    Outside of the box is 0. What a Gaussian lets through are few numbers for each line of voxels: each axis
+    is reduced to these, then restored. That is several times faster than FFTs on padded grids.
     """
-    first, second, third = (_kernel(n, width, field.device) for n in field.shape[-3:])
-    smooth = torch.matmul(second, field @ third)
-    return torch.matmul(first, smooth.flatten(-2)).reshape(field.shape)
+    first, second, third = (_factor(n, width).to(field.device) for n in field.shape[-3:])
+    found = torch.matmul(second.t(), field @ third)
+    found = torch.matmul(first @ first.t(), found.flatten(-2)).reshape(found.shape)
+    smooth: Tensor = torch.matmul(second, found) @ third.t()
+    return smooth
 
 
 def _weighted(values: Tensor, weight: Tensor, width: float, doubt: float) -> Tensor:
@@ -46,7 +52,13 @@ def _weighted(values: Tensor, weight: Tensor, width: float, doubt: float) -> Ten
     return gaussian(values * weight, width) / (total + doubt).clamp_min(1e-4)
 
 
-def _kernel(length: int, width: float, device: torch.device) -> Tensor:
-    place = torch.arange(length, device=device)
+@lru_cache(maxsize=64)
+def _factor(length: int, width: float) -> Tensor:
+    """The matrix that, times its transpose, convolves a line: ``(length, few)``."""
+    place = torch.arange(length, dtype=torch.float64)
     distance = (place[:, None] - place) / width
-    return torch.exp(-0.5 * distance.square()) / (width * math.sqrt(2 * math.pi))
+    line = torch.exp(-0.5 * distance.square()) / (width * math.sqrt(2 * math.pi))
+    strength, shapes = torch.linalg.eigh(line)
+    kept = strength > LET_THROUGH
+    factor: Tensor = shapes[:, kept] * strength[kept].sqrt()
+    return factor.float()

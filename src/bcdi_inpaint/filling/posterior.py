@@ -42,8 +42,8 @@ SLAB_STEPS = 40
 ends."""
 
 
-NEGLIGIBLE = 1e-3
-"""Power of a Fourier component, as a share of the noise, below which it is left out."""
+EXPLAINED = 0.998
+"""Share of all that planes tell of each other that the Fourier components tell which are solved for."""
 
 
 class Prior(NamedTuple):
@@ -115,16 +115,17 @@ class Slab:
     known
         float32 ``(plane, wave grid)``: 1 where one of them was measured.
     waves
-        Those with power, as indices in the flattened transform of a plane.
+        Those by which planes tell of each other, as indices in the flattened transform of a plane. By all
+        others they don't: there the field is white.
+    white
+        The field's variance there.
     covariance
-        complex64 ``(wave, near plane, rim plane)``.
+        complex64 ``(wave, near plane, rim plane)``, less that of the white part.
     inverse
         complex64 ``(wave, rim plane, rim plane)`` of the covariance of what was measured, less that of the
-        noise alone.
-    spectrum
+        noise and the white part alone.
+    spectrum, noise
         See `posterior`.
-    noise
-        Variance.
     """
 
     axis: int
@@ -133,6 +134,7 @@ class Slab:
     rim: Tensor
     known: Tensor
     waves: Tensor
+    white: float
     covariance: Tensor
     inverse: Tensor
     spectrum: Spectrum
@@ -152,14 +154,17 @@ class Slab:
         grid.insert(axis, *grid_for((2 * int(near[-1] - near[0] + 1),), 0))
         periodic = inverse(spectrum(tuple(grid)), tuple(grid)).movedim(axis, 0)
         powers = torch.fft.rfft2(periodic).flatten(1)
-        waves = torch.nonzero(powers[0].real > NEGLIGIBLE * noise).flatten()
+        waves, white = _waves(powers, noise)
         lag = (near[:, None] - near[rim]).remainder(len(powers))
-        covariance = powers[:, waves].t()[:, lag]
+        covariance = powers[:, waves].t().contiguous()[:, lag]
+        covariance[:, rim, torch.arange(len(rim))] -= white
         alone = torch.eye(len(rim), device=known.device)
-        seen = covariance[:, rim] + noise * alone
-        solved = torch.cholesky_inverse(torch.linalg.cholesky(seen)) - alone / noise
+        seen = covariance[:, rim] + (noise + white) * alone
+        solved = torch.cholesky_inverse(torch.linalg.cholesky(seen)) - alone / (noise + white)
         beside = embedded(planes[near[rim]], (len(rim), first, second))
-        return Slab(axis, known, near, rim, beside, waves, covariance, solved, spectrum, noise)
+        return Slab(
+            axis, known, near, rim, beside, waves, white, covariance, solved, spectrum, noise
+        )
 
     def mean(self, data: Tensor, before: Tensor) -> Tensor:
         """Posterior mean in the gap and close to it, 0 elsewhere."""
@@ -167,15 +172,17 @@ class Slab:
         planes = (data.movedim(self.axis, 0) - expected)[self.near[self.rim]]
         seen = embedded(planes, tuple(self.known.shape)) * self.known
         within = self.covariance[:, self.rim]
+        alone = self.noise + self.white
 
         def measured(weights: Tensor) -> Tensor:
-            return (self._waved(within, weights) + self.noise * weights) * self.known
+            return (self._waved(within, weights) + alone * weights) * self.known
 
         def condition(rest: Tensor) -> Tensor:
-            return (self._waved(self.inverse, rest) + rest / self.noise) * self.known
+            return (self._waved(self.inverse, rest) + rest / alone) * self.known
 
         weights = conjugate_gradients.solve(measured, seen, SLAB_STEPS, condition)
         above = self._waved(self.covariance, weights)
+        above[self.rim] += self.white * weights
         found = torch.zeros_like(expected)
         found[self.near] = expected[self.near] + corner(
             above, (len(self.near), *expected.shape[1:])
@@ -194,6 +201,20 @@ class Slab:
     def error(self, generator: torch.Generator) -> Tensor:
         """One draw from the posterior's error."""
         return _error(self, self.box, self.spectrum, self.noise, generator)
+
+
+def _waves(powers: Tensor, noise: float) -> tuple[Tensor, float]:
+    """The Fourier components by which planes tell of each other, and the mean power of the others.
+
+    What the plane at some lag tells of another is, as a variance, the square of their covariance over the
+    variance of what is measured.
+    """
+    alone = powers[0].real
+    told = powers[1:].abs().square().sum(0) / (alone + noise)
+    order = told.argsort(descending=True)
+    enough = int((told[order].cumsum(0) < EXPLAINED * told.sum()).sum()) + 1
+    others = alone[order[enough:]]
+    return order[:enough].sort().values, float(others.mean()) if len(others) else 0.0
 
 
 @dataclass(frozen=True, slots=True)

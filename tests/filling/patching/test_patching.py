@@ -126,6 +126,15 @@ def test_widths_that_the_weights_do_not_have_take_no_memory(
     assert peak() - before < 100 * 2**20
 
 
+def test_a_folded_network_computes_the_same() -> None:
+    model = load_model("patching", torch.device("cpu"))
+    seen = torch.randn(1, CHANNELS, 16, 32, 16, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(model.folded(seen), model.network(seen), rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(part, torch.nn.BatchNorm3d) for part in model.folded.modules())
+    assert any(isinstance(part, torch.nn.BatchNorm3d) for part in model.network.modules())
+
+
 def test_the_network_sees_further_than_the_widest_gap() -> None:
     network = PatchingNetwork((4, 4, 4, 4)).eval()
     torch.nn.init.normal_(network.head.weight)

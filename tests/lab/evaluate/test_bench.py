@@ -232,6 +232,7 @@ def test_measured_scan(tmp_path):
     assert "noise ceiling" in console.export_text()
 
 
+@pytest.mark.slow
 def test_simulated_run_as_the_command_does_it(tmp_path):
     console = Console(record=True, width=200)
     evaluate(

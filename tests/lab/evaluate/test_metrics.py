@@ -177,6 +177,7 @@ def test_bands_hold_every_voxel_and_every_count(a, b):
         assert sum(sums["true"]) == pytest.approx(b.sum())
 
 
+@pytest.mark.slow
 def test_metrics_do_without_pandas():
     asked = (
         "from bcdi_inpaint.lab.evaluate import metrics; print(metrics.pcc([0, 1, 3], [0, 3, 1]))"

@@ -67,6 +67,7 @@ def test_patch_in_patch_out(network):
     assert 0 <= out.min() < out.max() <= 1
 
 
+@pytest.mark.slow
 def test_network_learns(network):
     torch.manual_seed(1)
     student = ReferenceNetwork()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SHAPE = (24, 24, 24)
 
 
+@pytest.mark.slow
 def test_writes_each_seed_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     first = generate(tmp_path, 2, shape=SHAPE, processes=2)
     written = [path.stat().st_mtime_ns for path in first]

@@ -30,6 +30,7 @@ def test_photon_noise_is_no_fringe() -> None:
     np.testing.assert_allclose(seen.zeros[4:9], np.exp(-3), atol=0.02)
 
 
+@pytest.mark.slow
 def test_simulated_scans_cover_the_measured_one() -> None:
     if not MEASURED.exists():
         pytest.skip(f"{MEASURED} is absent: it holds a measured scan")
@@ -43,6 +44,7 @@ def test_simulated_scans_cover_the_measured_one() -> None:
         assert within.mean() > 0.85, name
 
 
+@pytest.mark.slow
 def test_the_command_draws_a_figure(tmp_path: Path) -> None:
     counts = np.random.default_rng(0).poisson(2.0, (64, 66, 68))
     counts[30, 33, 35] = 1000

@@ -60,6 +60,7 @@ def simulated() -> Patches:
     return simulated_patches(5)
 
 
+@pytest.mark.slow
 def test_patches_are_a_function_of_their_seed(simulated: Patches) -> None:
     again, another = simulated_patches(5), simulated_patches(6)
     for name in ("features", "start", "truth", "weight"):

@@ -17,6 +17,7 @@ from tests.helpers.waiting import until
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
+@pytest.mark.slow
 def test_what_tiled_answers_for_a_while_is_not_the_runs_fault(
     status: int, in_threads: list[ThreadAsProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_run_whose_documents_come_slowly_is_filled_live(short_of_time: Inpaint
     [(httpx.ConnectError("down"), 5), (ValueError("odd"), 1), (SystemExit(), 1)],
     ids=["outage", "odd", "killed"],
 )
+@pytest.mark.slow
 def test_a_silent_run_is_released_although_that_fails_at_first(
     error: BaseException,
     times: int,

@@ -30,6 +30,7 @@ from tests.helpers.bad_runs import (
     place_name,
     run_of,
 )
+from tests.helpers.quick import mostly_slow
 from tests.helpers.scans import feed
 from tests.helpers.waiting import until
 
@@ -80,6 +81,18 @@ STEPS = [
 ]
 
 
+QUICK = [
+    STEPS.index(step)
+    for step in (
+        (Router, "route", "bad"),
+        (DocumentQueue, "take", "first"),
+        (RunTable, "silent", "first"),
+        (WorkerProcess, "_hear", "bad"),
+        (Worker, "_do", "bad"),
+    )
+]
+"""One of each thread; the others are slow tests."""
+
 LATER = ("progress", "_fill", "fill_finished", "mark_failed", "cause_of")
 """Steps that come only when a run could not be filled live."""
 
@@ -90,7 +103,7 @@ LOSS = ("with_worker", "attempt_failed", "start_process", "how_it_ended", "end",
 
 @pytest.mark.parametrize(
     ("place", "name", "which"),
-    STEPS,
+    mostly_slow(STEPS, quick=QUICK),
     ids=[f"{place_name(place)}.{name}-{which}" for place, name, which in STEPS],
 )
 def test_a_step_that_fails_for_one_run_costs_no_other(

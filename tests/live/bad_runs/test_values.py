@@ -9,6 +9,7 @@ import pytest
 
 from bcdi_inpaint.live import InpaintCallback, Settings, messages, pipe
 from tests.helpers.bad_runs import BAD, fate, run_of
+from tests.helpers.quick import mostly_slow
 from tests.helpers.scans import feed
 from tests.helpers.waiting import until
 
@@ -38,7 +39,9 @@ def test_a_document_that_can_not_be_sent_costs_its_run_no_more_than_live_filling
     assert "could not be passed to the worker" in callback.status().last_error
 
 
-@pytest.mark.parametrize("which", [0, 1, 5, -1], ids=["start", "descriptor", "event", "stop"])
+@pytest.mark.parametrize(
+    "which", mostly_slow([0, 1, 5, -1]), ids=["start", "descriptor", "event", "stop"]
+)
 def test_a_document_nested_beyond_measure_costs_its_run_no_more_than_live_filling(
     which: int, callback: InpaintCallback, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -86,6 +89,7 @@ def test_settings_are_those_of_the_moment_when_they_are_set(callback: InpaintCal
     until(lambda: fate(callback, "live") == fate(callback, "submitted") == "complete")
 
 
+@pytest.mark.slow
 def test_an_order_that_the_worker_can_not_read_costs_its_run(
     callback: InpaintCallback, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_worker_that_freezes_with_nothing_to_do_is_replaced(
         assert callback.status().worker != frozen
 
 
+@pytest.mark.slow
 def test_a_worker_that_freezes_while_it_starts_is_replaced(
     places: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

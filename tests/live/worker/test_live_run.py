@@ -351,6 +351,7 @@ def without_cycles():
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["dropped", "finished"])
 @pytest.mark.usefixtures("without_cycles")
+@pytest.mark.slow
 def test_a_run_that_is_over_gives_its_frames_back_at_once(
     catalogs, settings, documents, stack, angles, stopped
 ):
@@ -379,6 +380,7 @@ class TestTwins:
         mask[:, 34:50] = True
         return mask
 
+    @pytest.mark.slow
     def test_provisional_windows_become_final_and_come_close_to_offline(
         self, catalogs, settings, documents, crystal, wide
     ):

@@ -13,9 +13,10 @@ from bcdi_inpaint.filling.patching.network import PatchingNetwork
 from bcdi_inpaint.filling.patching.weights import save_model
 from bcdi_inpaint.live.worker.live_run import LiveRun
 from bcdi_inpaint.live.worker.pipeline import Catalogs, fill_finished
+from tests.helpers.quick import mostly_slow
 
 
-@pytest.fixture(params=[float("nan"), float("inf"), 1e30])
+@pytest.fixture(params=mostly_slow([float("nan"), float("inf"), 1e30]))
 def weights(request, tmp_path):
     """A file of weights that give no numbers."""
     network = PatchingNetwork((8, 8))

@@ -77,6 +77,7 @@ def test_live_and_at_catch_up_it_is_the_same(places, settings, rock, gap):
         )
 
 
+@pytest.mark.slow
 def test_it_can_be_switched_off(places, settings, rock, gap):
     uid = rock(TiledWriter(places[0]))
     without = replace(settings, own_mask=False)

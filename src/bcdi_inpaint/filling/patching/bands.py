@@ -51,7 +51,7 @@ def fill(
         A torch device.
     """
     target = torch.device(device)
-    return fill_with(load_model(model, target).network, stack, mask, surroundings, target)
+    return fill_with(load_model(model, target).folded, stack, mask, surroundings, target)
 
 
 def fill_with(
@@ -102,5 +102,5 @@ def _predict(network: nn.Module, seen: Tensor) -> Tensor:
     padding = [(0, -n % STRIDE) for n in reversed(shape)]
     padded = functional.pad(seen[None], [p for pair in padding for p in pair], mode="replicate")
     with autocast(seen.device):
-        output = network(padded.contiguous(memory_format=torch.channels_last_3d))
+        output = network(padded)
     return output[0, :, : shape[0], : shape[1], : shape[2]].float()  # type: ignore[no-any-return]

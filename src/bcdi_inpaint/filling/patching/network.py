@@ -7,12 +7,14 @@ corrects kriging's expected counts. Untrained, it changes nothing.
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 if TYPE_CHECKING:
     from ..friedel.symmetry import Symmetry
@@ -57,6 +59,13 @@ class Block(nn.Module):
         )
         self.out = nn.ReLU(inplace=True)
 
+    def fold(self) -> None:
+        """Put the batch norms into the convolutions: the same function, in fewer passes, for evaluation."""
+        convolutions = [part for part in self.body if isinstance(part, nn.Conv3d)]
+        norms = [part for part in self.body if isinstance(part, nn.BatchNorm3d)]
+        first, second = map(fuse_conv_bn_eval, convolutions, norms)
+        self.body = nn.Sequential(first, nn.ReLU(inplace=True), second)
+
     def forward(self, x: Tensor) -> Tensor:
         return self.out(x + self.body(x))  # type: ignore[no-any-return]
 
@@ -85,6 +94,14 @@ class PatchingNetwork(nn.Module):
         nn.init.zeros_(self.head.weight)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
+
+    def folded(self) -> PatchingNetwork:
+        """A copy that computes the same faster; it can't be trained."""
+        network = copy.deepcopy(self).eval()
+        for part in list(network.modules()):
+            if isinstance(part, Block):
+                part.fold()
+        return network
 
     def forward(self, x: Tensor) -> Tensor:
         """Features ``(batch, CHANNELS, frame, row, col)`` -> ``(batch, 2, frame, row, col)``.

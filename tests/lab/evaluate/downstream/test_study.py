@@ -41,6 +41,7 @@ def finished(tmp_path_factory):
     return folder, store
 
 
+@pytest.mark.slow
 def test_the_study_holds_every_fill_of_every_start(finished):
     _, store = finished
     lines = store.of("Reconstruction")
