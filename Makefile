@@ -33,7 +33,7 @@ demo: $(STAMP)
 
 # Most tests wait for servers and worker processes: more run at once than there are cores.
 test: $(STAMP)
-	$(RUN)/pytest -n 3 --dist loadfile -m "not slow" $(ARGS)
+	$(RUN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(STAMP)
 	$(RUN)/pytest -n 3 --dist loadfile -m slow $(ARGS)

@@ -149,6 +149,7 @@ def test_without_this_package_tiled_reads_the_node_as_one_dataset(written: Conta
     assert dataset["eta"].dims == ("frame",)
 
 
+@pytest.mark.slow
 def test_raw_is_the_run(node_of_run: BCDIInpainted, run: Container) -> None:
     assert node_of_run.raw.metadata["start"]["uid"] == run.metadata["start"]["uid"]
     assert node_of_run.raw["primary"]["eta"].read().tolist() == [17.0, 18.0, 19.0]
@@ -167,6 +168,7 @@ def test_a_run_that_is_nowhere_is_said_so(written: BCDIInpainted) -> None:
         _ = written.raw
 
 
+@pytest.mark.slow
 def test_a_run_leads_to_its_filled_scans(
     raw: Container, run: Container, node_of_run: BCDIInpainted
 ) -> None:

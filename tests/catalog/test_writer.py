@@ -62,6 +62,7 @@ def test_counts_beyond_2_to_24_stay_exact(processed: Container, make_scan: MakeS
     assert node["intensity"].read()[0, 0, 0] == 2**24 + 1
 
 
+@pytest.mark.slow
 def test_blocks_run_along_the_frames(processed: Container, scan_and_fill: Pair) -> None:
     scan, filled = scan_and_fill
     fill = claim(processed, scan.metadata, method="kriging")
@@ -78,6 +79,7 @@ def volumes(filled: Inpainted) -> tuple[np.ndarray, ...]:
     return filled.intensity, filled.sigma, filled.mask
 
 
+@pytest.mark.slow
 def test_a_node_is_visible_but_incomplete_while_it_is_written(
     processed: Container, scan_and_fill: Pair
 ) -> None:
@@ -230,6 +232,7 @@ def test_a_claim_is_renewed_although_the_clock_jumped_back(
     assert processed[fill.key].metadata["claim_expires"] < past + 7200
 
 
+@pytest.mark.slow
 def test_what_a_crash_left_is_replaced_once_its_claim_has_expired(
     processed: Container, scan_and_fill: Pair
 ) -> None:
@@ -244,6 +247,7 @@ def test_what_a_crash_left_is_replaced_once_its_claim_has_expired(
         crashed.renew()
 
 
+@pytest.mark.slow
 def test_redoing_supersedes(processed: Container, scan_and_fill: Pair) -> None:
     scan, filled = scan_and_fill
     keys = [write(processed, scan, filled).item["id"] for _ in range(3)]

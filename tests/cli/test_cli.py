@@ -404,6 +404,7 @@ def test_gaps_that_make_no_difference_are_refused(scan: Path, tmp_path: Path) ->
     assert "it is for cxi, pynx, pynx-npz, cdiutils" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_picture_lies_beside_out_or_where_it_is_told(scan: Path, tmp_path: Path) -> None:
     result = run("fill", scan, tmp_path / "out.npy", *FILL, "--plot", "--force")
     assert result.exit_code == 0, result.output

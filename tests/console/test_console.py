@@ -138,6 +138,7 @@ def test_what_is_remembered_is_said(station, places, capsys):
     again.close(0.0)
 
 
+@pytest.mark.slow
 def test_of_the_first_scan_it_is_said_that_inpainting_is_off(station, capsys):
     inpaint = station.inpaint
     inpaint.off()

@@ -403,6 +403,7 @@ def test_silx_finds_the_default_plot(scan: FilledScan, tmp_path: Path) -> None:
         assert found.errors.shape == scan.filled.sigma.shape
 
 
+@pytest.mark.slow
 def test_the_client_exports_what_the_server_holds(
     written: BCDIInpainted, scan_and_fill: Any, tmp_path: Path
 ) -> None:

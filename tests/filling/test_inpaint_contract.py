@@ -334,6 +334,7 @@ def test_what_cannot_be_filled_is_refused_by_name(call, message: str) -> None:
         call()
 
 
+@pytest.mark.slow
 def test_memory_stays_below_four_times_the_stack() -> None:
     """Peak resident memory of a process that fills a cross, everything included."""
     script = """

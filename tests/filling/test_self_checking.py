@@ -126,6 +126,7 @@ def test_the_check_does_not_look_into_the_gap(scan: tuple[np.ndarray, np.ndarray
     )
 
 
+@pytest.mark.slow
 def test_a_twin_of_another_crystal_costs_the_fill_its_trust() -> None:
     shape = (80, 80, 80)
     settings: dict[str, Any] = {

@@ -152,6 +152,7 @@ def test_the_measured_scan_with_its_alien_has_none_that_count_without_light(real
 
 
 @pytest.mark.parametrize("rate", [3, 50, 5000])
+@pytest.mark.slow
 def test_hot_pixels_are_found_in_the_measured_scan_and_nothing_else(real_scan, rate):
     frames = real_scan[0].copy()
     rng = np.random.default_rng(rate)

@@ -136,6 +136,7 @@ def in_one_array(expose):
 
 
 @pytest.mark.parametrize("final_seconds", [0, np.inf])
+@pytest.mark.slow
 def test_a_detector_may_write_every_frame_into_the_same_array(
     RE, callback, settings, motor, stack, angles, gap, final_seconds
 ):

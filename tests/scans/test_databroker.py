@@ -131,6 +131,7 @@ def hdf5(folder: Path, frames: NDArray[Any], spec: str, per_point: int = 1) -> d
     }
 
 
+@pytest.mark.slow
 def test_a_run_is_found_read_filled_and_lies_in_tiled(
     catalog: Container, processed: Container, stack: NDArray[Any], tmp_path: Path
 ) -> None:

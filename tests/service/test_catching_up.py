@@ -44,6 +44,7 @@ def test_odd_nodes_are_passed_over_when_catching_up_and_said_once(
     assert f"and {len(odd_nodes) - seen_runs.NAMED} more" in line
 
 
+@pytest.mark.slow
 def test_odd_nodes_are_passed_over_in_an_archive_and_said_once(
     raw: Any,
     processed: Any,

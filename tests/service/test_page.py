@@ -97,6 +97,7 @@ def serve():
         yield lambda app: stack.enter_context(serving(app))
 
 
+@pytest.mark.slow
 def test_what_is_in_tiled_is_seen(browser, serve, processed, tmp_path):
     browser.open(serve(page(processed)))
     now = browser.text("section")
@@ -116,6 +117,7 @@ def test_what_is_in_tiled_is_seen(browser, serve, processed, tmp_path):
         assert picture.width > 1000
 
 
+@pytest.mark.slow
 def test_what_is_provisional_waits_or_has_failed_is_seen(browser, serve, own_processed):
     """Frames that may change are told from final ones; each run that isn't filled has its reason."""
     processed = own_processed
@@ -177,6 +179,7 @@ def test_the_page_follows_what_happens(browser, serve, own_processed):
     assert browser.complaints == []
 
 
+@pytest.mark.slow
 def test_results_can_be_filtered_by_sample_with_the_keyboard(browser, serve, processed):
     address = serve(page(processed))
     browser.open(address)
@@ -190,6 +193,7 @@ def test_results_can_be_filtered_by_sample_with_the_keyboard(browser, serve, pro
     assert browser.value("document.querySelector('select').value") == "Au"
 
 
+@pytest.mark.slow
 def test_everything_has_a_name_for_those_who_hear_it(browser, serve, processed):
     browser.open(serve(page(processed)))
     tree = browser.ask("Accessibility.getFullAXTree")["nodes"]
@@ -218,6 +222,7 @@ def test_without_a_key_nothing_is_shown(serve, processed):
     assert key not in get(address, auth=("viewer", key)).text
 
 
+@pytest.mark.slow
 def test_a_browser_signs_in_with_a_tiled_key(browser, serve, processed):
     key = processed.context.api_key
     token = base64.b64encode(f"viewer:{key}".encode()).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,9 +17,25 @@ if TYPE_CHECKING:
     from tiled.client.container import Container
 
 
-@pytest.fixture
-def browser(places: tuple[Container, Container]) -> Iterator[TestClient]:
-    with TestClient(page(places[1]), base_url="http://localhost:8090") as browser:
+@pytest.fixture(scope="module")
+def processed(tiled_server: Container) -> Container:
+    """What others may have put beside filled scans."""
+    processed = tiled_server.create_container()
+    processed.write_array(np.ones(3), key="array")
+    processed.create_container(
+        "folder", metadata={"complete": True, "superseded_by": "", "sample": 3}
+    )
+    odd = processed.create_container("odd", metadata={"complete": True, "superseded_by": ""})
+    odd.write_array(np.ones((2, 2, 2, 2)), key="quicklook")
+    processed.create_container(
+        "ours", specs=[Spec("BCDIInpainted", version="1.0")], metadata={"complete": True}
+    )
+    return processed
+
+
+@pytest.fixture(scope="module")
+def browser(processed: Container) -> Iterator[TestClient]:
+    with TestClient(page(processed), base_url="http://localhost:8090") as browser:
         yield browser
 
 
@@ -46,22 +62,6 @@ def test_names_that_are_given_are_answered(places: tuple[Container, Container]) 
         assert browser.get("/").status_code == 200
 
 
-@pytest.fixture
-def foreign(places: tuple[Any, Any]) -> None:
-    """What others may have put beside filled scans."""
-    _, processed = places
-    processed.write_array(np.ones(3), key="array")
-    processed.create_container(
-        "folder", metadata={"complete": True, "superseded_by": "", "sample": 3}
-    )
-    odd = processed.create_container("odd", metadata={"complete": True, "superseded_by": ""})
-    odd.write_array(np.ones((2, 2, 2, 2)), key="quicklook")
-    processed.create_container(
-        "ours", specs=[Spec("BCDIInpainted", version="1.0")], metadata={"complete": True}
-    )
-
-
-@pytest.mark.usefixtures("foreign")
 @pytest.mark.parametrize(
     "path",
     [

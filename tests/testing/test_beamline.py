@@ -142,6 +142,7 @@ def test_array_detector_keeps_its_dtype(RE, raw, stack, motor):
     np.testing.assert_array_equal(frames.read(), stack)
 
 
+@pytest.mark.slow
 def test_stream_detector_steps_and_flies(RE, raw, detector_files, stack, motor):
     RE.subscribe(TiledWriter(raw))
     detector = StreamDetector(in_order(stack), detector_files, name="eiger2-1")

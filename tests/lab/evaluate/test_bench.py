@@ -48,6 +48,7 @@ def results():
     return _run(SMALL)
 
 
+@pytest.mark.slow
 def test_every_method_fills_every_gap(results):
     volumes = results.records[results.records["scope"] == "volume"]
     gaps = [(kind, width) for kind in ("vertical", "cross") for width in (6, 9, 38)]

@@ -39,6 +39,7 @@ def test_what_tiled_answers_for_a_while_is_not_the_runs_fault(
 
 
 @pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.slow
 def test_a_run_that_tiled_can_never_read_fails(
     marked: bool, callback: InpaintCallback, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from tests.helpers.scans import feed
 from tests.helpers.waiting import until
 
 
+@pytest.mark.slow
 def test_runs_that_never_stop_are_let_go(
     short_of_time: InpaintCallback, monkeypatch: pytest.MonkeyPatch
 ) -> None:

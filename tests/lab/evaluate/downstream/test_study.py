@@ -62,6 +62,7 @@ def test_weights_are_compared_one_by_one():
         report(several, Console(quiet=True), MINIATURE)
 
 
+@pytest.mark.slow
 def test_tables_and_pictures_are_written(finished):
     folder, _ = finished
     text = (folder / "tables.md").read_text()
