@@ -44,13 +44,15 @@ def frequencies(grid: Shape, device: torch.device) -> tuple[Tensor, Tensor, Tens
     return first[:, None, None], second[:, None], torch.fft.rfftfreq(grid[2], device=device)
 
 
-def lags(periodic: Tensor, at: Shape, reach: int, extent: Shape) -> Tensor:
-    """Lags -`reach` to `reach` around a place of a correlation on a grid.
+def lags(spectrum: Tensor, grid: Shape, at: Shape, reach: int, extent: Shape) -> Tensor:
+    """Lags -`reach` to `reach` around a place of a correlation, from its transform.
+
+    Axis by axis, only what is wanted is transformed further, which is faster than `inverse`.
 
     Parameters
     ----------
-    periodic
-        ``(frame, row, col)``, lag 0 at `at`.
+    spectrum, grid
+        Of `forward`, and the shape of what it transformed.
     at
         Grid index of lag 0, of any sign.
     reach
@@ -58,14 +60,16 @@ def lags(periodic: Tensor, at: Shape, reach: int, extent: Shape) -> Tensor:
     extent
         Size of the box that was correlated: it has no lags beyond, they are 0.
     """
-    within = [
-        min(reach, n - 1, (size - 1) // 2) for n, size in zip(extent, periodic.shape, strict=True)
-    ]
-    shifts = [w - a for w, a in zip(within, at, strict=True)]
-    centred = torch.roll(periodic, shifts, (0, 1, 2))
-    found = periodic.new_zeros([2 * reach + 1] * 3)
+    within = [min(reach, n - 1, (size - 1) // 2) for n, size in zip(extent, grid, strict=True)]
+    first, second, third = (
+        torch.arange(a - w, a + w + 1, device=spectrum.device) % size
+        for a, w, size in zip(at, within, grid, strict=True)
+    )
+    wanted = torch.fft.ifft(spectrum, dim=0)[first]
+    wanted = torch.fft.ifft(wanted, dim=1)[:, second]
+    found = spectrum.new_zeros([2 * reach + 1] * 3, dtype=torch.float32)
     there = tuple(slice(reach - w, reach + w + 1) for w in within)
-    found[there] = centred[tuple(slice(0, 2 * w + 1) for w in within)]
+    found[there] = torch.fft.irfft(wanted, n=grid[2])[..., third]
     return found
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import partial
-from itertools import count
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -213,8 +212,7 @@ def _fill(
         around = _surroundings(method, estimate, intensity, mask, band.slices)
         return method.fill(known, unknown, **options, **around)
 
-    at_once = method.at_once if options.get("device", "cpu") == "cpu" else 1
-    fills = in_parallel(fill, work, at_once)
+    fills = in_parallel(fill, work, _at_once(method, options))
     for number, (band, (rate, deviation)) in enumerate(zip(work, fills, strict=True)):
         progress("filling", number, len(work))
         share = (band.weight() / weight_of_all(band, work))[band.own]
@@ -262,26 +260,31 @@ def _check(
     progress: Progress,
 ) -> SelfCheck:
     hidden = hidden_by(mask, gaps)
-    options = {name: method_named(name).options for name in ("kriging", "linear")}
-    options[method] = settings
-    done = count(1)
+    options = {method: settings} | {
+        name: method_named(name).options for name in ("kriging", "linear") if name != method
+    }
 
-    def predict(name: str, gap: ArtificialGap) -> Counts:
+    def predict(job: tuple[str, ArtificialGap]) -> Counts:
+        name, gap = job
         unknown = hidden[gap.box].copy()
         known = np.where(unknown, 0, intensity[gap.box]).clip(min=0).astype(np.float32)
         around = _surroundings(method_named(name), estimate, intensity, hidden, gap.box)
         rate = method_named(name).fill(known, unknown, **options[name], **around).rate
         _require_numbers(name, rate[unknown])
-        progress("checking on artificial gaps", next(done), len(options) * len(gaps))
         return rate
 
-    return check_fill(
-        intensity,
-        gaps,
-        {name: partial(predict, name) for name in options},
-        method,
-        replaceable=method_named(method).learned,
-    )
+    jobs = list(product(options, gaps))
+    fills: dict[str, list[Counts]] = {name: [] for name in options}
+    rates = in_parallel(predict, jobs, _at_once(method_named(method), settings))
+    for number, ((name, _), rate) in enumerate(zip(jobs, rates, strict=True), 1):
+        fills[name].append(rate)
+        progress("checking on artificial gaps", number, len(jobs))
+    return check_fill(intensity, gaps, fills, method, replaceable=method_named(method).learned)
+
+
+def _at_once(method: Method, options: Mapping[str, Any]) -> int:
+    """How many boxes are filled in parallel: one on a GPU."""
+    return method.at_once if options.get("device", "cpu") == "cpu" else 1
 
 
 def _require_numbers(method: str, *fills: NDArray[np.floating]) -> None:

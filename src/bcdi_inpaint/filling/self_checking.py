@@ -13,7 +13,7 @@ from .result import SelfCheck
 from .verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
     Bools = NDArray[np.bool_]
-    Predict = Callable[["ArtificialGap"], NDArray[np.float32]]
 
 MARGIN = 16
 """Voxels of surroundings of artificial gaps on both sides: fewer than in a fill, so that the check is not too
@@ -72,12 +71,12 @@ class ArtificialGap:
 def self_check(
     stack: Floats,
     gaps: Sequence[ArtificialGap],
-    predictors: Mapping[str, Predict],
+    fills: Mapping[str, Sequence[Floats]],
     method: str,
     *,
     replaceable: bool,
 ) -> SelfCheck:
-    """Fill artificial gaps, compare with what was measured.
+    """Compare what artificial gaps were filled with to what was measured.
 
     Parameters
     ----------
@@ -85,9 +84,9 @@ def self_check(
         ``(frame, row, col)`` counts, 0 in missing voxels.
     gaps
         At least one.
-    predictors
-        Method name -> function that fills an artificial gap, expected counts of its box; `method`,
-        ``"kriging"`` and ``"linear"`` among them.
+    fills
+        Method name -> expected counts of each gap's box; `method`, ``"kriging"`` and ``"linear"`` among
+        them.
     method
         The one to be checked.
     replaceable
@@ -99,14 +98,14 @@ def self_check(
         Doubtful until the fill is there (`filling.verdict`), or with kriging used instead.
     """
     counts = np.concatenate([stack[gap.box][gap.judged] for gap in gaps]).clip(min=0)
-    fills = {
-        name: np.concatenate([fill(gap)[gap.judged] for gap in gaps])
-        for name, fill in predictors.items()
+    rates = {
+        name: np.concatenate([fill[gap.judged] for fill, gap in zip(boxes, gaps, strict=True)])
+        for name, boxes in fills.items()
     }
-    pcc = {name: _pcc(rate, counts) for name, rate in fills.items()}
-    ratio = {name: _ratio(rate, counts) for name, rate in fills.items()}
-    noisy = np.random.default_rng(0).poisson(np.minimum(fills[method], 1e9))
-    ceiling = _pcc(fills[method], noisy)
+    pcc = {name: _pcc(rate, counts) for name, rate in rates.items()}
+    ratio = {name: _ratio(rate, counts) for name, rate in rates.items()}
+    noisy = np.random.default_rng(0).poisson(np.minimum(rates[method], 1e9))
+    ceiling = _pcc(rates[method], noisy)
     # Fisher's z: its standard deviation depends on the number of independent voxels alone.
     noise = 1 / np.sqrt(max(counts.size / CORRELATED - 3, 1))
     lead = np.arctanh(min(pcc["kriging"], 0.9999)) - np.arctanh(min(pcc[method], 0.9999))

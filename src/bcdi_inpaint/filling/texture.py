@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .fourier import embedded, forward, grid_for, inverse, lags, taper, transform_of_lags
+from .fourier import embedded, forward, grid_for, lags, taper, transform_of_lags
 from .local_mean import local_mean
 
 if TYPE_CHECKING:
@@ -126,11 +126,13 @@ def texture_of(sample: Sample) -> Texture:
     """Estimate the texture."""
     extent = tuple(sample.known.shape)
     grid = grid_for(extent, LAGS)
-    pairs = inverse(forward(embedded(sample.known, grid)).abs().square(), grid)
-    products = inverse(forward(embedded(sample.residual, grid)).abs().square(), grid)
+    pairs, products = (
+        lags(forward(embedded(x, grid)).abs().square(), grid, (0, 0, 0), LAGS, extent)
+        for x in (sample.known, sample.residual)
+    )
     # Lags with few pairs of voxels are left out.
-    periodic = products / pairs.clamp_min(1) * (pairs > 1e-3 * pairs.max())
-    covariance = lags(periodic, (0, 0, 0), LAGS, extent) * taper(LAGS, CORRELATION)
+    covariance = products / pairs.clamp_min(1) * (pairs > 1e-3 * pairs.max())
+    covariance *= taper(LAGS, CORRELATION)
     return Texture(covariance, float(covariance[LAGS, LAGS, LAGS].clamp_min(1e-6)))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..fourier import embedded, forward, grid_for, inverse, lags
+from ..fourier import embedded, forward, grid_for, lags
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,8 +71,7 @@ def find_centre(sample: Sample, core: list[int], noise: Tensor) -> Centre:
     at = tuple(2 * (c - s.start) for c, s in zip(core, cut, strict=True))
     reach = 2 * SEARCH
     product, energy, number = (
-        lags(inverse(x, grid), at, reach, grid)
-        for x in (waves.square(), power * weights, weights.square())
+        lags(x, grid, at, reach, grid) for x in (waves.square(), power * weights, weights.square())
     )
     ratio = torch.full_like(product, -torch.inf)
     for r in STRENGTHS:

@@ -18,7 +18,6 @@ from ..fourier import (
     forward,
     frequencies,
     grid_for,
-    inverse,
     lags,
     taper,
     transform_of_lags,
@@ -221,12 +220,15 @@ def _covariances(sample: Sample, centre: tuple[float, ...], noise: Tensor) -> tu
     pairs, waves = forward(embedded(lit, grid)), forward(embedded(residual, grid))
     at = tuple(round(2 * (c - s.start)) for c, s in zip(centre, cut, strict=True))
 
-    def covariance(products: Tensor, number: Tensor, at: Shape) -> Tensor:
-        ratio = products / number.clamp_min(1) * (number > 1e-3 * number.max())
-        return lags(ratio, at, LAGS, grid) * taper(LAGS, TAPER)
+    def summed(spectrum: Tensor, at: Shape) -> Tensor:
+        return lags(spectrum, grid, at, LAGS, grid)
 
-    itself = inverse(waves.abs().square(), grid)
-    itself[0, 0, 0] -= (noise[cut] * lit).sum()
-    auto = covariance(itself, inverse(pairs.abs().square(), grid), (0, 0, 0))
-    mirror = inverse(waves.square(), grid), inverse(pairs.square(), grid)
-    return covariance(*mirror, at), auto
+    def covariance(products: Tensor, number: Tensor) -> Tensor:
+        ratio = products / number.clamp_min(1) * (number > 1e-3 * number.max())
+        return ratio * taper(LAGS, TAPER)
+
+    here = (0, 0, 0)
+    itself = summed(waves.abs().square(), here)
+    itself[LAGS, LAGS, LAGS] -= (noise[cut] * lit).sum()
+    auto = covariance(itself, summed(pairs.abs().square(), here))
+    return covariance(summed(waves.square(), at), summed(pairs.square(), at)), auto
