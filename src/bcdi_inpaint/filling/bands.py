@@ -79,13 +79,12 @@ def bands(
     """
     found: list[Band] = []
     wanted = mask if wanted is None else wanted
-    covered = np.zeros_like(mask)
+    rest = wanted.copy()
     for axis in range(3):
         for run in _planes(mask, axis):
             core = _along(axis, run, mask.shape)
-            covered[core] = True
+            rest[core] = False
             found += _cut(mask, wanted, core, margin, max_voxels)
-    rest = wanted & ~covered
     for core in _clusters(rest, margin):
         found += _cut(mask, rest, core, margin, max_voxels)
     return found

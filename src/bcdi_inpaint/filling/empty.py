@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
@@ -64,14 +64,19 @@ def fill_empty(intensity: NDArray[np.floating], sigma: NDArray[np.float32], mask
     rate = np.where(empty, around.clip(min=0) / known.clip(min=1), 0).astype(np.float32)
     doubt = np.maximum(STRUCTURE * rate, 1 / known.clip(min=1)).astype(np.float32)
     left = mask.copy()
-    pixels = np.ix_(*(np.arange(n) // BLOCK for n in mask.shape[1:]))
-    for i in range(len(left)):
-        layer = i // BLOCK
-        here = left[i] & empty[layer][pixels]
-        intensity[i][here] = rate[layer][pixels][here]
-        sigma[i][here] = doubt[layer][pixels][here]
-        left[i] &= ~here
+    for layer, start in enumerate(range(0, len(left), BLOCK)):
+        part = slice(start, start + BLOCK)
+        here = left[part] & _spread(empty[layer], mask.shape[1:])
+        np.copyto(intensity[part], _spread(rate[layer], mask.shape[1:]), where=here)
+        np.copyto(sigma[part], _spread(doubt[layer], mask.shape[1:]), where=here)
+        left[part] &= ~here
     return left
+
+
+def _spread(blocks: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """An image in which each block's pixels have its value."""
+    rows, cols = shape
+    return blocks.repeat(BLOCK, 0)[:rows].repeat(BLOCK, 1)[:, :cols]
 
 
 def _sums(stack: Floats, mask: Bools) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
