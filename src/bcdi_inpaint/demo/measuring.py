@@ -34,8 +34,6 @@ def measure(
     fly: bool = False,
 ) -> tuple[str, float]:
     """Scan; return the run's uid and the seconds from the last frame to the finished fill."""
-    from bluesky import RunEngine
-    from bluesky_tiled_plugins import TiledWriter
     from tiled.client import from_uri
     from tiled.structures.core import Spec
 
@@ -49,11 +47,15 @@ def measure(
     total = len(experiment.counts)
     scan = on_the_fly if fly else in_steps
     settings = Settings(method=method, file_roots=(files,))
+    # The worker starts at once, and loads its libraries while this process loads others.
     with (
-        scan(experiment, files) as plan,
         InpaintCallback(raw, processed, settings=settings) as inpainting,
+        scan(experiment, files) as plan,
         _progress(console) as progress,
     ):
+        from bluesky import RunEngine
+        from bluesky_tiled_plugins import TiledWriter
+
         measuring = progress.add_task("measuring", total=total)
         filling = progress.add_task("filling", total=total)
 
