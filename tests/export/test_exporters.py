@@ -298,10 +298,19 @@ def test_without_sigma_pynx_keeps_its_own_factors(scan: FilledScan, tmp_path: Pa
         assert ours["confidence_interval_factor_mask_max"] == 1.2
 
 
-def test_an_unnumbered_scan_is_named_after_its_run(scan: FilledScan, tmp_path: Path) -> None:
-    metadata = replace(METADATA, scan_id=None, raw_uid="0123456789")
+@pytest.mark.parametrize(
+    ("run", "name"),
+    [
+        ("3da53236-111a-4af3-9e75-ce5d14abced7", "S3da53236"),
+        ("aps34idc_S0054.npz", "Saps34idc_S0054"),
+    ],
+)
+def test_an_unnumbered_scan_is_named_after_its_run_or_file(
+    run: str, name: str, scan: FilledScan, tmp_path: Path
+) -> None:
+    metadata = replace(METADATA, scan_id=None, raw_uid=run)
     data, _ = exporters.cdiutils(tmp_path, replace(scan, metadata=metadata))
-    assert data.name == "S01234567_pynx_input_data.npz"
+    assert data.name == f"{name}_pynx_input_data.npz"
 
 
 @pytest.mark.parametrize("shape", [(12, 24, 20), (13, 23, 17)])

@@ -18,6 +18,7 @@ all estimated voxels, so `pynx_run` writes those of the whole gap, and a script 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -222,11 +223,17 @@ def cdiutils(
     return paths
 
 
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 def _stem(scan: FilledScan) -> str:
-    """Of files' names."""
-    number = scan.metadata.scan_id
-    # A server's nodes may hold anything in the place of a number.
-    return f"S{path_segment(scan.metadata.raw_uid[:8] if number is None else str(number))}"
+    """Of files' names: the scan's number, else the name of its file, else the beginning of its uid."""
+    number, name = scan.metadata.scan_id, Path(scan.metadata.raw_uid).stem
+    if number is not None:
+        name = str(number)  # a server's nodes may hold anything in the place of a number
+    elif _UID.fullmatch(name):
+        name = name[:8]
+    return f"S{path_segment(name)}"
 
 
 def _save(path: Path | str, **arrays: NDArray[np.number]) -> None:
