@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy import ndimage
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
     Bools = NDArray[np.bool_]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 BLOCK = 8
 """Edge of the blocks in voxels that are checked for a signal."""
@@ -73,7 +75,7 @@ def fill_empty(intensity: NDArray[np.floating], sigma: NDArray[np.float32], mask
     return left
 
 
-def _spread(blocks: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def _spread(blocks: NDArray[Scalar], shape: tuple[int, ...]) -> NDArray[Scalar]:
     """An image in which each block's pixels have its value."""
     rows, cols = shape
     return blocks.repeat(BLOCK, 0)[:rows].repeat(BLOCK, 1)[:, :cols]
