@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from bcdi_inpaint.filling.patching.network import COARSE, FINE
+from bcdi_inpaint.lab.simulate.recipes import seeded
 from bcdi_inpaint.lab.training.batches import blocks
 from bcdi_inpaint.lab.training.loop import VALIDATION_SEEDS, optimise, predict
 from bcdi_inpaint.lab.training.recipes import TrainingRecipe
@@ -58,8 +59,10 @@ def trained(
     """The held-out deviance of a network after all batches."""
     task = task_of(recipe)
     state = TrainingState.begin(recipe, task, CPU)
-    for number, batch in enumerate(batches):
-        state.set_learning_rate(recipe, number / len(batches))
+    steps = recipe.passes * len(batches)
+    for number in range(steps):
+        batch = batches[number % len(batches)].turned(seeded(recipe.seed, number))
+        state.set_learning_rate(recipe, number / steps)
         optimise(state.network, state.optimiser, hiding(batch, hidden), task, recipe)
         state.average.update_parameters(state.network)
         state.step += 1
@@ -76,24 +79,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--volumes", type=int, default=64)
     parser.add_argument("--passes", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=2, help="first weights and patches")
+    parser.add_argument("--seed", type=int, default=0, help="of the first weights and patches")
+    parser.add_argument("--repeats", type=int, default=2, help="with the next seeds")
     parser.add_argument("--held-out", type=int, default=12, help="volumes")
     arguments = parser.parse_args()
     seeds = range(VALIDATION_SEEDS, VALIDATION_SEEDS + arguments.held_out)
     held_out = [task_of(TrainingRecipe()).validation_patches(seed, "cpu") for seed in seeds]
     found: dict[str, list[float]] = {name: [] for name in HIDDEN}
     steps = 0
-    for seed in range(arguments.repeats):
+    for seed in range(arguments.seed, arguments.seed + arguments.repeats):
         recipe = TrainingRecipe(
-            seed=seed,
-            mixing=arguments.volumes,
-            passes=arguments.passes,
-            workers=0,
-            warmup=20,
-            averaging=0.98,
+            seed=seed, mixing=arguments.volumes, workers=0, warmup=20, averaging=0.98
         )
         batches = list(next(blocks(recipe)))
-        steps = len(batches)
+        recipe = recipe.model_copy(update={"passes": arguments.passes})
+        steps = recipe.passes * len(batches)
         for name, hidden in HIDDEN.items():
             began = time.monotonic()
             found[name].append(trained(recipe, batches, held_out, hidden))
