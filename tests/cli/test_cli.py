@@ -370,8 +370,8 @@ def test_binned_frames_have_binned_gaps(tmp_path: Path) -> None:
     ("kind", "written"),
     [
         ("cohere", {"phasing_data/data.tif"}),
-        ("cdiutils", {"Sscan.npz_pynx_input_data.npz", "Sscan.npz_pynx_input_mask.npz"}),
-        ("pynx", {"Sscan.npz.cxi", "run_pynx.py"}),
+        ("cdiutils", {"Sscan_pynx_input_data.npz", "Sscan_pynx_input_mask.npz"}),
+        ("pynx", {"Sscan.cxi", "run_pynx.py"}),
     ],
 )
 def test_other_programs_get_a_folder(kind: str, written: set, scan: Path, tmp_path: Path) -> None:
