@@ -31,10 +31,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	env -u OMP_NUM_THREADS $(RUN)/bcdi-inpaint demo $(ARGS)
 
-# Most tests wait for servers and worker processes: more run at once than there are cores.
 test: $(STAMP)
 	$(RUN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
+# Slow tests wait for servers and worker processes: more run at once than there are cores.
 test-slow: $(STAMP)
 	$(RUN)/pytest -n 3 --dist loadfile -m slow $(ARGS)
 

@@ -35,7 +35,7 @@ The default call (128^3, a cross of 6 px, self-check and twin included), profile
 | texture, centre and symmetry, once for check and fill | .15 |
 | reading arguments, baselines of the check, joining | .14 |
 
-That is 2.5 s of the processor with the profiler, of which the self-check is .28. On the same machine, an hour before, it was 5.8 s: then
+That is 2.5 s of the processor with the profiler, of which the self-check is .28. Before that, on the same machine, it was 5.8 s:
 all Fourier components along a gap were solved for, although nine of ten say nothing of the planes beyond (.9 s); Gaussians were full matrix
 products, many of whose numbers were too small for a processor to multiply fast (.7 s); correlations were transformed back whole (.3 s); and
 the network's input was put in another order twice (.3 s).

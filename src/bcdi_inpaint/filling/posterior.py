@@ -157,10 +157,10 @@ class Slab:
         waves, white = _waves(powers, noise)
         lag = (near[:, None] - near[rim]).remainder(len(powers))
         covariance = powers[:, waves].t().contiguous()[:, lag]
-        covariance[:, rim, torch.arange(len(rim))] -= white
-        alone = torch.eye(len(rim), device=known.device)
-        seen = covariance[:, rim] + (noise + white) * alone
-        solved = torch.cholesky_inverse(torch.linalg.cholesky(seen)) - alone / (noise + white)
+        alone, each = noise + white, torch.eye(len(rim), device=known.device)
+        covariance[:, rim] -= white * each
+        seen = covariance[:, rim] + alone * each
+        solved = torch.cholesky_inverse(torch.linalg.cholesky(seen)) - each / alone
         beside = embedded(planes[near[rim]], (len(rim), first, second))
         return Slab(
             axis, known, near, rim, beside, waves, white, covariance, solved, spectrum, noise
